@@ -1,0 +1,32 @@
+"""Conducts hyperparameter studies of image classifiers, retrains the winner, and writes the submission.
+
+From Python: `load(RUN)` gives the predictor of a run, `runs(DIR)` the frames that the reports are made from.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from orchestrator.contracts import Frames, Predictor
+
+__all__ = ["load", "runs"]
+
+
+def load(run: str, *, runs_dir: str | Path = "runs", device: str = "cpu") -> "Predictor":
+    """The predictor of a run, from its best checkpoint: "part2/trials/0007", "part2/7", "part2/retrain/0007-1a2b3c4d".
+
+    Raises UnknownName, MissingInput where the checkpoint was not kept, or BadData where it is damaged.
+    """
+    from orchestrator.loading import predictor
+    from orchestrator.store import Store
+
+    _, folder = Store(Path(runs_dir)).find_run(run)
+    return predictor(folder, device)
+
+
+def runs(directory: str | Path = "runs", *studies: str) -> "Frames":
+    """One row per run and one row per epoch, of these studies or of all."""
+    from orchestrator.store import Store
+    from orchestrator.tables import frames
+
+    return frames(Store(Path(directory)), studies)

@@ -1,0 +1,369 @@
+"""The borders: what a plan, a data set, a trainer, a scheduler, an executor, an observer and a report promise.
+
+Protocols stand at the borders, final classes inside. Nothing here imports torch, optuna or pandas at run time.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from orchestrator.recipe import Recipe
+from orchestrator.record import Epoch, Evaluation, Failure, Metric, RunRecord, Status
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    import torch
+
+# ---------------------------------------------------------------------------------------------------------- data
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suits:
+    """What a data set brings: facts about its images, and what suits them. Known without reading a file."""
+
+    classes: int
+    channels: int
+    size: int  # pixels; images are square
+    mean: tuple[float, ...]  # per channel, of the training images, on the scale 0..1
+    std: tuple[float, ...]
+    padding: int  # pixels; training images are padded with zeros and cropped at a random place
+    flip: bool  # whether a mirrored image is still an image of its class
+    train_images: int  # before the split
+    validation_images: int  # split off the training images
+    confirmation_images: int  # split off the training images
+    batch_sizes: tuple[int, ...]  # images; each leaves enough steps in an epoch to learn
+    trial_epochs: int  # after which a good setting can be told from a bad one
+    retrain_epochs: int  # after which more epochs gain nothing worth their time
+    class_names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labelled:
+    """Images and their classes, as a data set reads them: uint8 N×C×H×W and int64 N."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+
+class DataSet(Protocol):
+    """`trainers/datasets/NAME.py` holds one as `dataset`."""
+
+    @property
+    def suits(self) -> Suits:
+        """Facts and what suits them; reads nothing."""
+
+    def check(self, folder: Path) -> None:
+        """Prove that the files are there and right. Raises MissingInput (both ways to get them) or BadData."""
+
+    def fetch(self, folder: Path) -> None:
+        """Download what is missing, with progress, checked by checksum. Raises MissingInput when that cannot be done."""
+
+    def load(self, folder: Path, part: Literal["train", "test"]) -> Labelled:
+        """The images of one part, always in the same order. Raises as `check` does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Data:
+    """All that a Training is given, resident on its device.
+
+    `train` and `validation` images are uint8 N×C×H×W, their labels int64 N. Shared by all jobs of a worker: read only.
+    """
+
+    train_images: torch.Tensor
+    train_labels: torch.Tensor
+    validation_images: torch.Tensor
+    validation_labels: torch.Tensor
+    suits: Suits
+    folder: Path  # where data sets and weights lie
+
+
+# ------------------------------------------------------------------------------------------------------- trainers
+
+
+class Diverged(Exception):
+    """Raised by `Training.epoch` when the loss is NaN or infinite: more epochs cannot help."""
+
+
+class Training(Protocol):
+    """One training run in progress. It never hears of Optuna, W&B or pruning: not asking for more is pruning."""
+
+    def epoch(self) -> Epoch:
+        """Train on every training image once, then validate. Numbers its epochs from 1. Raises Diverged."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next epoch depends on, random streams included: tensors and plain values only."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue exactly where `state` was taken."""
+
+    def snapshot(self) -> dict[str, Any]:
+        """What `Trainer.restore` needs to predict, preprocessing included; independent of further training."""
+
+
+class Predictor(Protocol):
+    """A trained model with the preprocessing it was trained for."""
+
+    def __call__(self, images: Any) -> torch.Tensor:
+        """Probabilities N×classes (float32, on the CPU) of uint8 images N×C×H×W (tensor or array), in their order."""
+
+
+class Trainer(Protocol):
+    """`trainers/NAME.py` holds one as `trainer`."""
+
+    @property
+    def hyperparameters(self) -> Sequence[type]:
+        """Frozen dataclasses whose fields together are the names a recipe's params may use: defaults, units, checks."""
+
+    def check(self, params: Mapping[str, Any], suits: Suits, data_folder: Path) -> None:
+        """Prove, before any trial, that a run with these params can begin: weights are there, sizes fit.
+
+        Raises InvalidInput, MissingInput or BadData.
+        """
+
+    def begin(self, recipe: Recipe, data: Data, device: str) -> Training:
+        """A run at its very beginning; depends on nothing that ran before in this process."""
+
+    def restore(self, snapshot: Mapping[str, Any], device: str) -> Predictor:
+        """The predictor that `Training.snapshot` described."""
+
+
+# ---------------------------------------------------------------------------------------------------------- plans
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """A reference system's setting of the sampled hyperparameters. `misfit` says why it cannot be a first trial."""
+
+    system: str  # "004-P1"
+    params: Mapping[str, Any]
+    misfit: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyPlan:
+    """A recipe with holes, and what may fill them."""
+
+    recipe: Recipe
+    space: Mapping[str, Any]  # hyperparameter -> optuna distribution
+    metric: Metric = field(default_factory=Metric)
+    epochs: int  # of a trial
+    confirm_epochs: int  # of a confirmation
+    retrain_epochs: int  # of a full retrain
+    baselines: tuple[Baseline, ...] = ()  # run first, in this order, where they fit
+    pruner: str = "median"
+
+
+class Plan(Protocol):
+    """`search_spaces/NAME.py` holds `DATASET`, the name of the data set it is made for, and this function as `plan`."""
+
+    def __call__(self, dataset: str, suits: Suits) -> StudyPlan:
+        """The plan for a data set and what suits it."""
+
+
+# ----------------------------------------------------------------------------------------------------- scheduling
+
+
+class Decision(enum.Enum):
+    """What becomes of a run after an epoch."""
+
+    GO_ON = "go on"
+    PAUSE = "pause"  # checkpointed; the scheduler may resume it later
+    STOP = "stop"  # pruned
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """What a scheduler sees of a run: after epoch e it is worth `values[e - 1]`, by the metric's rule."""
+
+    run_id: str
+    number: int
+    status: Status
+    values: tuple[float, ...]  # NaN where nothing finite was measured yet
+
+
+class Scheduler(Protocol):
+    """Decides where epochs are spent. Pure: the same curves give the same decisions."""
+
+    def next_rung(self, epochs: int) -> int:
+        """The epoch after which it wants to decide next, for a run that has `epochs` behind it; more than `epochs`."""
+
+    def decide(self, curve: Curve, others: Sequence[Curve]) -> Decision:
+        """What becomes of the run with this curve; `others` are all other runs of the study."""
+
+    def resume(self, paused: Sequence[Curve], others: Sequence[Curve]) -> str | None:
+        """The run_id of the paused run to go on with, or None to begin a new one."""
+
+
+# ------------------------------------------------------------------------------------------------ jobs and events
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One attempt at a run, as a worker gets it. Paths are absolute texts."""
+
+    run_id: str
+    attempt: int
+    recipe: Recipe
+    metric: Metric
+    until_epoch: int  # granted so far; the worker waits there for more
+    folder: str  # of the run; the worker writes its checkpoints there and nothing else
+    resume: bool = False  # from the last checkpoint, where there is a sound one
+    measure: Literal["none", "test"] = "none"  # what the best epoch is measured on after the last one
+    checkpoint_share: float = 0.02  # of the training time may go into checkpoints; 0 writes none before the end
+    keep_last: bool = False  # whether the checkpoint to resume from is also written after the last epoch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a worker knows of itself and its data; becomes part of the provenance."""
+
+    host: str
+    device: str
+    threads: int
+    versions: Mapping[str, str]
+    data_digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Began:
+    """The job's training stands behind `epochs` (none: from scratch), which are all that the run has, and goes on.
+
+    They come from the checkpoint itself: it may know an epoch that the conductor had no time to record, and epochs that were
+    recorded after it are trained again. `note` says why a checkpoint that is there was not used.
+    """
+
+    run_id: str
+    attempt: int
+    epochs: tuple[Epoch, ...]
+    facts: Facts
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """An epoch was trained and validated."""
+
+    run_id: str
+    attempt: int
+    epoch: Epoch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saved:
+    """The checkpoint to resume from is on the disk."""
+
+    run_id: str
+    attempt: int
+    epoch: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paused:
+    """The job was stopped with its checkpoint kept."""
+
+    run_id: str
+    attempt: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """The job reached its recipe's last epoch; the checkpoint to predict with is on the disk."""
+
+    run_id: str
+    attempt: int
+    best_epoch: int
+    best_sha256: str
+    test: Evaluation | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """The job ended in an error that its worker survived."""
+
+    run_id: str
+    attempt: int
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerLost:
+    """A worker died, and is being replaced; `run_id` names the job that it had, if any."""
+
+    worker: int
+    message: str
+    run_id: str = ""
+    attempt: int = 0
+
+
+Event = Began | Measured | Saved | Paused | Finished | Failed | WorkerLost
+
+
+class Executor(Protocol):
+    """Where workers run. All executors give the same events for the same jobs."""
+
+    @property
+    def workers(self) -> int:
+        """How many jobs can run at a time."""
+
+    def start(self, job: Job) -> None:
+        """Hand the job to a free worker; there must be one."""
+
+    def grant(self, run_id: str, until_epoch: int) -> None:
+        """Let the run train up to and including this epoch."""
+
+    def stop(self, run_id: str, keep: bool = False) -> None:
+        """End the run's job. With `keep` its checkpoint is written first, and `Paused` follows."""
+
+    def events(self, timeout: float) -> Sequence[Event]:
+        """What has happened since the last call; waits up to `timeout` seconds for the first."""
+
+    def close(self) -> None:
+        """End all workers at once, whatever they do. May be called twice."""
+
+
+class Clock(Protocol):
+    """Handed in, so that a study can be simulated."""
+
+    def now(self) -> float:
+        """Seconds since 1970-01-01 UTC."""
+
+
+# ---------------------------------------------------------------------------------------------- observers, reports
+
+
+class Observer(Protocol):
+    """Copies what is recorded. Never read back, never slower than a queue, unable to hurt a run.
+
+    Calls come in the order of the record. A run may be opened again (a new attempt, or a rebuild): `epochs` is then all that is
+    recorded of it so far, and what follows continues from there.
+    """
+
+    def opened(self, record: RunRecord, epochs: Sequence[Epoch]) -> None:
+        """A job for this run was started."""
+
+    def measured(self, record: RunRecord, epoch: Epoch) -> None:
+        """An epoch was recorded."""
+
+    def closed(self, record: RunRecord) -> None:
+        """The run's final state, or PAUSED, was recorded."""
+
+    def finish(self, timeout: float) -> str | None:
+        """Nothing more will come: complete the copy, within `timeout` seconds. Returns a warning if it could not."""
+
+
+Report = Callable[["Frames"], "pd.DataFrame"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frames:
+    """What a report is a pure function of: one row per run, and one row per epoch (`reports/_frames.py` says which columns)."""
+
+    runs: pd.DataFrame
+    epochs: pd.DataFrame

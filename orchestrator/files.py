@@ -1,0 +1,43 @@
+"""Writing files so that a reader, and a power cut, see either the old one or the new one, never a part."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from orchestrator.errors import DiskError
+
+
+@contextlib.contextmanager
+def disk_errors(action: str) -> Iterator[None]:
+    """Turn what the operating system says of a file into DiskError: "cannot ACTION: reason"."""
+    try:
+        yield
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        raise DiskError(f"cannot {action}: {error.strerror or error}{where}") from error
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Write `content` aside, sync it, and rename it to `path`. Raises OSError; the old file then stands."""
+    aside = path.with_name(path.name + ".part")
+    try:
+        with aside.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        aside.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            aside.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,110 @@
+"""What this machine is and has: devices, cores, versions, and the commit that is checked out."""
+
+import functools
+import importlib.metadata
+import os
+import platform
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+from orchestrator.errors import InvalidInput, Unavailable
+
+_PACKAGES = ("torch", "torchvision", "numpy", "optuna", "wandb", "sweep-conductor")
+
+
+@final
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> float:
+        """Seconds since 1970-01-01 UTC."""
+        return time.time()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workforce:
+    """The workers of a study: one entry of `devices` per worker, and the threads that each may use."""
+
+    devices: tuple[str, ...]
+    threads: int
+
+
+def workforce(device: str, workers: str) -> Workforce:
+    """How many workers on which devices. "auto" workers: one per GPU; without a GPU one, with all cores.
+
+    Raises InvalidInput for what cannot be, Unavailable for a device that this machine does not have.
+    """
+    devices = _devices(device)
+    count = len(devices) if workers == "auto" else _positive(workers)
+    spread = tuple(devices[worker % len(devices)] for worker in range(count))
+    return Workforce(devices=spread, threads=max(1, cores() // count))
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def host() -> str:
+    """The name of this machine."""
+    return socket.gethostname()
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """Python and the packages whose version may change a number."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def commit(folder: Path) -> tuple[str, bool]:
+    """The commit checked out around `folder`, and whether there are uncommitted changes; ("", False) outside a checkout."""
+    try:
+        head = _git(folder, "rev-parse", "HEAD")
+        return head, bool(_git(folder, "status", "--porcelain"))
+    except (OSError, subprocess.SubprocessError):
+        return "", False
+
+
+def _git(folder: Path, *words: str) -> str:
+    command = ["git", "-C", str(folder), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+
+def _devices(device: str) -> list[str]:
+    """The devices that a --device option stands for; torch is asked, so this imports it."""
+    import torch
+
+    gpus = torch.cuda.device_count()
+    kind, _, index = device.partition(":")
+    if device == "auto":
+        if gpus:
+            return [f"cuda:{number}" for number in range(gpus)]
+        return ["mps"] if torch.backends.mps.is_available() else ["cpu"]
+    if device == "cpu":
+        return ["cpu"]
+    if device == "mps":
+        if torch.backends.mps.is_available():
+            return ["mps"]
+        raise Unavailable("this machine has no mps device; use --device auto")
+    if kind == "cuda" and (not index or index.isdigit()):
+        wanted = [int(index)] if index else list(range(gpus))
+        if wanted and max(wanted) < gpus:
+            return [f"cuda:{number}" for number in wanted]
+        raise Unavailable(f"device {device!r}: this machine has {gpus} CUDA devices; use --device auto or cpu")
+    raise InvalidInput(f"device {device!r} is none of auto, cpu, mps, cuda, cuda:0, cuda:1, …")
+
+
+def _positive(workers: str) -> int:
+    if workers.isdigit() and int(workers) >= 1:
+        return int(workers)
+    raise InvalidInput(f"--workers must be auto or a number of at least 1, not {workers!r}")

@@ -1,0 +1,102 @@
+"""The file name is the registration: finds plans, trainers, data sets and reports by the names of their files.
+
+`trainers/resnet.py` is the trainer `resnet`. A leading underscore, or a subfolder, marks a helper. The same folders below the
+working directory are searched first, so a user adds one file and edits nothing else; a file there hides ours of that name.
+"""
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any, cast
+
+from orchestrator.contracts import DataSet, Plan, Report, Trainer
+from orchestrator.errors import BadData, MissingInput, UnknownName
+
+# kind of plug-in, in a user's words -> the package that holds it
+PACKAGES = {
+    "plan": "search_spaces",
+    "trainer": "trainers",
+    "data set": "trainers.datasets",
+    "report": "reports",
+}
+
+
+def names(what: str) -> list[str]:
+    """The names of all plug-ins of one kind, in alphabetical order."""
+    folders = _package(PACKAGES[what]).__path__
+    return sorted({file.stem for folder in folders for file in Path(folder).glob("[!_]*.py") if file.stem.isidentifier()})
+
+
+def plan(name_or_file: str) -> tuple[str, str, Plan]:
+    """A plan's name, the data set that it is made for, and the plan, by its name or from a file."""
+    if name_or_file.endswith(".py"):
+        file = Path(name_or_file)
+        if not file.is_file():
+            raise MissingInput(f"there is no plan file {name_or_file}")
+        name, module = file.stem, _load_file(file)
+    else:
+        name, module = name_or_file, _load("plan", name_or_file)
+    return name, str(_attribute(module, "DATASET")), cast(Plan, _attribute(module, "plan"))
+
+
+def trainer(name: str) -> Trainer:
+    """The trainer of this name. Imports torch."""
+    return cast(Trainer, _attribute(_load("trainer", name), "trainer"))
+
+
+def dataset(name: str) -> DataSet:
+    """The data set of this name. Imports no torch."""
+    return cast(DataSet, _attribute(_load("data set", name), "dataset"))
+
+
+def report(name: str) -> Report:
+    """The report of this name, a pure function of the frames. Imports pandas."""
+    return cast(Report, _attribute(_load("report", name), "report"))
+
+
+def helper(package: str, name: str) -> ModuleType:
+    """A helper module that ships with this project, `helper("reports", "_frames")`."""
+    return importlib.import_module(f"{package}.{name}")
+
+
+def _package(package: str) -> ModuleType:
+    """The package, with the folder of the same name below the working directory put first in its search path."""
+    module = importlib.import_module(package)
+    own = Path.cwd().joinpath(*package.split("."))
+    if own.is_dir() and not any(Path(folder).resolve() == own.resolve() for folder in module.__path__):
+        module.__path__.insert(0, str(own))
+        importlib.invalidate_caches()
+    return module
+
+
+def _load(what: str, name: str) -> ModuleType:
+    known = names(what)
+    if name not in known:
+        raise UnknownName(what, name, known)
+    return _run_import(lambda: importlib.import_module(f"{PACKAGES[what]}.{name}"), f"{what} {name!r}")
+
+
+def _load_file(file: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"plan_file_{file.stem}", file)
+    if spec is None or spec.loader is None:
+        raise BadData(f"{file} cannot be loaded as Python")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    loader = spec.loader
+    _run_import(lambda: loader.exec_module(module), str(file))
+    return module
+
+
+def _run_import(load: Any, what: str) -> ModuleType:
+    try:
+        return cast(ModuleType, load())
+    except (SyntaxError, ImportError, AttributeError, NameError, TypeError, ValueError) as error:
+        raise BadData(f"{what} cannot be loaded: {type(error).__name__}: {error}") from error
+
+
+def _attribute(module: ModuleType, name: str) -> Any:
+    if not hasattr(module, name):
+        raise BadData(f"{module.__file__} does not define {name!r}")
+    return getattr(module, name)

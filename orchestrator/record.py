@@ -1,0 +1,180 @@
+"""What is recorded of a run, and the one rule by which runs are compared."""
+
+import enum
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from orchestrator.plain import freeze
+from orchestrator.recipe import Recipe
+
+
+class Kind(enum.StrEnum):
+    """Why a run was made."""
+
+    TRIAL = "trial"
+    CONFIRM = "confirm"
+    RETRAIN = "retrain"
+    SINGLE = "single"
+
+
+class Status(enum.StrEnum):
+    """Where a run stands. RUNNING also covers a run whose process died: the next conductor takes it up again."""
+
+    RUNNING = "RUNNING"
+    PAUSED = "PAUSED"
+    COMPLETE = "COMPLETE"
+    PRUNED = "PRUNED"
+    FAILED = "FAILED"
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will happen to the run."""
+        return self in (Status.COMPLETE, Status.PRUNED, Status.FAILED)
+
+
+class FailureKind(enum.StrEnum):
+    """Why a run failed; each kind has its own rule for what happens next."""
+
+    OUT_OF_MEMORY = "oom"
+    DIVERGED = "diverged"  # NaN or infinite loss
+    CRASHED = "crashed"  # the trainer raised
+    LOST = "lost"  # its worker died
+    HUNG = "hung"  # no progress for many times the usual epoch
+    DISK = "disk"
+    DATA = "data"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """A failure's kind, and one line that says what happened."""
+
+    kind: FailureKind
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Epoch:
+    """What one pass over the training images measured. Accuracies are fractions in [0, 1], losses are in nats."""
+
+    number: int  # 1 is the first epoch of training; nothing is measured before it
+    train_loss: float  # mean over the epoch's batches as trained on: augmented, with dropout and label smoothing
+    train_acc: float  # over the same augmented images
+    val_loss: float  # cross entropy without label smoothing, through the evaluation transform
+    val_acc: float
+    lr: float  # the learning rate of the epoch's last step
+    seconds: float  # wall time of training and validation
+    batch_losses: tuple[float, ...] = ()  # one per step
+    extra: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "extra", freeze(self.extra))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Best:
+    """What a run was worth: the metric's value, the epoch that it comes from, and that epoch's validation loss."""
+
+    epoch: int
+    value: float
+    val_loss: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """What counts: after epoch e a run is worth `rule(epochs[:e])`, everywhere the same.
+
+    NaN and infinite values never count. Ties go to the lower validation loss, then to the earlier epoch.
+    """
+
+    name: str = "val_acc"
+    direction: Literal["maximize", "minimize"] = "maximize"
+    rule: Literal["best", "last"] = "best"
+
+    def of(self, epoch: Epoch) -> float:
+        """The metric of one epoch: a field of `Epoch`, or one of its extra values. NaN where it was not measured."""
+        value = getattr(epoch, self.name, None)
+        return float(value if value is not None else epoch.extra.get(self.name, math.nan))
+
+    def best(self, epochs: Sequence[Epoch]) -> Best | None:
+        """What these epochs are worth together, or None while none of them has a finite value."""
+        candidates = epochs[-1:] if self.rule == "last" else epochs
+        found: Best | None = None
+        for epoch in candidates:
+            value = self.of(epoch)
+            if math.isfinite(value):
+                this = Best(epoch=epoch.number, value=value, val_loss=epoch.val_loss)
+                if found is None or self.order(this) < self.order(found):
+                    found = this
+        return found
+
+    def order(self, best: Best) -> tuple[float, float]:
+        """A sort key: the better comes first; among equal values the lower validation loss."""
+        loss = best.val_loss if math.isfinite(best.val_loss) else math.inf
+        return (-best.value if self.direction == "maximize" else best.value, loss)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """Where a run's numbers come from. Times are seconds since 1970-01-01 UTC."""
+
+    study: str  # the study's uuid
+    commit: str = ""  # of the working directory, "" outside a git checkout
+    dirty: bool = False  # whether that checkout had uncommitted changes
+    host: str = ""
+    device: str = ""
+    threads: int = 0  # of the worker; sums of floats depend on it
+    versions: Mapping[str, str] = field(default_factory=dict)
+    data_digest: str = ""  # sha256 of the images and labels that were read
+    started: float = 0.0
+    finished: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "versions", freeze(self.versions))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """What the record knows of a checkpoint file: the last epoch in it, and the sha256 of its bytes."""
+
+    epoch: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """One measurement on images that were neither trained on nor chosen by. `loss` in nats, `acc` a fraction."""
+
+    images: int
+    loss: float
+    acc: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """The state of one run. Written RUNNING before its job starts; a finished status is the commit."""
+
+    run_id: str
+    kind: Kind
+    number: int  # of the trial, or of the trial that a retrain repeats
+    attempt: int = 1  # jobs started for this run; an event of an earlier attempt is dropped
+    lost: int = 0  # workers that died under it
+    recipe: Recipe
+    metric: Metric = field(default_factory=Metric)
+    status: Status = Status.RUNNING
+    failure: Failure | None = None
+    best: Best | None = None
+    epochs: int = 0  # recorded so far
+    seconds: float = 0.0  # of training and validation, summed over the recorded epochs
+    last: Checkpoint | None = None
+    best_checkpoint: Checkpoint | None = None
+    test: Evaluation | None = None
+    reference: str | None = None  # the reference system whose setting this is, "004-P1"
+    provenance: Provenance
+
+    def order(self) -> tuple[float, float, float, int]:
+        """A sort key, the best run first: the metric, then lower validation loss, then cheaper, then earlier."""
+        if self.best is None:
+            return (math.inf, math.inf, self.seconds, self.number)
+        return (*self.metric.order(self.best), self.seconds, self.number)

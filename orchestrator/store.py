@@ -1,0 +1,279 @@
+"""Run folders, the only truth: this module alone knows the names of the files in them.
+
+    RUNS/STUDY/study.json                    what the study is; study.lock beside it dies with its process
+    RUNS/STUDY/trials/0007/record.json       replaced atomically; its finished status is the commit
+                           epochs.jsonl      one epoch a line, appended; a torn last line is dropped when read
+                           last.pt best.pt   to resume, to predict
+    RUNS/STUDY/retrain/0007-1a2b3c4d/        the same files, and submission.csv
+
+Only the conductor's process writes records and epochs; only the worker that holds the current attempt writes checkpoints.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, final
+
+from orchestrator.errors import BadData, MissingInput, TryAgainLater, UnknownName
+from orchestrator.files import disk_errors, replace, sync_folder
+from orchestrator.plain import dumps, freeze, from_plain, parse, to_plain
+from orchestrator.record import Epoch, Kind, RunRecord
+from orchestrator.settings import StudyOptions, checked_name
+
+T = TypeVar("T")
+
+_FOLDERS = {Kind.TRIAL: "trials", Kind.CONFIRM: "confirm", Kind.RETRAIN: "retrain", Kind.SINGLE: "single"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyFile:
+    """The content of study.json: what the study is, and how long it was asked to run."""
+
+    uuid: str
+    name: str
+    plan: str  # the plan's name or file, as given
+    plan_content: Mapping[str, Any]  # what the plan says, to notice when it changes
+    options: StudyOptions
+    trials: int  # finished trials asked for
+    created: float  # seconds since 1970-01-01 UTC
+    storage: str = ""  # where the published copy goes, without password; "" is RUNS/optuna.db
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "plan_content", freeze(self.plan_content))
+
+
+@final
+class RunFolder:
+    """The folder of one run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.record_file = path / "record.json"
+        self.epochs_file = path / "epochs.jsonl"
+        self.last_checkpoint = path / "last.pt"
+        self.best_checkpoint = path / "best.pt"
+        self.submission = path / "submission.csv"
+
+    def write(self, record: RunRecord) -> None:
+        """Replace the record. Raises DiskError."""
+        with disk_errors(f"write {self.record_file}"):
+            if not self.path.is_dir():
+                self.path.mkdir(parents=True)
+                sync_folder(self.path.parent)
+            replace(self.record_file, (json.dumps(to_plain(record), indent=1, ensure_ascii=False) + "\n").encode())
+
+    def read(self) -> RunRecord:
+        """The record. Raises MissingInput or BadData."""
+        return _read_as(RunRecord, self.record_file)
+
+    def append(self, epoch: Epoch) -> None:
+        """Add one epoch, durably. Raises DiskError; a torn line that this leaves is dropped when read."""
+        with disk_errors(f"write {self.epochs_file}"), self.epochs_file.open("ab") as stream:
+            stream.write((dumps(epoch) + "\n").encode())
+            stream.flush()
+            os.fsync(stream.fileno())
+
+    def epochs(self) -> list[Epoch]:
+        """The recorded epochs, 1, 2, 3, …; a torn last line is left out. Raises BadData for any other damage."""
+        try:
+            content = self.epochs_file.read_bytes()
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise BadData(f"{self.epochs_file}: {error}") from error
+        found: list[Epoch] = []
+        for line in content.split(b"\n")[:-1]:  # what stands behind the last line end is torn, or empty
+            try:
+                epoch = from_plain(Epoch, parse(line))
+            except BadData as error:
+                raise BadData(f"{self.epochs_file}, line {len(found) + 1}: {error}") from error
+            if epoch.number != len(found) + 1:
+                raise BadData(f"{self.epochs_file}, line {len(found) + 1}: holds epoch {epoch.number}")
+            found.append(epoch)
+        return found
+
+    def keep_epochs(self, epochs: Sequence[Epoch]) -> None:
+        """Replace the recorded epochs by these: what a new attempt trains again, or a torn line, is dropped."""
+        with disk_errors(f"write {self.epochs_file}"):
+            replace(self.epochs_file, "".join(dumps(epoch) + "\n" for epoch in epochs).encode())
+
+    def delete_checkpoints(self, *, last: bool = True, best: bool = True) -> None:
+        """Remove checkpoints that nothing needs any more, and what a killed worker left of them."""
+        for path, wanted in ((self.last_checkpoint, last), (self.best_checkpoint, best)):
+            if wanted:
+                with disk_errors(f"delete {path}"):
+                    path.unlink(missing_ok=True)
+                    path.with_name(path.name + ".part").unlink(missing_ok=True)
+
+
+@final
+class StudyFolder:
+    """The folder of one study."""
+
+    def __init__(self, runs: Path, name: str) -> None:
+        self.name = checked_name(name, "study")
+        self.path = runs / name
+        self.study_file = self.path / "study.json"
+        self.lock_file = self.path / "study.lock"
+        self.logs = self.path / "logs"  # what workers and observers print
+
+    def exists(self) -> bool:
+        """Whether a study was begun here."""
+        return self.study_file.is_file()
+
+    def write(self, study: StudyFile) -> None:
+        """Replace study.json. Raises DiskError."""
+        with disk_errors(f"write {self.study_file}"):
+            self.path.mkdir(parents=True, exist_ok=True)
+            replace(self.study_file, (json.dumps(to_plain(study), indent=1, ensure_ascii=False) + "\n").encode())
+
+    def read(self) -> StudyFile:
+        """What study.json says. Raises MissingInput or BadData."""
+        return _read_as(StudyFile, self.study_file)
+
+    def run(self, kind: Kind, name: str) -> RunFolder:
+        """The folder of a run of this study: `run(Kind.TRIAL, "0007")`."""
+        return RunFolder(self.path / _FOLDERS[kind] / checked_name(name, "run"))
+
+    def folder(self, record: RunRecord) -> RunFolder:
+        """The folder of the run that this record is of."""
+        return self.run(record.kind, run_name(record.run_id))
+
+    def run_id(self, kind: Kind, name: str) -> str:
+        """How a run is called on the command line and in messages: `part2/trials/0007`."""
+        return f"{self.name}/{_FOLDERS[kind]}/{name}"
+
+    def runs(self, *kinds: Kind) -> list[RunRecord]:
+        """The records of all runs of these kinds (of all kinds when none is named), in the order of their names.
+
+        A folder without a record is a run that never began: it is left out.
+        """
+        found = []
+        for kind in kinds or tuple(Kind):
+            for folder in sorted((self.path / _FOLDERS[kind]).glob("*/")):
+                run = RunFolder(folder)
+                if run.record_file.is_file():
+                    found.append(run.read())
+        return found
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the study for this process; the operating system lets go when the process dies.
+
+        Raises TryAgainLater naming the holder.
+        """
+        with disk_errors(f"write {self.lock_file}"):
+            self.path.mkdir(parents=True, exist_ok=True)
+            stream = self.lock_file.open("a+")
+        with stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise self._held() from None
+            stream.truncate(0)
+            started = time.strftime("%Y-%m-%d %H:%M:%S")
+            stream.write(json.dumps({"process": os.getpid(), "host": socket.gethostname(), "since": started}))
+            stream.flush()
+            yield
+
+    def refuse_if_locked(self) -> None:
+        """Raise TryAgainLater now if `lock` would."""
+        if self.locked():
+            raise self._held()
+
+    def _held(self) -> TryAgainLater:
+        return TryAgainLater(
+            f"study {self.name!r} is being run by {_holder(self.lock_file)}; wait for it, or stop it, then try again"
+        )
+
+    def locked(self) -> bool:
+        """Whether a conductor works on this study now."""
+        try:
+            with self.lock_file.open("r") as stream:
+                try:
+                    fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return True
+        except OSError:
+            return False
+        return False
+
+
+@final
+class Store:
+    """The runs folder: all studies."""
+
+    def __init__(self, runs: Path) -> None:
+        self.runs = runs
+        self.published = runs / "optuna.db"  # Optuna's copy of all studies
+
+    def study(self, name: str) -> StudyFolder:
+        """The folder of a study, which may not have begun. Raises InvalidInput for a name that cannot be one."""
+        return StudyFolder(self.runs, name)
+
+    def known(self, name: str) -> StudyFolder:
+        """The folder of a study that has begun. Raises UnknownName."""
+        study = self.study(name)
+        if not study.exists():
+            raise UnknownName("study", name, self.studies(), f"the runs folder is {self.runs}")
+        return study
+
+    def studies(self) -> list[str]:
+        """The names of all studies that have begun."""
+        return sorted(file.parent.name for file in self.runs.glob("*/study.json"))
+
+    def latest(self) -> StudyFolder:
+        """The study that was worked on last. Raises MissingInput when there is none."""
+        times = {name: self._touched(name) for name in self.studies()}
+        if not times:
+            raise MissingInput(f"there is no study in {self.runs}; begin one with: orchestrate study PLAN --trials N")
+        return self.study(max(times, key=lambda name: times[name]))
+
+    def find_run(self, run_id: str) -> tuple[StudyFolder, RunFolder]:
+        """The run that `run_id` names, `part2/trials/0007` or `part2/7`. Raises UnknownName, with those that exist."""
+        parts = run_id.strip("/").split("/")
+        if len(parts) == 2 and parts[1].isdigit():
+            parts = [parts[0], _FOLDERS[Kind.TRIAL], f"{int(parts[1]):04d}"]
+        study = self.known(parts[0])
+        kinds = {folder: kind for kind, folder in _FOLDERS.items()}
+        if len(parts) == 3 and parts[1] in kinds:
+            run = study.run(kinds[parts[1]], parts[2])
+            if run.record_file.is_file():
+                return study, run
+        raise UnknownName("run", run_id, [record.run_id for record in study.runs()])
+
+    def _touched(self, name: str) -> float:
+        study = self.study(name)
+        return max(file.stat().st_mtime for file in (study.study_file, study.lock_file) if file.exists())
+
+
+def run_name(run_id: str) -> str:
+    """The folder's name in a run_id: "0007" of "part2/trials/0007"."""
+    return run_id.rsplit("/", 1)[-1]
+
+
+def _read_as(kind: type[T], path: Path) -> T:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise MissingInput(f"there is no {path}") from None
+    except OSError as error:
+        raise BadData(f"{path} cannot be read: {error.strerror}") from error
+    try:
+        return from_plain(kind, parse(content))
+    except BadData as error:
+        raise BadData(f"{path} is damaged: {error}") from error
+
+
+def _holder(lock_file: Path) -> str:
+    try:
+        holder = json.loads(lock_file.read_text())
+        return f"process {holder['process']} on {holder['host']} since {holder['since']}"
+    except (OSError, ValueError, KeyError):
+        return "another process"
