@@ -1,0 +1,172 @@
+"""Conducts a study: asks what to try, hands it to the workers, hears every epoch, and decides whether it goes on.
+
+One conductor owns a study. It alone asks, decides and writes records, so N trials are exactly N, whatever dies.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, final
+
+from orchestrator.contracts import Clock, Decision, Executor, Observer, StudyPlan
+from orchestrator.dispatch import Assignment, Dispatch, Update
+from orchestrator.record import Epoch, Kind, Metric, Provenance, RunRecord, Status
+from orchestrator.seeds import derive
+from orchestrator.store import StudyFile, StudyFolder
+from orchestrator.study import Study
+
+# Best trials whose weights are kept, to be loaded and compared; a retrain starts from scratch and needs none.
+BEST_KEPT = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """What every record of this session says of its origin."""
+
+    commit: str
+    dirty: bool
+
+
+@final
+class Conductor:
+    """Runs the trials of one study; the caller holds the study's lock.
+
+    `complete` fills in a trainer's defaults; `say` gets lines for the user.
+    """
+
+    def __init__(
+        self,
+        *,
+        study: StudyFile,
+        plan: StudyPlan,
+        folder: StudyFolder,
+        executor: Executor,
+        observers: Sequence[Observer],
+        clock: Clock,
+        origin: Origin,
+        complete: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+        say: Callable[[str], None],
+        checkpoint_share: float = 0.02,
+    ) -> None:
+        self._file = study
+        self._plan = plan
+        self._folder = folder
+        self._clock = clock
+        self._origin = origin
+        self._complete = complete
+        self._say = say
+        self._study = Study(plan, seed=study.options.seed, sampler=study.options.sampler, pruner=study.options.pruner)
+        self._scheduler = self._study.scheduler()
+        self._dispatch = Dispatch(
+            folder=folder, executor=executor, observers=observers, clock=clock, checkpoint_share=checkpoint_share
+        )
+        self._records: dict[int, RunRecord] = {}
+        self._finished = 0
+        self._kept: list[RunRecord] = []
+
+    def run(self, trials: int) -> Sequence[RunRecord]:
+        """Until exactly `trials` trials are finished. Returns the records of all trials. Raises DiskError."""
+        interrupted = self._take_over()
+        while self._finished < trials:
+            while self._dispatch.free and self._finished + self._dispatch.active < trials:
+                self._start(interrupted.pop(0) if interrupted else self._next())
+            for update in self._dispatch.wait(timeout=1.0):
+                self._hear(update)
+        self._put_by(interrupted)
+        return [self._records[number] for number in sorted(self._records)]
+
+    def _take_over(self) -> list[RunRecord]:
+        """Learn what earlier sessions left. Returns the trials that they were at work on."""
+        for record in sorted(self._folder.runs(Kind.TRIAL), key=lambda record: record.number):
+            self._note(record, self._folder.folder(record).epochs())
+            if record.status.finished:
+                self._tidy(record)
+        return [record for record in self._records.values() if record.status is Status.RUNNING]
+
+    def _next(self) -> RunRecord:
+        """A paused trial that the scheduler wants to go on with, or a new one."""
+        paused = [self._study.curve(number) for number, record in self._records.items() if record.status is Status.PAUSED]
+        resumed = self._scheduler.resume(paused, self._study.others(-1)) if paused else None
+        if resumed is None:
+            return self._new()
+        return next(record for record in self._records.values() if record.run_id == resumed)
+
+    def _new(self) -> RunRecord:
+        """The next trial, as Optuna or the plan's reference settings suggest it."""
+        number = max(self._records, default=-1) + 1
+        sampled, reference = self._study.ask(number)
+        template = self._plan.recipe
+        recipe = replace(
+            template,
+            epochs=self._plan.epochs,
+            seed=derive(self._file.options.seed, "trial", number),
+            params=self._complete({**template.params, **sampled}),
+        )
+        return RunRecord(
+            run_id=self._folder.run_id(Kind.TRIAL, f"{number:04d}"),
+            kind=Kind.TRIAL,
+            number=number,
+            recipe=recipe,
+            metric=self._plan.metric,
+            reference=reference,
+            provenance=Provenance(
+                study=self._file.uuid, commit=self._origin.commit, dirty=self._origin.dirty, started=self._clock.now()
+            ),
+        )
+
+    def _start(self, record: RunRecord) -> None:
+        until = min(self._scheduler.next_rung(record.epochs), record.recipe.epochs)
+        started = self._dispatch.start(record, Assignment(until_epoch=until))
+        self._note(started, self._folder.folder(started).epochs())
+
+    def _hear(self, update: Update) -> None:
+        for note in update.notes:
+            self._say(note)
+        record = update.record
+        self._note(record, update.epochs)
+        if record.status.finished:
+            self._tidy(record)
+        elif update.decide and len(update.epochs) < record.recipe.epochs:
+            self._decide(record)
+
+    def _decide(self, record: RunRecord) -> None:
+        match self._scheduler.decide(self._study.curve(record.number), self._study.others(record.number)):
+            case Decision.GO_ON:
+                until = min(self._scheduler.next_rung(record.epochs), record.recipe.epochs)
+                self._dispatch.grant(record.run_id, until)
+            case Decision.PAUSE:
+                self._dispatch.pause(record.run_id)
+            case Decision.STOP:
+                self._hear(self._dispatch.prune(record.run_id))
+
+    def _note(self, record: RunRecord, epochs: Sequence[Epoch]) -> None:
+        before = self._records.get(record.number)
+        self._finished += record.status.finished - (before is not None and before.status.finished)
+        self._records[record.number] = record
+        self._study.know(record, worth(record.metric, epochs))
+
+    def _put_by(self, waiting: Sequence[RunRecord]) -> None:
+        """A smaller N was reached with unfinished trials left over: they are PAUSED until N grows."""
+        for record in waiting:
+            paused = replace(record, status=Status.PAUSED)
+            self._folder.folder(record).write(paused)
+            self._records[record.number] = paused
+
+    def _tidy(self, finished: RunRecord) -> None:
+        """Delete checkpoints that nobody needs: a finished trial's last one, and all but the best few to predict with."""
+        self._folder.folder(finished).delete_checkpoints(best=finished.status is not Status.COMPLETE)
+        if finished.status is not Status.COMPLETE:
+            return
+        ranked = sorted([*self._kept, finished], key=RunRecord.order)
+        self._kept = ranked[:BEST_KEPT]
+        for record in ranked[BEST_KEPT:]:
+            self._folder.folder(record).delete_checkpoints()
+
+
+def worth(metric: Metric, epochs: Sequence[Epoch]) -> tuple[float, ...]:
+    """What a run was worth after each of its epochs; NaN while nothing finite was measured."""
+    values = []
+    for count in range(1, len(epochs) + 1):
+        best = metric.best(epochs[:count])
+        values.append(best.value if best is not None else math.nan)
+    return tuple(values)

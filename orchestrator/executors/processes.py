@@ -1,0 +1,179 @@
+"""Runs jobs in warm worker processes on this machine: each imports torch, opens its device and reads the data once."""
+
+import contextlib
+import json
+import os
+import selectors
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import final
+
+from orchestrator import messages
+from orchestrator.contracts import Began, Event, Failed, Finished, Job, Paused, WorkerLost
+from orchestrator.errors import BadData, OrchestrateError
+from orchestrator.files import disk_errors
+from orchestrator.messages import Command, Grant, Stop
+
+# Workers that die one after the other without beginning a job: then something is wrong that a new process cannot cure.
+_DEATHS_BEFORE_GIVING_UP = 3
+
+_SECONDS_TO_END = 1.0  # for a process whose socket is closed
+
+
+@final
+class Processes:
+    """One process per entry of `devices`. A worker that dies is replaced; its job is reported, not retried."""
+
+    def __init__(self, *, devices: Sequence[str], threads: int, data_folder: Path, logs: Path) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._deaths_in_a_row = 0
+        with disk_errors(f"write {logs}"):
+            logs.mkdir(parents=True, exist_ok=True)
+        self._workers = [
+            _Worker(index, device, threads, data_folder, logs / f"worker-{index}.log") for index, device in enumerate(devices)
+        ]
+        for worker in self._workers:
+            self._hire(worker)
+
+    @property
+    def workers(self) -> int:
+        """How many jobs can run at a time."""
+        return len(self._workers)
+
+    def start(self, job: Job) -> None:
+        """Hand the job to the first free worker."""
+        worker = next(worker for worker in self._workers if worker.job is None)
+        worker.job = job
+        worker.send(job)
+
+    def grant(self, run_id: str, until_epoch: int) -> None:
+        """Let the run train up to and including this epoch."""
+        for worker in self._with(run_id):
+            worker.send(Grant(run_id=run_id, until_epoch=until_epoch))
+
+    def stop(self, run_id: str, keep: bool = False) -> None:
+        """End the run's job. Its worker is free at once, or once `Paused` came."""
+        for worker in self._with(run_id):
+            worker.send(Stop(run_id=run_id, keep=keep))
+            if not keep:
+                worker.job = None
+
+    def events(self, timeout: float) -> Sequence[Event]:
+        """What the workers said, and who died, since the last call."""
+        happened: list[Event] = []
+        for key, _ in self._selector.select(timeout):
+            worker: _Worker = key.data
+            said, alive = worker.hear()
+            for event in said:
+                self._note(worker, event)
+            happened += said
+            if not alive:
+                happened.append(self._replace(worker))
+        return happened
+
+    def close(self) -> None:
+        """Kill all workers: what they would still do could not be recorded any more."""
+        for worker in self._workers:
+            worker.kill()
+        for worker in self._workers:
+            worker.end()
+        self._selector.close()
+
+    def _with(self, run_id: str) -> list["_Worker"]:
+        return [worker for worker in self._workers if worker.job is not None and worker.job.run_id == run_id]
+
+    def _note(self, worker: "_Worker", event: Event) -> None:
+        if isinstance(event, Began):
+            self._deaths_in_a_row = 0
+        job = worker.job
+        if job is not None and isinstance(event, Finished | Failed | Paused) and event.run_id == job.run_id:
+            worker.job = None
+
+    def _hire(self, worker: "_Worker") -> None:
+        worker.begin()
+        self._selector.register(worker.channel, selectors.EVENT_READ, worker)
+
+    def _replace(self, worker: "_Worker") -> WorkerLost:
+        self._selector.unregister(worker.channel)
+        job, message = worker.job, worker.end()
+        self._deaths_in_a_row += 1
+        if self._deaths_in_a_row >= _DEATHS_BEFORE_GIVING_UP * len(self._workers):
+            raise OrchestrateError(f"workers die before they begin a job ({message}); see {worker.log}")
+        self._hire(worker)
+        if job is None:
+            return WorkerLost(worker=worker.index, message=message)
+        return WorkerLost(worker=worker.index, message=message, run_id=job.run_id, attempt=job.attempt)
+
+
+@final
+class _Worker:
+    """A place for a worker: the process that fills it now, the socket to it, and the job that it has."""
+
+    def __init__(self, index: int, device: str, threads: int, data_folder: Path, log: Path) -> None:
+        self.index = index
+        self.log = log
+        self.job: Job | None = None
+        self.channel: socket.socket
+        self._settings = {"device": device, "threads": threads, "data": str(data_folder.resolve())}
+        self._threads = threads
+        self._process: subprocess.Popen[bytes]
+        self._heard = b""
+
+    def begin(self) -> None:
+        """Start a process."""
+        self.job, self._heard = None, b""
+        ours, theirs = socket.socketpair()
+        self.channel = ours
+        settings = {**self._settings, "channel": theirs.fileno(), "parent": os.getpid()}
+        with theirs, disk_errors(f"write {self.log}"), self.log.open("ab") as log:
+            log.write(f"--- worker {self.index} begins at {time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode())
+            log.flush()
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "orchestrator.executors._worker_process", json.dumps(settings)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=[theirs.fileno()],
+                env={**os.environ, "OMP_NUM_THREADS": str(self._threads), "MKL_NUM_THREADS": str(self._threads)},
+            )
+
+    def send(self, command: Command) -> None:
+        """Say something; a worker that is gone is noticed when it is heard."""
+        with contextlib.suppress(OSError):
+            self.channel.sendall(messages.encode(command))
+
+    def hear(self) -> tuple[list[Event], bool]:
+        """The events that have come, and whether the worker still lives. Half a line waits for its other half."""
+        try:
+            received = self.channel.recv(1 << 20)
+        except OSError:
+            received = b""
+        *lines, self._heard = (self._heard + received).split(b"\n")
+        events = []
+        for line in lines:
+            with contextlib.suppress(BadData):  # a line torn by a death in the middle of it
+                events.append(messages.decode_event(line))
+        return events, bool(received)
+
+    def kill(self) -> None:
+        """End the process, whatever it does."""
+        self._process.kill()
+
+    def end(self) -> str:
+        """Say nothing more to the process, and see it end. Returns how it ended."""
+        self.channel.close()
+        try:
+            code = self._process.wait(_SECONDS_TO_END)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait()
+        self.job = None
+        return f"worker {self.index} {_ending(code)}"
+
+
+def _ending(code: int) -> str:
+    return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"

@@ -1,0 +1,187 @@
+"""Optuna's part in a study: what to try next, and which runs are not worth going on with.
+
+Optuna sees an in-memory study that is computed from our curves and never read back: trials have the numbers, parameters,
+values and states of the records. So stopping, resuming, pausing and a lost database change nothing.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, final
+
+import optuna
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import TrialState, create_trial
+
+from orchestrator.contracts import Baseline, Curve, Scheduler, StudyPlan
+from orchestrator.errors import UnknownName
+from orchestrator.plain import parse
+from orchestrator.record import RunRecord, Status
+from orchestrator.scheduling import Pruning, RunOut
+from orchestrator.seeds import derive
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+_STATES = {
+    Status.COMPLETE: TrialState.COMPLETE,
+    Status.PRUNED: TrialState.PRUNED,
+    Status.PAUSED: TrialState.PRUNED,  # so that good paused trials attract the sampler
+    Status.FAILED: TrialState.FAIL,
+}
+
+_SAMPLERS: dict[str, Callable[[int], optuna.samplers.BaseSampler]] = {
+    "tpe": lambda seed: optuna.samplers.TPESampler(seed=seed),
+    "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
+}
+
+_STARTUP_TRIALS = 5  # trained out before anything is pruned: Optuna's default, and the careful one of its published comparisons
+
+
+def _warm_up(epochs: int) -> int:
+    """Epochs in which nothing is pruned: a tenth, and two at least: with warm-up and BatchNorm the first says little."""
+    return max(2, round(epochs / 10))
+
+
+_PRUNERS: dict[str, Callable[[int], optuna.pruners.BasePruner]] = {
+    "median": lambda epochs: optuna.pruners.MedianPruner(_STARTUP_TRIALS, _warm_up(epochs)),
+    "percentile": lambda epochs: optuna.pruners.PercentilePruner(25.0, _STARTUP_TRIALS, _warm_up(epochs)),
+    "asha": lambda epochs: optuna.pruners.SuccessiveHalvingPruner(min_resource=_warm_up(epochs)),
+    "hyperband": lambda epochs: optuna.pruners.HyperbandPruner(min_resource=_warm_up(epochs), max_resource=epochs),
+}
+
+PRUNERS = ("none", *_PRUNERS)
+SAMPLERS = tuple(_SAMPLERS)
+
+
+@final
+class Study:
+    """Asks Optuna, in the order of trial numbers. Not thread safe."""
+
+    def __init__(self, plan: StudyPlan, *, seed: int, sampler: str = "tpe", pruner: str = "median") -> None:
+        if sampler not in _SAMPLERS:
+            raise UnknownName("sampler", sampler, SAMPLERS)
+        if pruner not in PRUNERS:
+            raise UnknownName("pruner", pruner, PRUNERS)
+        self._space = dict(plan.space)
+        self._metric = plan.metric
+        self._baselines = fitting(plan)
+        self._seed = seed
+        self._sampler = _SAMPLERS[sampler]
+        self._pruner = _PRUNERS[pruner](plan.epochs) if pruner in _PRUNERS else optuna.pruners.NopPruner()
+        self._prunes = pruner in _PRUNERS
+        self._params: dict[int, dict[str, Any]] = {}
+        self._curves: dict[int, Curve] = {}
+        self._live: dict[int, optuna.Trial] = {}
+        self._optuna: optuna.Study | None = None
+
+    def ask(self, number: int) -> tuple[dict[str, Any], str | None]:
+        """The sampled hyperparameters of trial `number`, the next one, and the reference system that they are from, if any.
+
+        Depends on the study's seed, the number, and what is known of the trials before it; on nothing else.
+        """
+        study = self._current()
+        study.sampler = self._sampler(derive(self._seed, "sampler", number))
+        baseline = self._baselines[number] if number < len(self._baselines) else None
+        if baseline is not None:
+            study.enqueue_trial(dict(baseline.params))
+        trial = study.ask(self._space)
+        self._live[number] = trial
+        return dict(trial.params), baseline.system if baseline is not None else None
+
+    def know(self, record: RunRecord, values: Iterable[float]) -> None:
+        """Take over what is recorded of a trial: its parameters, its status, and its worth after each epoch (NaN: none yet)."""
+        curve = Curve(run_id=record.run_id, number=record.number, status=record.status, values=tuple(values))
+        before = self._curves.get(record.number)
+        self._curves[record.number] = curve
+        self._params[record.number] = {name: record.recipe.params[name] for name in self._space}
+        if not self._carry_on(before, curve):
+            self._optuna = None
+
+    def curve(self, number: int) -> Curve:
+        """What is known of a trial."""
+        return self._curves[number]
+
+    def others(self, number: int) -> list[Curve]:
+        """What is known of all trials but this one."""
+        return [curve for other, curve in self._curves.items() if other != number]
+
+    def scheduler(self) -> Scheduler:
+        """The scheduler that goes with the study's pruner."""
+        return Pruning(self._should_prune) if self._prunes else RunOut()
+
+    def _should_prune(self, number: int) -> bool:
+        self._current()
+        return self._live[number].should_prune()
+
+    def _carry_on(self, before: Curve | None, now: Curve) -> bool:
+        """Tell the in-memory study what is new. False where that cannot be told and it must be computed again."""
+        trial = self._live.get(now.number)
+        if self._optuna is None or trial is None:
+            return False
+        told = before.values if before is not None else ()
+        if not _same(now.values[: len(told)], told):
+            return False
+        for step, value in enumerate(now.values[len(told) :], start=len(told) + 1):
+            if math.isfinite(value):
+                trial.report(value, step)
+        if now.status is Status.RUNNING:
+            return True
+        del self._live[now.number]
+        state = _state(now)
+        self._optuna.tell(trial, now.values[-1] if state is TrialState.COMPLETE else None, state=state)
+        return True
+
+    def _current(self) -> optuna.Study:
+        """The in-memory study, computed anew where it does not know what we know."""
+        if self._optuna is None:
+            self._live = {}
+            self._optuna = optuna.create_study(direction=self._metric.direction, pruner=self._pruner)
+            for number in range(max(self._curves, default=-1) + 1):
+                if number in self._curves:
+                    self._add(self._optuna, number)
+                else:  # its folder is gone; numbers must stay what they are
+                    self._optuna.add_trial(create_trial(state=TrialState.FAIL))
+        return self._optuna
+
+    def _add(self, study: optuna.Study, number: int) -> None:
+        curve, params = self._curves[number], self._params[number]
+        values = {step: value for step, value in enumerate(curve.values, start=1) if math.isfinite(value)}
+        if curve.status is Status.RUNNING:
+            study.enqueue_trial(params)
+            trial = study.ask(self._space)
+            for step, value in values.items():
+                trial.report(value, step)
+            self._live[number] = trial
+            return
+        state = _state(curve)
+        final = list(values.values())[-1] if values and state is not TrialState.FAIL else None
+        study.add_trial(
+            create_trial(state=state, value=final, params=params, distributions=self._space, intermediate_values=values)
+        )
+
+
+def fitting(plan: StudyPlan) -> list[Baseline]:
+    """The reference settings that can be first trials: those that the plan calls fitting."""
+    return [baseline for baseline in plan.baselines if not baseline.misfit]
+
+
+def contains(distribution: object, value: object) -> bool:
+    """Whether a distribution could have suggested this value. Optuna itself takes any float that is enqueued."""
+    match distribution:
+        case CategoricalDistribution():
+            return value in distribution.choices
+        case FloatDistribution() | IntDistribution():
+            return isinstance(value, int | float) and distribution.low <= value <= distribution.high
+    return False
+
+
+def describe(space: Mapping[str, Any]) -> dict[str, Any]:
+    """A search space as plain data: name -> what Optuna's own JSON text of the distribution says."""
+    return {name: parse(optuna.distributions.distribution_to_json(distribution)) for name, distribution in space.items()}
+
+
+def _state(curve: Curve) -> TrialState:
+    return _STATES[curve.status]
+
+
+def _same(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return len(one) == len(other) and all(a == b or (math.isnan(a) and math.isnan(b)) for a, b in zip(one, other, strict=True))

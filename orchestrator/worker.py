@@ -1,0 +1,287 @@
+"""A worker: carries out one job at a time, an epoch at a step, and serves many jobs with one device and one copy of the data.
+
+The same for every executor: in this process, in a process of its own, or on another machine.
+"""
+
+import errno
+import hashlib
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+
+from orchestrator import checkpoint, machine, plugins
+from orchestrator.contracts import Began, Data, Diverged, Event, Facts, Failed, Finished, Job, Measured, Paused, Saved, Training
+from orchestrator.errors import BadData, DiskError, MissingInput
+from orchestrator.plain import from_plain, to_plain
+from orchestrator.recipe import Split
+from orchestrator.record import Best, Epoch, Evaluation, Failure, FailureKind
+from orchestrator.splits import split
+from orchestrator.store import RunFolder
+
+# Seconds that the first checkpoint is taken to cost, until one was measured: a ResNet-18 with momentum takes .2 to .5.
+_FIRST_CHECKPOINT_SECONDS = 0.2
+
+
+@final
+class Runner:
+    """Carries out jobs on one device. Not thread safe; one job at a time."""
+
+    def __init__(self, *, device: str, threads: int, data_folder: Path) -> None:
+        self._device = device
+        self._threads = threads
+        self._shelf = _Shelf(data_folder, device)
+        self._job: _RunningJob | None = None
+
+    @property
+    def can_step(self) -> bool:
+        """Whether a job may train another epoch."""
+        return self._job is not None and len(self._job.epochs) < self._job.granted
+
+    def start(self, job: Job) -> Sequence[Event]:
+        """Begin a job, in place of whatever ran before: `Began`, or `Failed`."""
+        self._job = None
+        try:
+            return self._start(job)
+        except Exception as error:  # a trainer may raise anything, and the worker must live on
+            return [_failed(job, error)]
+
+    def grant(self, run_id: str, until_epoch: int) -> None:
+        """Let the job train up to and including this epoch."""
+        if self._job is not None and self._job.job.run_id == run_id:
+            self._job.granted = max(self._job.granted, until_epoch)
+
+    def step(self) -> Sequence[Event]:
+        """Train one epoch: `Measured`, then perhaps `Saved`, and after the last one `Finished`; or `Failed`."""
+        if self._job is None:
+            return []
+        running = self._job
+        try:
+            events = running.step(self._shelf)
+        except Exception as error:
+            events = [_failed(running.job, error)]
+        if any(isinstance(event, Finished | Failed) for event in events):
+            self._job = None
+        return events
+
+    def stop(self, run_id: str, *, keep: bool) -> Sequence[Event]:
+        """End the job. With `keep` its checkpoint is written first: `Saved` and `Paused`."""
+        running = self._job
+        if running is None or running.job.run_id != run_id:
+            return []
+        self._job = None
+        if not keep:
+            return []
+        try:
+            saved = running.save()
+        except Exception as error:
+            return [_failed(running.job, error)]
+        return [saved, Paused(run_id=run_id, attempt=running.job.attempt, epoch=len(running.epochs))]
+
+    def _start(self, job: Job) -> Sequence[Event]:
+        if self._device == "cpu":
+            _limit_threads(self._threads)
+        trainer = plugins.trainer(job.recipe.trainer)
+        data, digest = self._shelf.data(job.recipe.dataset, job.recipe.split)
+        training = trainer.begin(job.recipe, data, self._device)
+        running = _RunningJob(job, training, self._device)
+        note = running.resume() if job.resume else ""
+        if note:  # loading may have stopped half-way: what goes on from scratch must be untouched
+            running = _RunningJob(job, trainer.begin(job.recipe, data, self._device), self._device)
+        self._job = running
+        facts = Facts(
+            host=machine.host(),
+            device=_device_name(self._device),
+            threads=self._threads,
+            versions=machine.versions(),
+            data_digest=digest,
+        )
+        began = Began(run_id=job.run_id, attempt=job.attempt, epochs=tuple(running.epochs), facts=facts, note=note)
+        if len(running.epochs) < job.recipe.epochs:
+            return [began]
+        self._job = None  # everything was trained, and only the end was not recorded
+        return [began, *running.finish(self._shelf)]
+
+
+@final
+class _RunningJob:
+    """One job between two epochs."""
+
+    def __init__(self, job: Job, training: Training, device: str) -> None:
+        self.job = job
+        self.granted = job.until_epoch
+        self.epochs: list[Epoch] = []
+        self._training = training
+        self._device = device
+        self._folder = RunFolder(Path(job.folder))
+        self._best: Best | None = None
+        self._snapshot: dict[str, Any] | None = None
+        self._unsaved_seconds = 0.0
+        self._checkpoint_seconds = _FIRST_CHECKPOINT_SECONDS
+
+    def resume(self) -> str:
+        """Continue from the last checkpoint. Returns "" or why it was not used."""
+        if not self._folder.last_checkpoint.exists():
+            return ""
+        try:
+            state = checkpoint.read(self._folder.last_checkpoint)
+            if state["recipe"] != self.job.recipe.fingerprint():
+                raise BadData(f"{self._folder.last_checkpoint} belongs to another recipe")
+            epochs = [from_plain(Epoch, epoch) for epoch in state["epochs"]]
+            self._training.load_state_dict(state["training"])
+        except (BadData, DiskError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            return f"trained again from the beginning: {error}"
+        self.epochs = epochs
+        self._snapshot = state["best"]
+        self._best = self.job.metric.best(epochs)
+        return ""
+
+    def step(self, shelf: "_Shelf") -> list[Event]:
+        epoch = self._training.epoch()
+        self.epochs.append(epoch)
+        self._unsaved_seconds += epoch.seconds
+        best = self.job.metric.best(self.epochs)
+        if best is not None and best.epoch == epoch.number:
+            self._best, self._snapshot = best, self._training.snapshot()
+        events: list[Event] = [Measured(run_id=self.job.run_id, attempt=self.job.attempt, epoch=epoch)]
+        if len(self.epochs) == self.job.recipe.epochs:
+            return events + self.finish(shelf)
+        if self.job.checkpoint_share * self._unsaved_seconds >= self._checkpoint_seconds:
+            events.append(self.save())
+        return events
+
+    def save(self) -> Saved:
+        """Write the checkpoint to resume from; it holds all that the run has, so that it can be believed alone."""
+        began = time.perf_counter()
+        state = {
+            "recipe": self.job.recipe.fingerprint(),
+            "epochs": [to_plain(epoch) for epoch in self.epochs],
+            "training": self._training.state_dict(),
+            "best": self._snapshot,
+        }
+        sha256 = checkpoint.write(self._folder.last_checkpoint, state)
+        self._unsaved_seconds = 0.0
+        self._checkpoint_seconds = time.perf_counter() - began
+        return Saved(run_id=self.job.run_id, attempt=self.job.attempt, epoch=len(self.epochs), sha256=sha256)
+
+    def finish(self, shelf: "_Shelf") -> list[Event]:
+        """Write the checkpoint to predict with, and measure what the job asks for, with that very checkpoint's content."""
+        job = self.job
+        if self._best is None or self._snapshot is None:
+            failure = Failure(kind=FailureKind.DIVERGED, message=f"no epoch has a finite {job.metric.name}")
+            return [Failed(run_id=job.run_id, attempt=job.attempt, failure=failure)]
+        events: list[Event] = [self.save()] if job.keep_last else []
+        state = {"recipe": to_plain(job.recipe), "epoch": self._best.epoch, "snapshot": self._snapshot}
+        sha256 = checkpoint.write(self._folder.best_checkpoint, state)
+        test = self._measure(shelf) if job.measure == "test" else None
+        events.append(
+            Finished(run_id=job.run_id, attempt=job.attempt, best_epoch=self._best.epoch, best_sha256=sha256, test=test)
+        )
+        return events
+
+    def _measure(self, shelf: "_Shelf") -> Evaluation:
+        content = checkpoint.read(self._folder.best_checkpoint)
+        predictor = plugins.trainer(self.job.recipe.trainer).restore(content["snapshot"], self._device)
+        images, labels = shelf.test(self.job.recipe.dataset)
+        probabilities = np.asarray(predictor(images), dtype=np.float64)
+        chosen = probabilities[np.arange(len(labels)), labels]
+        with np.errstate(divide="ignore"):
+            loss = float(-np.log(chosen).mean())
+        return Evaluation(images=len(labels), loss=loss, acc=float((probabilities.argmax(1) == labels).mean()))
+
+
+@final
+class _Shelf:
+    """The data of a worker: read once, split once, and kept on the device for all jobs that share data set and split."""
+
+    def __init__(self, folder: Path, device: str) -> None:
+        self._folder = folder
+        self._device = device
+        self._key: tuple[str, Split] | None = None
+        self._data: Data | None = None
+        self._digest = ""
+
+    def data(self, dataset: str, how: Split) -> tuple[Data, str]:
+        """The training and validation images on the device, and the sha256 of all images and labels that were read."""
+        if self._data is None or self._key != (dataset, how):
+            self._data = None  # room for the new one first
+            self._data, self._digest = self._load(dataset, how)
+            self._key = (dataset, how)
+        return self._data, self._digest
+
+    def test(self, dataset: str) -> tuple[np.ndarray, np.ndarray]:
+        """The test images N×C×H×W uint8 and their labels."""
+        found = plugins.dataset(dataset).load(self._folder, "test")
+        return found.images, found.labels
+
+    def _load(self, dataset: str, how: Split) -> tuple[Data, str]:
+        import torch
+
+        source = plugins.dataset(dataset)
+        suits = source.suits
+        read = source.load(self._folder, "train")
+        parts = split(read.labels, seed=how.seed, validation=suits.validation_images, confirmation=suits.confirmation_images)
+        train = parts.train if how.train_on == "train" else np.sort(np.concatenate([parts.train, parts.confirmation]))
+
+        def resident(indices: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+            images = torch.from_numpy(read.images[indices]).to(self._device)
+            labels = torch.from_numpy(read.labels[indices].astype(np.int64)).to(self._device)
+            return images, labels
+
+        train_images, train_labels = resident(train)
+        validation_images, validation_labels = resident(parts.validation)
+        data = Data(
+            train_images=train_images,
+            train_labels=train_labels,
+            validation_images=validation_images,
+            validation_labels=validation_labels,
+            suits=suits,
+            folder=self._folder,
+        )
+        digest = hashlib.sha256(np.ascontiguousarray(read.images).data)
+        digest.update(np.ascontiguousarray(read.labels).data)
+        return data, digest.hexdigest()
+
+
+def _failed(job: Job, error: Exception) -> Failed:
+    """The event for an error that ended a job; the whole traceback goes to the worker's log."""
+    traceback.print_exception(error, file=sys.stderr)
+    return Failed(run_id=job.run_id, attempt=job.attempt, failure=Failure(kind=_failure_kind(error), message=_one_line(error)))
+
+
+def _failure_kind(error: Exception) -> FailureKind:
+    if isinstance(error, Diverged):
+        return FailureKind.DIVERGED
+    # torch names it OutOfMemoryError on a GPU, and on the CPU raises RuntimeError from its allocator.
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error):
+        return FailureKind.OUT_OF_MEMORY
+    if isinstance(error, DiskError) or (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EIO, errno.EFBIG)):
+        return FailureKind.DISK
+    if isinstance(error, BadData | MissingInput):
+        return FailureKind.DATA
+    return FailureKind.CRASHED
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    shown = text if isinstance(error, Diverged | BadData | MissingInput | DiskError) else f"{type(error).__name__}: {text}"
+    return shown if len(shown) <= 500 else shown[:497] + "..."
+
+
+def _limit_threads(threads: int) -> None:
+    import torch
+
+    if torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)
+
+
+def _device_name(device: str) -> str:
+    if not device.startswith("cuda"):
+        return device
+    import torch
+
+    return f"{device} ({torch.cuda.get_device_name(device)})"

@@ -1,0 +1,72 @@
+"""Conducting studies of the trainer `curve` inside a test, and reading what they left."""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+
+from orchestrator.conductor import Conductor, Origin
+from orchestrator.contracts import Executor, Observer
+from orchestrator.executors.in_process import InProcess
+from orchestrator.machine import SystemClock
+from orchestrator.opening import OpenedStudy, Request, open_study
+from orchestrator.record import Epoch, Kind, RunRecord
+from orchestrator.store import Store, StudyFolder
+
+PLUGINS = Path(__file__).parent / "plugins"
+
+
+def opened(folder: Path, **request: Any) -> OpenedStudy:
+    """The study `curves` below `folder`, opened as the command line would."""
+    asked = Request(**{"plan": "curves", "trials": 12, **request})
+    return open_study(asked, Store(folder / "runs"), folder / "data", SystemClock())
+
+
+def conduct(
+    folder: Path,
+    trials: int,
+    *,
+    executor: Executor | None = None,
+    observers: Sequence[Observer] = (),
+    fixed: Mapping[int, Mapping[str, Any]] | None = None,
+    say: Callable[[str], None] = lambda line: None,
+    checkpoint_share: float = 0.02,
+    **request: Any,
+) -> Sequence[RunRecord]:
+    """Conduct it to `trials` trials; `fixed` gives trial number -> parameters that override what was sampled."""
+    study = opened(folder, trials=trials, **request)
+    counter = itertools.count()
+
+    def complete(params: Mapping[str, Any]) -> Mapping[str, Any]:
+        return study.complete({**params, **(fixed or {}).get(next(counter), {})})
+
+    workers = executor or InProcess(device="cpu", threads=1, data_folder=folder / "data")
+    study.folder.write(study.file)
+    return Conductor(
+        study=study.file,
+        plan=study.plan,
+        folder=study.folder,
+        executor=workers,
+        observers=observers,
+        clock=SystemClock(),
+        origin=Origin(commit="", dirty=False),
+        complete=complete,
+        say=say,
+        checkpoint_share=checkpoint_share,
+    ).run(trials)
+
+
+def results(folder: StudyFolder) -> list[tuple[Any, ...]]:
+    """What a study found, without what differs from session to session: times, attempts, hosts."""
+    found = []
+    for record in folder.runs(Kind.TRIAL):
+        epochs = [without_time(epoch) for epoch in folder.folder(record).epochs()]
+        found.append((record.number, record.status, record.recipe, record.best, record.reference, tuple(epochs)))
+    return found
+
+
+def without_time(epoch: Epoch) -> Epoch:
+    """The epoch without the seconds that it took."""
+    return replace(epoch, seconds=0.0)

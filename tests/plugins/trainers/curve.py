@@ -1,0 +1,107 @@
+"""A trainer without a network: its learning curve is a formula of its hyperparameters, and it can be told to misbehave.
+
+For tests of what happens around a training run, thousands of epochs a second, through the same borders as every trainer.
+"""
+
+import math
+import os
+import random
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import torch
+
+from orchestrator.contracts import Data, Diverged, Predictor, Suits
+from orchestrator.recipe import Recipe
+from orchestrator.record import Epoch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hyperparameters:
+    batch_size: int = 32
+    learning_rate: float = 0.1
+    weight_decay: float = 1e-3
+    label_smoothing: float = 0.0
+    dropout: float = 0.0
+    misbehaviour: str = ""  # raise, diverge, out-of-memory, kill, full-disk
+    at_epoch: int = 2  # of the misbehaviour
+    marker: str = ""  # a file that is made by the misbehaviour, which then does not happen again
+    seconds: float = 0.0  # that an epoch takes
+
+
+@final
+class Curve:
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe = recipe
+        self._settings = Hyperparameters(**recipe.params)
+        self._epoch = 0
+
+    def epoch(self) -> Epoch:
+        settings = self._settings
+        self._epoch += 1
+        time.sleep(settings.seconds)
+        if settings.misbehaviour and self._epoch == settings.at_epoch:
+            self._misbehave(settings)
+        distance = abs(math.log10(settings.learning_rate / 0.03)) + settings.dropout + settings.label_smoothing
+        noise = random.Random(f"{self._recipe.seed}/{self._epoch}").uniform(-0.01, 0.01)
+        acc = min(0.99, max(0.01, (1 - distance / 3) * (1 - math.exp(-self._epoch / 2)) + noise))
+        return Epoch(
+            number=self._epoch,
+            train_loss=-math.log(acc),
+            train_acc=acc,
+            val_loss=-math.log(acc) + 0.1,
+            val_acc=acc,
+            lr=settings.learning_rate,
+            seconds=0.25,
+            batch_losses=(1.0, 0.5),
+        )
+
+    def _misbehave(self, settings: Hyperparameters) -> None:
+        if settings.marker:
+            if Path(settings.marker).exists():
+                return
+            Path(settings.marker).touch()
+        match settings.misbehaviour:
+            case "raise":
+                raise RuntimeError("this trainer was told to fail")
+            case "diverge":
+                raise Diverged("train_loss is nan")
+            case "out-of-memory":
+                raise torch.OutOfMemoryError("no room for 3 GiB")
+            case "full-disk":
+                raise OSError(28, "No space left on device")
+            case "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"epoch": self._epoch}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._epoch = state["epoch"]
+
+    def snapshot(self) -> dict[str, Any]:
+        return {"epoch": self._epoch, "classes": 10}
+
+
+@final
+class CurveTrainer:
+    hyperparameters: Sequence[type] = (Hyperparameters,)
+
+    def check(self, params: Mapping[str, Any], suits: Suits, data_folder: Path) -> None:
+        Hyperparameters(**params)
+
+    def begin(self, recipe: Recipe, data: Data, device: str) -> Curve:
+        return Curve(recipe)
+
+    def restore(self, snapshot: Mapping[str, Any], device: str) -> Predictor:
+        def predict(images: Any) -> torch.Tensor:
+            return torch.full((len(images), int(snapshot["classes"])), 1 / snapshot["classes"])
+
+        return predict
+
+
+trainer = CurveTrainer()

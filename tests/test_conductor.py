@@ -1,0 +1,192 @@
+"""A study has exactly its trials, whatever happens to them, and an interrupted one ends as one that was left alone."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.conductor import BEST_KEPT
+from orchestrator.contracts import Event, Job
+from orchestrator.errors import DiskError
+from orchestrator.executors.in_process import InProcess
+from orchestrator.record import FailureKind, Kind, RunRecord, Status
+from orchestrator.store import Store, StudyFolder
+from tests._studies import PLUGINS, conduct, results
+
+
+@pytest.fixture(autouse=True)
+def in_plugin_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(PLUGINS)
+
+
+def folder(tmp_path: Path, name: str = "curves") -> StudyFolder:
+    return Store(tmp_path / "runs").known(name)
+
+
+class PowerCut(BaseException):
+    """The end of the conductor's process, as far as it can be had inside a test."""
+
+
+class Interrupted:
+    """The executor, until `after` events were heard; then the power is cut, and what was under way is lost."""
+
+    workers = 1
+
+    def __init__(self, tmp_path: Path, after: int) -> None:
+        self._inner = InProcess(device="cpu", threads=1, data_folder=tmp_path / "data")
+        self._left = after
+
+    def start(self, job: Job) -> None:
+        self._inner.start(job)
+
+    def grant(self, run_id: str, until_epoch: int) -> None:
+        self._inner.grant(run_id, until_epoch)
+
+    def stop(self, run_id: str, keep: bool = False) -> None:
+        self._inner.stop(run_id, keep)
+
+    def events(self, timeout: float) -> tuple[Event, ...]:
+        events = tuple(self._inner.events(timeout))
+        self._left -= len(events)
+        if self._left <= 0:
+            raise PowerCut
+        return events
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+def test_exactly_as_many_trials_as_asked_each_recorded_once(tmp_path: Path) -> None:
+    records = conduct(tmp_path, 12)
+    assert [record.number for record in records] == list(range(12))
+    assert all(record.status.finished for record in records)
+    assert folder(tmp_path).runs(Kind.TRIAL) == list(records)
+    assert Counter(record.status for record in records)[Status.PRUNED] >= 2
+    for record in records:
+        epochs = folder(tmp_path).folder(record).epochs()
+        assert len(epochs) == record.epochs
+        assert record.best == record.metric.best(epochs)
+        assert record.epochs == 8 or record.status is Status.PRUNED
+        assert record.seconds == pytest.approx(0.25 * record.epochs)
+
+
+@pytest.mark.parametrize("after", [1, 2, 9, 10, 11, 30, 51])
+@pytest.mark.parametrize("checkpoint_share", [0.02, 1.0])
+def test_a_study_that_was_cut_off_and_resumed_ends_as_one_left_alone(tmp_path: Path, after: int, checkpoint_share: float) -> None:
+    conduct(tmp_path / "alone", 10)
+    with pytest.raises(PowerCut):
+        conduct(tmp_path / "cut", 10, executor=Interrupted(tmp_path, after), checkpoint_share=checkpoint_share)
+    conduct(tmp_path / "cut", 10, checkpoint_share=checkpoint_share)
+    assert results(folder(tmp_path / "cut")) == results(folder(tmp_path / "alone"))
+
+
+def test_a_resumed_trial_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(PowerCut):
+        conduct(tmp_path, 10, executor=Interrupted(tmp_path, 9), checkpoint_share=1.0)
+    (before,) = folder(tmp_path).runs(Kind.TRIAL)
+    assert before.status is Status.RUNNING
+    assert before.last is not None
+    began: list[int] = []
+
+    class Watching:
+        def opened(self, record: RunRecord, epochs: Any) -> None:
+            began.append(len(epochs))
+
+        def measured(self, record: RunRecord, epoch: Any) -> None: ...
+
+        def closed(self, record: RunRecord) -> None: ...
+
+        def finish(self, timeout: float) -> None: ...
+
+    after = conduct(tmp_path, 2, checkpoint_share=1.0, observers=[Watching()])
+    assert began[0] >= before.last.epoch >= 3  # the last checkpoint's event may have been lost with the power
+    assert began[1] == 0
+    assert after[0].attempt == 2
+
+
+def test_twenty_five_and_twenty_five_are_fifty(tmp_path: Path) -> None:
+    conduct(tmp_path / "alone", 50)
+    conduct(tmp_path / "twice", 25)
+    conduct(tmp_path / "twice", 50)
+    assert results(folder(tmp_path / "twice")) == results(folder(tmp_path / "alone"))
+
+
+def test_a_finished_study_does_nothing_more(tmp_path: Path) -> None:
+    first = conduct(tmp_path, 5)
+    assert conduct(tmp_path, 5) == first
+    assert conduct(tmp_path, 3) == first
+
+
+def test_fewer_trials_than_are_under_way_leave_one_paused_which_goes_on_later(tmp_path: Path) -> None:
+    with pytest.raises(PowerCut):
+        conduct(tmp_path, 10, executor=Interrupted(tmp_path, 30))
+    under_way = [record.number for record in folder(tmp_path).runs() if record.status is Status.RUNNING]
+    finished = [record for record in folder(tmp_path).runs() if record.status.finished]
+    assert len(under_way) == 1
+    conduct(tmp_path, len(finished))
+    assert folder(tmp_path).runs()[under_way[0]].status is Status.PAUSED
+    conduct(tmp_path, 10)
+    conduct(tmp_path / "alone", 10)
+    assert results(folder(tmp_path)) == results(folder(tmp_path / "alone"))
+
+
+@pytest.mark.parametrize(
+    ("misbehaviour", "kind"),
+    [
+        ("raise", FailureKind.CRASHED),
+        ("diverge", FailureKind.DIVERGED),
+        ("out-of-memory", FailureKind.OUT_OF_MEMORY),
+        ("full-disk", FailureKind.DISK),
+    ],
+)
+def test_a_trial_that_fails_is_told_apart_counted_and_costs_no_other(
+    tmp_path: Path, misbehaviour: str, kind: FailureKind
+) -> None:
+    records = conduct(tmp_path, 6, fixed={2: {"misbehaviour": misbehaviour, "at_epoch": 3}})
+    assert len(records) == 6
+    failed = records[2]
+    assert failed.status is Status.FAILED
+    assert failed.failure is not None
+    assert failed.failure.kind is kind
+    assert failed.failure.message
+    assert failed.epochs == 2
+    assert all(record.status is not Status.FAILED for record in records if record.number != 2)
+
+
+def test_a_damaged_checkpoint_costs_its_epochs_and_is_told(tmp_path: Path) -> None:
+    with pytest.raises(PowerCut):
+        conduct(tmp_path, 10, executor=Interrupted(tmp_path, 9), checkpoint_share=1.0)
+    (record,) = folder(tmp_path).runs()
+    checkpoint = folder(tmp_path).folder(record).last_checkpoint
+    content = bytearray(checkpoint.read_bytes())
+    content[len(content) // 2] ^= 1
+    checkpoint.write_bytes(content)
+    said: list[str] = []
+    conduct(tmp_path, 10, checkpoint_share=1.0, say=said.append)
+    assert any("damaged" in line and "from the beginning" in line for line in said)
+    conduct(tmp_path / "alone", 10)
+    assert results(folder(tmp_path)) == results(folder(tmp_path / "alone"))
+
+
+def test_weights_are_kept_of_the_best_few_only_and_nothing_else_stays(tmp_path: Path) -> None:
+    records = conduct(tmp_path, 12)
+    complete = sorted((record for record in records if record.status is Status.COMPLETE), key=RunRecord.order)
+    assert len(complete) > BEST_KEPT
+    kept = {record.number for record in records if folder(tmp_path).folder(record).best_checkpoint.exists()}
+    assert kept == {record.number for record in complete[:BEST_KEPT]}
+    names = {file.name for record in records for file in folder(tmp_path).folder(record).path.iterdir()}
+    assert names == {"record.json", "epochs.jsonl", "best.pt"}
+
+
+def test_a_disk_that_refuses_ends_the_session_and_loses_nothing(tmp_path: Path) -> None:
+    conduct(tmp_path, 4)
+    before = results(folder(tmp_path))
+    (folder(tmp_path).path / "trials" / "0004").write_text("in the way: permissions do not stop root")
+    with pytest.raises(DiskError, match="0004"):
+        conduct(tmp_path, 8)
+    assert results(folder(tmp_path)) == before
+    (folder(tmp_path).path / "trials" / "0004").unlink()
+    conduct(tmp_path, 8)
+    conduct(tmp_path / "alone", 8)
+    assert results(folder(tmp_path)) == results(folder(tmp_path / "alone"))

@@ -1,0 +1,191 @@
+"""What Optuna is told and asked: the same study whether it was left alone, stopped, or computed again from its records."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from orchestrator import plugins
+from orchestrator.contracts import Decision, StudyPlan
+from orchestrator.errors import UnknownName
+from orchestrator.record import Kind, Provenance, RunRecord, Status
+from orchestrator.study import PRUNERS, SAMPLERS, Study, contains, fitting
+from tests._studies import PLUGINS
+
+
+@pytest.fixture
+def plan(monkeypatch: pytest.MonkeyPatch) -> StudyPlan:
+    monkeypatch.chdir(PLUGINS)
+    _, dataset, make = plugins.plan("curves")
+    return make(dataset, plugins.dataset(dataset).suits)
+
+
+def record(plan: StudyPlan, number: int, params: dict[str, object], status: Status = Status.RUNNING) -> RunRecord:
+    return RunRecord(
+        run_id=f"s/trials/{number:04d}",
+        kind=Kind.TRIAL,
+        number=number,
+        recipe=replace(plan.recipe, params=params),
+        status=status,
+        provenance=Provenance(study="u"),
+    )
+
+
+def curve(params: dict[str, object], epochs: int) -> list[float]:
+    worth = 1 - abs(float(str(params["learning_rate"])) - 0.03) - float(str(params["dropout"]))
+    return [worth * (1 - 0.7**epoch) for epoch in range(1, epochs + 1)]
+
+
+def finish(study: Study, plan: StudyPlan, number: int) -> dict[str, object]:
+    """Ask for a trial and run it: every third one is pruned, every seventh fails."""
+    params, _ = study.ask(number)
+    study.know(record(plan, number, params), [])
+    study.know(record(plan, number, params), curve(params, 4))
+    status = Status.FAILED if number % 7 == 6 else Status.PRUNED if number % 3 == 2 else Status.COMPLETE
+    study.know(record(plan, number, params, status), curve(params, 4 if status is Status.PRUNED else 8))
+    return params
+
+
+def test_a_study_computed_again_asks_what_one_left_alone_asks(plan: StudyPlan) -> None:
+    alone = Study(plan, seed=3)
+    asked = [finish(alone, plan, number) for number in range(30)]
+    assert len({str(params) for params in asked}) == 30
+    for stop in (1, 9, 12, 25):
+        again = Study(plan, seed=3)
+        for number in range(stop):
+            status = Status.FAILED if number % 7 == 6 else Status.PRUNED if number % 3 == 2 else Status.COMPLETE
+            epochs = 4 if status is Status.PRUNED else 8
+            again.know(record(plan, number, asked[number], status), curve(asked[number], epochs))
+        assert [finish(again, plan, number) for number in range(stop, min(stop + 3, 30))] == asked[stop : stop + 3]
+
+
+def test_a_running_trial_of_an_earlier_session_changes_nothing(plan: StudyPlan) -> None:
+    def begin(study: Study) -> dict[str, object]:
+        for number in range(12):
+            finish(study, plan, number)
+        params, _ = study.ask(12)
+        study.know(record(plan, 12, params), curve(params, 2))
+        return params
+
+    alone, before = Study(plan, seed=1), Study(plan, seed=1)
+    running = begin(alone)
+    asked = [params for number in range(12) if (params := finish(before, plan, number))]
+    again = Study(plan, seed=1)
+    for number, params in enumerate(asked):
+        status = Status.FAILED if number % 7 == 6 else Status.PRUNED if number % 3 == 2 else Status.COMPLETE
+        again.know(record(plan, number, params, status), curve(params, 4 if status is Status.PRUNED else 8))
+    again.know(record(plan, 12, running), curve(running, 2))
+    assert again.ask(13) == alone.ask(13)
+
+
+def test_the_seed_and_the_number_decide_what_is_asked(plan: StudyPlan) -> None:
+    def first(seed: int) -> dict[str, object]:
+        study = Study(plan, seed=seed)
+        finish(study, plan, 0)
+        return study.ask(1)[0]
+
+    assert first(0) == first(0)
+    assert first(0) != first(1)
+
+
+def test_fitting_reference_settings_come_first_exactly(plan: StudyPlan) -> None:
+    study = Study(plan, seed=0)
+    params, reference = study.ask(0)
+    assert reference == "000-P1"
+    assert params == dict(fitting(plan)[0].params)
+    study.know(record(plan, 0, params), [])
+    assert study.ask(1)[1] is None
+
+
+def test_epochs_that_a_new_attempt_measures_differently_replace_the_old_ones(plan: StudyPlan) -> None:
+    study = Study(plan, seed=0)
+    params, _ = study.ask(0)
+    study.know(record(plan, 0, params), [0.1, 0.2, 0.3])
+    study.know(record(plan, 0, params), [0.1])
+    study.know(record(plan, 0, params), [0.1, 0.25])
+    assert study.curve(0).values == (0.1, 0.25)
+    study.know(record(plan, 0, params, Status.COMPLETE), [0.1, 0.25])
+    assert study.ask(1)
+
+
+def test_a_missing_trial_leaves_the_numbers_of_the_others(plan: StudyPlan) -> None:
+    study = Study(plan, seed=0)
+    for number in (0, 2):
+        params = {**fitting(plan)[0].params, "dropout": 0.1 * number}
+        study.know(record(plan, number, params, Status.COMPLETE), [0.5])
+    params, _ = study.ask(3)
+    study.know(record(plan, 3, params), [0.1])
+    assert study.scheduler().decide(study.curve(3), study.others(3)) is Decision.GO_ON
+
+
+def learn(study: Study, plan: StudyPlan, levels: Sequence[float]) -> list[Decision]:
+    """Train one trial after the other, each as good as its level, and decide after every epoch but the last."""
+    decisions = []
+    scheduler = study.scheduler()
+    for number, level in enumerate(levels):
+        params, _ = study.ask(number)
+        study.know(record(plan, number, params), [])
+        decision = Decision.GO_ON
+        for epochs in range(1, plan.epochs + 1):
+            values = [level * (1 - 0.5**epoch) for epoch in range(1, epochs + 1)]
+            study.know(record(plan, number, params), values)
+            if epochs < plan.epochs:
+                decision = scheduler.decide(study.curve(number), study.others(number))
+            if decision is Decision.STOP:
+                break
+        status = Status.PRUNED if decision is Decision.STOP else Status.COMPLETE
+        study.know(record(plan, number, params, status), values)
+        decisions.append(decision)
+    return decisions
+
+
+@pytest.mark.parametrize("name", [name for name in PRUNERS if name != "none"])
+def test_every_pruner_ends_hopeless_trials_and_lets_the_best_run_out(plan: StudyPlan, name: str) -> None:
+    levels = [0.8, 0.7, 0.75, 0.6, 0.65, *[0.1, 0.12, 0.95] * 6]
+    decisions = learn(Study(plan, seed=0, pruner=name), plan, levels)
+    hopeless = [decision for level, decision in zip(levels, decisions, strict=True) if level < 0.2]
+    assert hopeless.count(Decision.STOP) >= len(hopeless) / 2
+    assert decisions[7] is Decision.GO_ON  # the first of the best
+
+
+def test_nothing_is_pruned_where_nothing_is_asked_to(plan: StudyPlan) -> None:
+    study = Study(plan, seed=0, pruner="none")
+    assert set(learn(study, plan, [0.9] * 6 + [0.01] * 6)) == {Decision.GO_ON}
+    assert study.scheduler().next_rung(0) >= plan.epochs
+
+
+def test_the_median_waits_for_five_trials_and_two_epochs(plan: StudyPlan) -> None:
+    assert Decision.STOP not in learn(Study(plan, seed=0), plan, [0.9, 0.8, 0.1, 0.05, 0.04])
+    study = Study(plan, seed=0)
+    learn(study, plan, [0.9, 0.8, 0.7, 0.85, 0.9])
+    params, _ = study.ask(5)
+    scheduler = study.scheduler()
+    study.know(record(plan, 5, params), [0.0])
+    assert scheduler.decide(study.curve(5), study.others(5)) is Decision.GO_ON
+    study.know(record(plan, 5, params), [0.0, 0.0])
+    assert scheduler.decide(study.curve(5), study.others(5)) is Decision.STOP
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_every_sampler_stays_inside_the_space(plan: StudyPlan, sampler: str) -> None:
+    study = Study(plan, seed=0, sampler=sampler)
+    for number in range(20):
+        params = finish(study, plan, number)
+        assert all(contains(plan.space[name], value) for name, value in params.items())
+
+
+def test_unknown_names_are_refused(plan: StudyPlan) -> None:
+    with pytest.raises(UnknownName, match="known: median"):
+        Study(plan, seed=0, pruner="medium")
+    with pytest.raises(UnknownName, match="known: tpe"):
+        Study(plan, seed=0, sampler="tp")
+
+
+def test_what_a_distribution_contains() -> None:
+    assert contains(FloatDistribution(0.1, 0.5), 0.5)
+    assert not contains(FloatDistribution(0.1, 0.5), 0.6)
+    assert contains(IntDistribution(1, 3), 2)
+    assert contains(CategoricalDistribution([32, 64]), 64)
+    assert not contains(CategoricalDistribution([32, 64]), 128)
+    assert not contains(FloatDistribution(0.1, 0.5), "0.2")
