@@ -1,0 +1,137 @@
+"""The submission file `id,label`: predicted classes of out-of-distribution images, or of a data set's test images."""
+
+import contextlib
+import csv
+import itertools
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from orchestrator.contracts import Predictor
+from orchestrator.errors import BadData, MissingInput
+from orchestrator.files import disk_errors, sync_folder
+from orchestrator.out_of_distribution import Files, Images, mapped
+
+Labels = npt.NDArray[np.int64]
+Progress = Callable[[int, int], None]  # images done, images in all
+
+_COLUMNS = ["id", "label"]
+_CHUNK = 2_000  # images read and predicted at a time: 6 MB of the challenge's
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Rows:
+    """The content of a submission: ids, and as many predicted classes (int64 N)."""
+
+    ids: Sequence[str]
+    labels: Labels
+
+
+def predict_files(files: Files, predictor: Predictor, *, classes: int, progress: Progress | None = None) -> Rows:
+    """The predicted class, the one of highest probability, of every image in `files`, in file, severity, image order.
+
+    The files are mapped into memory, never read whole. Raises DiskError, and BadData when the predictor gives anything but
+    finite probabilities N×classes.
+    """
+    chunks = (chunk for file in files.present for chunk in _predictions(mapped(files, file), predictor, classes))
+    ids = files.geometry.ids(files.present)
+    return Rows(ids=ids, labels=_collected(chunks, len(ids), progress))
+
+
+def predict_test_images(images: Images, predictor: Predictor, *, classes: int, progress: Progress | None = None) -> Rows:
+    """The predicted class of every test image (uint8 N×C×H×W), under the ids 0 … N-1. Raises BadData as `predict_files`."""
+    chunks = _predictions(images, predictor, classes)
+    return Rows(ids=image_ids(len(images)), labels=_collected(chunks, len(images), progress))
+
+
+def image_ids(images: int) -> list[str]:
+    """The ids of so many test images: 0 … N-1."""
+    return [str(image) for image in range(images)]
+
+
+def write_submission(path: Path, rows: Rows, *, classes: int) -> None:
+    """Write the rows to `path`: aside first, read back and checked from there, and only then renamed.
+
+    Raises BadData for a label that is no class, DiskError; the old file then stands.
+    """
+    aside = path.with_name(path.name + ".part")
+    lines = [f"{name},{label}\n" for name, label in zip(rows.ids, rows.labels.tolist(), strict=True)]
+    try:
+        with disk_errors(f"write {path}"):
+            with aside.open("w", encoding="utf-8", newline="") as stream:
+                stream.write(",".join(_COLUMNS) + "\n")
+                stream.writelines(lines)
+                stream.flush()
+                os.fsync(stream.fileno())
+            check_submission(aside, rows.ids, classes=classes)
+            aside.replace(path)
+            sync_folder(path.parent)
+    finally:
+        with contextlib.suppress(OSError):
+            aside.unlink(missing_ok=True)
+
+
+def check_submission(path: Path, ids: Sequence[str], *, classes: int) -> None:
+    """Prove that the file at `path` holds exactly these ids, in their order, with labels 0 … classes-1.
+
+    Raises MissingInput where there is none, BadData naming the first line that is wrong, DiskError.
+    """
+    labels = {str(label) for label in range(classes)}
+    with disk_errors(f"read {path}"):
+        if not path.exists():
+            raise MissingInput(f"there is no submission {path}")
+        with path.open(encoding="utf-8", newline="") as stream:
+            lines = csv.reader(stream, strict=True)
+            try:
+                problem = _first_problem(lines, ids, labels)
+            except (csv.Error, UnicodeDecodeError) as error:
+                problem = str(error)
+            if problem:
+                raise BadData(f"{path}, line {max(lines.line_num, 1)}: {problem}")
+
+
+def _first_problem(lines: Iterator[list[str]], ids: Sequence[str], labels: set[str]) -> str:
+    header = next(lines, [])
+    if header != _COLUMNS:
+        return f"expected the header {','.join(_COLUMNS)}, found {_shown(header)}"
+    for row, name in itertools.zip_longest(lines, ids):
+        if row is None:
+            return f"the file ends here, before the row of {name}; {len(ids):,} rows are expected"
+        if name is None:
+            return f"found {_shown(row)} after the last of {len(ids):,} expected rows"
+        if len(row) != len(_COLUMNS) or row[0] != name:
+            return f"expected the row of {name}, found {_shown(row)}"
+        if row[1] not in labels:
+            return f"the label of {name} is {_shown(row[1:])}, expected a whole number from 0 to {len(labels) - 1}"
+    return ""
+
+
+def _shown(cells: Sequence[str]) -> str:
+    text = ",".join(cells)
+    return repr(text if len(text) <= 60 else text[:60] + "…")
+
+
+def _predictions(images: Images, predictor: Predictor, classes: int) -> Iterator[Labels]:
+    for start in range(0, len(images), _CHUNK):
+        chunk = np.array(images[start : start + _CHUNK], order="C")  # a copy: a predictor may want to own its input
+        probabilities = np.asarray(predictor(chunk))
+        if probabilities.shape != (len(chunk), classes):
+            raise BadData(f"the model gave an array {probabilities.shape} for {len(chunk)} images of {classes} classes")
+        if not np.isfinite(probabilities).all():
+            raise BadData(f"the model gave probabilities that are not finite, among images {start} to {start + len(chunk) - 1}")
+        yield probabilities.argmax(axis=1).astype(np.int64)
+
+
+def _collected(chunks: Iterable[Labels], total: int, progress: Progress | None) -> Labels:
+    labels = np.empty(total, dtype=np.int64)
+    done = 0
+    for chunk in chunks:
+        labels[done : done + len(chunk)] = chunk
+        done += len(chunk)
+        if progress is not None:
+            progress(done, total)
+    return labels
