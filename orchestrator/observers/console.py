@@ -1,0 +1,118 @@
+"""One line on the screen, or in a file, for every finished run."""
+
+import contextlib
+from collections.abc import Iterable, Sequence
+from typing import TextIO, final
+
+from orchestrator.contracts import Clock
+from orchestrator.record import Epoch, Kind, Metric, RunRecord, Status
+from orchestrator.store import run_name
+
+
+@final
+class Console:
+    """The Observer that tells the user how a study goes, in lines that read the same on a terminal and in a file.
+
+    [12/40] trial 0011 PRUNED  val_acc .8123 (epoch 3 of 6)  best .9722 (trial 0004)  8.2 s  about 3 min left
+    """
+
+    def __init__(
+        self, stream: TextIO, *, total: int, workers: int, metric: Metric, before: Iterable[RunRecord], clock: Clock
+    ) -> None:
+        """`total` is the number of finished trials asked for, `before` are the study's records when this session began.
+
+        `stream` is where lines go; `clock` tells how long trials take, from which the time left is estimated.
+        """
+        finished = [record for record in before if record.kind is Kind.TRIAL and record.status.finished]
+        self._stream = stream
+        self._total = total
+        self._workers = workers
+        self._metric = metric
+        self._clock = clock
+        self._finished = len(finished)
+        self._leader = min(filter(_eligible, finished), key=RunRecord.order, default=None)
+        self._since: dict[str, float] = {}  # when work on a run that is open began, in seconds since 1970
+        self._worked = 0.0  # seconds, over all trials of this session
+        self._finished_now = 0
+
+    def opened(self, record: RunRecord, epochs: Sequence[Epoch]) -> None:  # noqa: ARG002 - nothing of them is shown
+        """Begin to measure the time that the run takes; a new attempt goes on measuring."""
+        self._since.setdefault(record.run_id, self._clock.now())
+
+    def measured(self, record: RunRecord, epoch: Epoch) -> None:
+        """Say nothing: an epoch is shown with its run."""
+
+    def closed(self, record: RunRecord) -> None:
+        """Write the run's line, unless it is only paused."""
+        now = self._clock.now()
+        worked = now - self._since.pop(record.run_id, now)
+        if record.kind is Kind.TRIAL:
+            self._worked += worked
+        if not record.status.finished:
+            return
+        parts = [f"{record.kind.value} {run_name(record.run_id)} {record.status.value}", *self._worth(record)]
+        if record.kind is Kind.TRIAL:
+            self._count(record)
+            parts[0] = f"[{self._finished}/{self._total}] {parts[0]}"
+            parts += [*self._best(), _duration(record), *self._time_left()]
+        else:
+            parts.append(_duration(record))
+        with contextlib.suppress(OSError, ValueError):  # nobody reads any more: that is no reason to stop
+            print("  ".join(parts), file=self._stream, flush=True)
+
+    def finish(self, timeout: float) -> str | None:  # noqa: ARG002 - nothing is left to do
+        """Nothing is left to do."""
+        return None
+
+    def _count(self, record: RunRecord) -> None:
+        self._finished += 1
+        self._finished_now += 1
+        if _eligible(record) and (self._leader is None or record.order() < self._leader.order()):
+            self._leader = record
+
+    def _worth(self, record: RunRecord) -> list[str]:
+        if record.failure is not None:
+            return [f"{record.failure.kind.value}: {record.failure.message}"]
+        found = []
+        if record.best is not None:
+            epoch = f"(epoch {record.best.epoch} of {record.recipe.epochs})"
+            found.append(f"{self._metric.name} {_decimal(record.best.value)} {epoch}")
+        if record.test is not None:
+            found.append(f"test_acc {_decimal(record.test.acc)}")
+        return found
+
+    def _best(self) -> list[str]:
+        leader = self._leader
+        if leader is None or leader.best is None:
+            return []
+        return [f"best {_decimal(leader.best.value)} (trial {run_name(leader.run_id)})"]
+
+    def _time_left(self) -> list[str]:
+        left = self._total - self._finished
+        if left <= 0 or self._worked <= 0:
+            return []
+        seconds = self._worked / self._finished_now * left / min(self._workers, left)
+        return [f"about {_rounded(seconds)} left"]
+
+
+def _eligible(record: RunRecord) -> bool:
+    """Whether a trial can be the best: one that was not stopped early, as for `retrain-best`."""
+    return record.status is Status.COMPLETE and record.best is not None
+
+
+def _decimal(value: float) -> str:
+    """Four decimals; a fraction without the zero before the point."""
+    text = f"{value:.4f}"
+    return text.removeprefix("0") if text.startswith("0.") else text
+
+
+def _duration(record: RunRecord) -> str:
+    return f"{record.seconds:.1f} s"
+
+
+def _rounded(seconds: float) -> str:
+    """A duration in the unit that suits it; never more exact than the estimate that it is."""
+    if seconds < 90:
+        return f"{max(seconds, 1):.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

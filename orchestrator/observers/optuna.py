@@ -1,0 +1,330 @@
+"""The published copy: a study in a database where optuna-dashboard, `optuna.load_study` and colleagues see stock Optuna.
+
+It is made for a process of its own (`orchestrator.observers.process`), because a database may be slow or away.
+"""
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, final
+
+import optuna
+from optuna.distributions import BaseDistribution, json_to_distribution
+from optuna.storages import RDBStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from orchestrator.errors import Mismatch, OrchestrateError, Unavailable
+from orchestrator.observers._secrets import hide_passwords
+from orchestrator.plain import from_plain
+from orchestrator.record import Epoch, Kind, RunRecord, Status
+
+# Seconds between attempts while the database is away: doubled from the first to the last.
+_FIRST_DELAY, _LAST_DELAY = 0.5, 10.0
+_STATES = {
+    Status.RUNNING: TrialState.RUNNING,
+    Status.PAUSED: TrialState.RUNNING,  # Optuna's finished states are final, and a paused run may go on
+    Status.COMPLETE: TrialState.COMPLETE,
+    Status.PRUNED: TrialState.PRUNED,
+    Status.FAILED: TrialState.FAIL,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyConfiguration:
+    """What the copy needs to know of its study."""
+
+    url: str  # of the database, as SQLAlchemy writes it; may hold a password
+    study: str
+    uuid: str
+    direction: Literal["maximize", "minimize"]
+    distributions: Mapping[str, str]  # hyperparameter -> the text of `optuna.distributions.distribution_to_json`
+
+
+def open_copy(configuration: Mapping[str, Any]) -> "PublishedStudy":
+    """The copy that a plain CopyConfiguration describes.
+
+    Raises Unavailable when the database cannot be reached, Mismatch when another study has the name there.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return PublishedStudy(from_plain(CopyConfiguration, dict(configuration)))
+
+
+class _ContradictionError(Exception):
+    """The database says what the record does not, in a place that Optuna cannot change."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Trial:
+    """What is recorded of a trial, and which part of that is known to be in the database."""
+
+    record: RunRecord
+    epochs: list[Epoch]
+    published: FrozenTrial | None = None
+    trial_id: int = -1
+
+    def wanted(self, distributions: Mapping[str, BaseDistribution]) -> FrozenTrial:
+        """The trial as it should be."""
+        record, best = self.record, self.record.best
+        state = _STATES[record.status]
+        if state is TrialState.COMPLETE and best is None:
+            state = TrialState.FAIL  # Optuna has no COMPLETE without a value
+        params, attributes = {}, _attributes(record)
+        for name, distribution in distributions.items():
+            if name in record.recipe.params:
+                if _fits(distribution, record.recipe.params[name]):
+                    params[name] = record.recipe.params[name]
+                else:
+                    attributes[f"{name} outside the space"] = record.recipe.params[name]
+        trial = create_trial(
+            state=state,
+            value=best.value if best is not None and state in (TrialState.COMPLETE, TrialState.PRUNED) else None,
+            params=params,
+            distributions={name: distributions[name] for name in params},
+            user_attrs=attributes,
+            intermediate_values=self._curve(),
+        )
+        trial.datetime_start = datetime.fromtimestamp(record.provenance.started)  # Optuna's are local
+        if state.is_finished() and record.provenance.finished is not None:
+            trial.datetime_complete = datetime.fromtimestamp(record.provenance.finished)
+        return trial
+
+    def _curve(self) -> dict[int, float]:
+        """What the trial was worth after each epoch, by the metric's rule; epochs without a finite value are left out."""
+        bests = {epoch.number: self.record.metric.best(self.epochs[: index + 1]) for index, epoch in enumerate(self.epochs)}
+        return {number: best.value for number, best in bests.items() if best is not None}
+
+
+@final
+class PublishedStudy:
+    """The Observer that copies trials into Optuna's database; runs of other kinds are no part of an Optuna study.
+
+    Every call notes what has to be in the database, then compares and completes each trial that is behind; what fails is
+    tried again, so an outage costs nothing but time. Where the database contradicts the records in a way that Optuna cannot
+    change (a finished trial is final, and numbers are given in order), the copied study is deleted and written again from
+    all that this process was told. That is always right and needs no cases, provided that a session begins with `replay` of
+    all earlier trials.
+    """
+
+    def __init__(self, configuration: CopyConfiguration) -> None:
+        self._configuration = configuration
+        self._distributions = {name: json_to_distribution(text) for name, text in configuration.distributions.items()}
+        self._trials: dict[int, _Trial] = {}
+        self._behind: set[int] = set()
+        self._study_id: int | None = None
+        self._delay = _FIRST_DELAY
+        self._next_attempt = 0.0
+        self._trouble = ""
+        where = f"the database {hide_passwords(configuration.url)}"
+        try:
+            self._storage = _connect(configuration.url)
+            self._claim()
+        except OrchestrateError:
+            raise
+        except Exception as error:
+            raise Unavailable(f"{where} cannot be used: {_cause(error)}") from error
+
+    def opened(self, record: RunRecord, epochs: Sequence[Epoch]) -> None:
+        """Show the trial as RUNNING, with all that is recorded."""
+        if record.kind is Kind.TRIAL:
+            self._trials[record.number] = _Trial(record=record, epochs=list(epochs))
+            self._publish(record.number)
+
+    def measured(self, record: RunRecord, epoch: Epoch) -> None:
+        """Add an intermediate value."""
+        if record.kind is Kind.TRIAL:
+            trial = self._trials[record.number]
+            trial.record = record
+            trial.epochs.append(epoch)
+            self._publish(record.number)
+
+    def closed(self, record: RunRecord) -> None:
+        """Give the trial its final state."""
+        if record.kind is Kind.TRIAL:
+            self._trials[record.number].record = record
+            self._publish(record.number)
+
+    def retry(self) -> None:
+        """Complete what an outage left behind, not before the next attempt is due."""
+        if self._behind and time.monotonic() >= self._next_attempt:
+            self._attempt()
+
+    def finish(self, timeout: float) -> str | None:
+        """Complete the copy, within `timeout` seconds. Returns what is missing otherwise."""
+        deadline = time.monotonic() + timeout
+        while self._behind:
+            self._attempt()
+            if self._behind and time.monotonic() + _FIRST_DELAY > deadline:
+                return f"{len(self._behind)} trials could not be written: {self._trouble}"
+            if self._behind:
+                time.sleep(_FIRST_DELAY)
+        self._storage.engine.dispose()
+        return None
+
+    def _publish(self, number: int) -> None:
+        self._behind.add(number)
+        self.retry()
+
+    def _attempt(self) -> None:
+        try:
+            try:
+                self._complete()
+            except _ContradictionError as contradiction:
+                print(f"the copied study is written again: {contradiction}", flush=True)
+                self._storage.delete_study(self._claim())
+                self._study_id = None
+                self._complete()
+        except Exception as error:  # whatever it was, the records are safe and the next attempt begins with reading
+            self._study_id = None
+            self._next_attempt = time.monotonic() + self._delay
+            self._delay = min(2 * self._delay, _LAST_DELAY)
+            if (cause := _cause(error)) != self._trouble:
+                self._trouble = cause
+                print(f"the database cannot be written: {cause}", flush=True)
+        else:
+            self._delay = _FIRST_DELAY
+
+    def _complete(self) -> None:
+        study_id = self._claim() if self._study_id is None else self._study_id
+        for number in sorted(self._behind):
+            self._reconcile(study_id, number)
+            self._behind.discard(number)
+
+    def _claim(self) -> int:
+        """Find the study in the database, or make it. Raises Mismatch when it is another's.
+
+        Whatever was believed to be in the database is forgotten, and read again.
+        """
+        name, uuid = self._configuration.study, self._configuration.uuid
+        direction = StudyDirection[self._configuration.direction.upper()]
+        try:
+            study_id = self._storage.get_study_id_from_name(name)
+        except KeyError:
+            study_id = self._storage.create_new_study([direction], name)
+            self._behind |= set(self._trials)
+        owner = self._storage.get_study_user_attrs(study_id).get("uuid")
+        # A study without trials and without owner is one that was being made when its process was killed.
+        if owner is None and not self._storage.get_n_trials(study_id):
+            self._storage.set_study_user_attr(study_id, "uuid", uuid)
+        elif owner != uuid:
+            raise Mismatch(
+                f"the database {hide_passwords(self._configuration.url)} has another study {name!r}; give this study another "
+                f"name with --study, or this copy another database with --storage"
+            )
+        for trial in self._trials.values():
+            trial.published = None
+        self._study_id = study_id
+        return study_id
+
+    def _reconcile(self, study_id: int, number: int) -> None:
+        """Make the database say of this trial what is recorded. Raises _ContradictionError where it cannot."""
+        trial = self._trials[number]
+        wanted = trial.wanted(self._distributions)
+        there = trial.published or self._read(study_id, trial)
+        if there is None:
+            self._create(study_id, trial, wanted)
+        elif there.state.is_finished():
+            if not _same(there, wanted):
+                raise _ContradictionError(f"trial {number} is finished there and differs")
+        else:
+            self._update(trial.trial_id, there, wanted)
+            # Steps that an earlier attempt measured stand until this one has measured them again.
+            wanted.intermediate_values = {**there.intermediate_values, **wanted.intermediate_values}
+        trial.published = wanted
+
+    def _read(self, study_id: int, trial: _Trial) -> FrozenTrial | None:
+        if not self._has(study_id, trial.record.number):
+            return None
+        trial.trial_id = self._storage.get_trial_id_from_study_id_trial_number(study_id, trial.record.number)
+        return self._storage.get_trial(trial.trial_id)
+
+    def _has(self, study_id: int, number: int) -> bool:
+        try:
+            self._storage.get_trial_id_from_study_id_trial_number(study_id, number)
+        except KeyError:
+            return False
+        return True
+
+    def _create(self, study_id: int, trial: _Trial, wanted: FrozenTrial) -> None:
+        number = trial.record.number
+        if number > 0 and not self._has(study_id, number - 1):
+            # Optuna counts trials itself, so a number that no record has must be taken by something.
+            gap = create_trial(state=TrialState.FAIL, user_attrs={"failure": "there is no record of this trial"})
+            for _ in range(self._storage.get_n_trials(study_id), number):
+                self._storage.create_new_trial(study_id, gap)
+        trial.trial_id = self._storage.create_new_trial(study_id, wanted)
+        if self._storage.get_trial_number_from_id(trial.trial_id) != number:
+            raise _ContradictionError(f"somebody else added trials before trial {number}")
+
+    def _update(self, trial_id: int, there: FrozenTrial, wanted: FrozenTrial) -> None:
+        if (there.params, there.distributions) != (wanted.params, wanted.distributions):
+            raise _ContradictionError("a running trial has other parameters there")
+        for step, value in wanted.intermediate_values.items():
+            if there.intermediate_values.get(step) != value:
+                self._storage.set_trial_intermediate_value(trial_id, step, value)
+        for name, value in wanted.user_attrs.items():
+            if there.user_attrs.get(name) != value:
+                self._storage.set_trial_user_attr(trial_id, name, value)
+        if wanted.state.is_finished():
+            if set(there.intermediate_values) - set(wanted.intermediate_values):
+                raise _ContradictionError("a trial has more epochs there than it was given")
+            values = None if wanted.value is None else [wanted.value]
+            self._storage.set_trial_state_values(trial_id, wanted.state, values)
+
+
+def _connect(url: str) -> RDBStorage:
+    if not url.startswith("sqlite"):
+        return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+    # Seconds; the default of 5 is an error when a dashboard or another study holds the file for longer.
+    storage = RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
+    with storage.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA journal_mode=WAL")  # readers and one writer do not wait for each other
+    return storage
+
+
+def _fits(distribution: BaseDistribution, value: Any) -> bool:
+    try:
+        create_trial(state=TrialState.RUNNING, params={"value": value}, distributions={"value": distribution})
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
+def _attributes(record: RunRecord) -> dict[str, Any]:
+    """What Optuna has no field for. Seconds are those of training and validation; losses are in nats."""
+    attributes: dict[str, Any] = {
+        "run_id": record.run_id,
+        "status": record.status.value,
+        "epochs": record.epochs,
+        "seconds": record.seconds,
+    }
+    if record.reference is not None:
+        attributes["reference"] = record.reference
+    if record.best is not None:
+        attributes["best_epoch"] = record.best.epoch
+        if math.isfinite(record.best.val_loss):
+            attributes["val_loss"] = record.best.val_loss
+    if record.failure is not None:
+        attributes["failure"] = f"{record.failure.kind.value}: {record.failure.message}"
+    return attributes
+
+
+def _same(there: FrozenTrial, wanted: FrozenTrial) -> bool:
+    return (
+        there.state is wanted.state
+        and there.value == wanted.value
+        and there.params == wanted.params
+        and there.distributions == wanted.distributions
+        and there.intermediate_values == wanted.intermediate_values
+        and all(there.user_attrs.get(name) == value for name, value in wanted.user_attrs.items())
+    )
+
+
+def _cause(error: Exception) -> str:
+    """What the database said, which Optuna hides behind a general message."""
+    found: BaseException = error
+    while found.__cause__ is not None:
+        found = found.__cause__
+    return f"{type(found).__name__}: {str(found).splitlines()[0] if str(found) else ''}"

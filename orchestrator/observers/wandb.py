@@ -1,0 +1,261 @@
+"""The W&B mirror: every run of a study as a W&B run, online or in files that `wandb sync` uploads later.
+
+It is made for a process of its own (`orchestrator.observers.process`), where W&B may hang, crash or be missing.
+"""
+
+import contextlib
+import hashlib
+import math
+import os
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, final
+
+import wandb
+from wandb.sdk.lib import wbauth
+
+from orchestrator.errors import InvalidInput
+from orchestrator.plain import canonical, from_plain, to_plain
+from orchestrator.record import Epoch, Kind, RunRecord, Status
+
+PROJECT = "sp25-ds542-challenge"  # of the challenge's starter
+_LETTERS = {Kind.TRIAL: "t", Kind.CONFIRM: "c", Kind.RETRAIN: "r", Kind.SINGLE: "s"}
+_COLUMNS = ("train_loss", "train_acc", "val_loss", "val_acc", "lr")
+# Written into a run's local folder once W&B has all of it: names the content, so that the same is never sent twice.
+_COMPLETE = "mirrored.sha256"
+# Exit codes of a W&B run: it shows 0 as finished and the others as failed; 255 is its own for an interrupted one.
+_FAILED, _INTERRUPTED = 1, 255
+# Seconds; with the server down W&B asks for about twice as long.
+_INIT_TIMEOUT = 15.0
+_RUN_FINISH_TIMEOUT = 120.0
+
+Mode = Literal["auto", "offline", "online"]
+_WandbMode = Literal["offline", "online", "disabled"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MirrorConfiguration:
+    """What the mirror needs to know. Entity and project come from WANDB_ENTITY and WANDB_PROJECT."""
+
+    study: str
+    folder: str  # of the study; W&B makes its folder `wandb` in it
+    mode: Mode = "auto"  # auto: WANDB_MODE, else online when a key is stored or set, else offline
+
+
+def open_mirror(configuration: Mapping[str, Any]) -> "Mirror":
+    """The mirror that a plain MirrorConfiguration describes.
+
+    Removes what W&B must not inherit from the environment of this process. Raises InvalidInput for an unknown WANDB_MODE.
+    """
+    for name in ("WANDB_SERVICE", "WANDB_RESUME", "WANDB_RUN_ID"):
+        os.environ.pop(name, None)
+    return Mirror(from_plain(MirrorConfiguration, dict(configuration)))
+
+
+def wandb_id(record: RunRecord) -> str:
+    """The W&B id of a run: "3f2a9c1b-t0007", "3f2a9c1b-r0007-9d0e1f2a". Unique by the study's uuid, not by its name."""
+    return f"{record.provenance.study.replace('-', '')[:8]}-{_short_name(record)}"
+
+
+@dataclass(slots=True, kw_only=True)
+class _Open:
+    """A W&B run that is being written."""
+
+    run: Any
+    epochs: list[Epoch] = field(default_factory=list)
+    first_step: int = 0  # the server has the steps before
+
+    def log(self, epoch: Epoch) -> None:
+        self.epochs.append(epoch)
+        if epoch.number >= self.first_step:
+            values = {name: getattr(epoch, name) for name in _COLUMNS}
+            # commit, because a row with a given step is otherwise held back until the next one comes
+            self.run.log({"epoch": epoch.number, **values}, step=epoch.number, commit=True)
+
+
+@final
+class Mirror:
+    """The Observer that writes W&B runs.
+
+    A run that is opened again is written again from its first epoch: offline in place of its earlier folder, online behind
+    what the server has. A finished run that W&B has whole already is left alone.
+    """
+
+    def __init__(self, configuration: MirrorConfiguration) -> None:
+        self._study = configuration.study
+        self._folder = Path(configuration.folder)
+        self._mode = _mode(configuration.mode)
+        # Where W&B cannot write it goes to the system's temporary folder without an error; this raises one.
+        (self._folder / "wandb").mkdir(parents=True, exist_ok=True)
+        self._open: dict[str, _Open] = {}
+        self._offline_because = ""
+
+    def opened(self, record: RunRecord, epochs: Sequence[Epoch]) -> None:
+        """Begin the W&B run, or begin it again, with all that is recorded."""
+        earlier = self._open.pop(record.run_id, None)
+        if earlier is not None:
+            earlier.run.finish(exit_code=_INTERRUPTED)
+        if self._is_complete(record, epochs):
+            return
+        self._remove_folders(record)
+        run = self._begin(record)
+        opened = _Open(run=run, first_step=run.starting_step)
+        self._open[record.run_id] = opened
+        for epoch in epochs:
+            opened.log(epoch)
+        run.summary.update(_summary(record))
+
+    def measured(self, record: RunRecord, epoch: Epoch) -> None:
+        """Log one row, with the epoch's number as its step."""
+        opened = self._open.get(record.run_id)
+        if opened is not None:
+            opened.log(epoch)
+            opened.run.summary.update(_summary(record))
+
+    def closed(self, record: RunRecord) -> None:
+        """Write the summary and end the W&B run. A paused run is ended too, and begun again when it goes on."""
+        opened = self._open.pop(record.run_id, None)
+        if opened is not None:
+            self._end(opened, record, _FAILED if record.status is Status.FAILED else 0)
+
+    def finish(self, timeout: float) -> str | None:
+        """End the W&B runs that are still open as interrupted; online this waits for their upload."""
+        deadline = time.monotonic() + timeout
+        while self._open:
+            _, opened = self._open.popitem()
+            opened.run.finish(exit_code=_INTERRUPTED)
+            if self._open and time.monotonic() > deadline:
+                return f"{len(self._open)} runs are not ended"
+        if self._offline_because:
+            return f"W&B could not be used online ({self._offline_because}), so runs were written for a later upload"
+        return None
+
+    def _begin(self, record: RunRecord) -> Any:
+        try:
+            return self._init(record)
+        except wandb.Error as error:
+            if self._mode != "online":
+                raise
+            # Every further attempt would cost as long as this one did, so the rest of the session is offline.
+            self._offline_because = str(error).splitlines()[0]
+            self._mode = "offline"
+            self._remove_folders(record)
+            return self._init(record)
+
+    def _init(self, record: RunRecord) -> Any:
+        return wandb.init(
+            project=os.environ.get("WANDB_PROJECT") or PROJECT,
+            group=self._study,
+            job_type=record.kind.value,
+            id=wandb_id(record),
+            name=f"{self._study}-{_short_name(record)}",
+            config=_config(record),
+            dir=str(self._folder),
+            mode=self._mode,
+            resume="allow" if self._mode == "online" else None,
+            reinit="create_new",  # several runs are open at a time
+            settings=wandb.Settings(
+                console="off",
+                silent=True,
+                disable_git=True,
+                disable_code=True,
+                save_code=False,
+                use_dot_wandb=False,
+                x_disable_stats=True,
+                x_disable_meta=True,
+                init_timeout=_INIT_TIMEOUT,
+                finish_timeout=_RUN_FINISH_TIMEOUT,
+                finish_timeout_raises=True,
+                x_transaction_log_flush_interval=0.5,  # seconds; by default a kill loses the last 15
+            ),
+        )
+
+    def _end(self, opened: _Open, record: RunRecord, exit_code: int) -> None:
+        opened.run.config.update(_config(record), allow_val_change=True)
+        opened.run.summary.update(_summary(record))
+        folder = Path(opened.run.dir).parent
+        opened.run.finish(exit_code=exit_code)
+        if record.status.finished and folder.is_dir():
+            (folder / _COMPLETE).write_text(_content(record, opened.epochs))
+
+    def _folders(self, record: RunRecord) -> list[Path]:
+        """The local folders of this W&B run, `run-TIME-ID` and `offline-run-TIME-ID`."""
+        return list((self._folder / "wandb").glob(f"*run-*-{wandb_id(record)}"))
+
+    def _is_complete(self, record: RunRecord, epochs: Sequence[Epoch]) -> bool:
+        content = _content(record, epochs)
+        for folder in self._folders(record):
+            with contextlib.suppress(OSError):
+                if (folder / _COMPLETE).read_text() == content and self._counts(folder):
+                    return True
+        return False
+
+    def _counts(self, folder: Path) -> bool:
+        """Whether a complete folder means that nothing is to do: offline any does, online one that was uploaded."""
+        uploaded = not folder.name.startswith("offline-") or any(folder.glob("*.wandb.synced"))
+        return self._mode != "online" or uploaded
+
+    def _remove_folders(self, record: RunRecord) -> None:
+        for folder in self._folders(record):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _short_name(record: RunRecord) -> str:
+    number = f"{_LETTERS[record.kind]}{record.number:04d}"
+    return number if record.kind is Kind.TRIAL else f"{number}-{record.recipe.fingerprint()[:8]}"
+
+
+def _mode(wanted: Mode) -> _WandbMode:
+    if wanted != "auto":
+        return wanted
+    match os.environ.get("WANDB_MODE"):
+        case "offline" | "dryrun":
+            return "offline"
+        case "online" | "run":
+            return "online"
+        case "disabled":
+            return "disabled"
+        case None | "":
+            return "online" if _has_key() else "offline"
+        case unknown:
+            raise InvalidInput(f"WANDB_MODE={unknown!r} is not supported here: use offline, online or disabled")
+
+
+def _has_key() -> bool:
+    """Whether W&B could log in without asking; looked up on this machine only."""
+    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return True
+    settings = wandb.setup().settings
+    return bool(settings.api_key or wbauth.read_netrc_auth(host=settings.base_url))
+
+
+def _config(record: RunRecord) -> dict[str, Any]:
+    """The recipe's fields, nested as in the record, and where the run's numbers come from."""
+    return {
+        **to_plain(record.recipe),
+        "run_id": record.run_id,
+        "reference": record.reference,
+        "metric": to_plain(record.metric),
+        "provenance": to_plain(record.provenance),
+    }
+
+
+def _summary(record: RunRecord) -> dict[str, Any]:
+    """What the run was worth and how it ended. Seconds are those of training and validation; losses are in nats."""
+    summary: dict[str, Any] = {"state": record.status.value, "epochs": record.epochs, "seconds": record.seconds}
+    if record.best is not None:
+        summary |= {f"best_{record.metric.name}": record.best.value, "best_epoch": record.best.epoch}
+        if record.metric.name != "val_loss" and math.isfinite(record.best.val_loss):
+            summary["best_epoch_val_loss"] = record.best.val_loss
+    if record.failure is not None:
+        summary |= {"failure_kind": record.failure.kind.value, "failure_message": record.failure.message}
+    if record.test is not None:
+        summary |= {"test_loss": record.test.loss, "test_acc": record.test.acc}
+    return summary
+
+
+def _content(record: RunRecord, epochs: Sequence[Epoch]) -> str:
+    return hashlib.sha256(canonical([record, *epochs]).encode()).hexdigest()
