@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-
 from orchestrator.conductor import Conductor, Origin
 from orchestrator.contracts import Executor, Observer
 from orchestrator.executors.in_process import InProcess

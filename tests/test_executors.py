@@ -21,6 +21,7 @@ from orchestrator.hyperparameters import complete
 from orchestrator.recipe import Recipe
 from orchestrator.record import Epoch, Metric, Status
 from orchestrator.store import Store
+from tests._commands import ended
 from tests._studies import PLUGINS, conduct, results, without_time
 
 EXECUTORS: dict[str, Callable[[Path], Executor]] = {
@@ -194,7 +195,7 @@ def test_no_worker_outlives_close(tmp_path: Path) -> None:
     assert workers
     executor.close()
     executor.close()
-    assert not any(worker.is_running() for worker in workers)
+    assert all(map(ended, workers))
 
 
 def test_a_trial_whose_worker_dies_is_retried_from_its_checkpoint(tmp_path: Path) -> None:
@@ -246,4 +247,4 @@ def test_a_stopped_worker_does_not_stop_the_end(tmp_path: Path) -> None:
     (worker,) = psutil.Process().children()
     os.kill(worker.pid, signal.SIGSTOP)
     executor.close()
-    assert not worker.is_running()
+    assert ended(worker)

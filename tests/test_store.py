@@ -140,10 +140,11 @@ def test_names_never_leave_the_runs_folder(tmp_path: Path, name: str) -> None:
 
 
 def test_one_process_holds_a_study_and_the_other_is_told_who(folder: StudyFolder) -> None:
-    with folder.lock(), pytest.raises(TryAgainLater, match=f"process {os.getpid()} on"):
+    with folder.lock():
         assert folder.locked()
-        with StudyFolder(folder.path.parent, "s").lock():
-            pass
+        other = StudyFolder(folder.path.parent, "s").lock()
+        with pytest.raises(TryAgainLater, match=f"process {os.getpid()} on"):
+            other.__enter__()
     assert not folder.locked()
     folder.refuse_if_locked()
 
