@@ -39,7 +39,6 @@ class Suits:
     batch_sizes: tuple[int, ...]  # images; each leaves enough steps in an epoch to learn
     trial_epochs: int  # after which a good setting can be told from a bad one
     retrain_epochs: int  # after which more epochs gain nothing worth their time
-    class_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,20 +85,23 @@ class Data:
 
 
 class Diverged(Exception):
-    """Raised by `Training.epoch` when the loss is NaN or infinite: more epochs cannot help."""
+    """Raised by `Training.epoch` when the training or validation loss is NaN or infinite: more epochs cannot help."""
 
 
 class Training(Protocol):
     """One training run in progress. It never hears of Optuna, W&B or pruning: not asking for more is pruning."""
 
     def epoch(self) -> Epoch:
-        """Train on every training image once, then validate. Numbers its epochs from 1. Raises Diverged."""
+        """Train on every training image once, then validate. Numbers its epochs from 1.
+
+        Raises Diverged, and ValueError after the recipe's last epoch: its schedule has no rate for more.
+        """
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next epoch depends on, random streams included: tensors and plain values only."""
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue exactly where `state` was taken."""
+        """Continue exactly where `state` was taken. Raises BadData; the training is then to be begun anew."""
 
     def snapshot(self) -> dict[str, Any]:
         """What `Trainer.restore` needs to predict, preprocessing included; independent of further training."""
@@ -129,7 +131,7 @@ class Trainer(Protocol):
         """A run at its very beginning; depends on nothing that ran before in this process."""
 
     def restore(self, snapshot: Mapping[str, Any], device: str) -> Predictor:
-        """The predictor that `Training.snapshot` described."""
+        """The predictor that `Training.snapshot` described. Raises BadData for any other content."""
 
 
 # ---------------------------------------------------------------------------------------------------------- plans
@@ -341,8 +343,9 @@ class Clock(Protocol):
 class Observer(Protocol):
     """Copies what is recorded. Never read back, never slower than a queue, unable to hurt a run.
 
-    Calls come in the order of the record. A run may be opened again (a new attempt, or a rebuild): `epochs` is then all that is
-    recorded of it so far, and what follows continues from there.
+    A session begins with the replay of what is recorded. Calls come in the order of the record. A run may be opened again (a new
+    attempt, or a rebuild): `epochs` is then all that is recorded of it so far, and what follows continues from there. An observer
+    in a process of its own may raise, and is heard there; the conductor's side never does.
     """
 
     def opened(self, record: RunRecord, epochs: Sequence[Epoch]) -> None:

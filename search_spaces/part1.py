@@ -1,0 +1,76 @@
+"""Part 1 of the challenge: a simple convolutional network, from scratch."""
+
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+from orchestrator.contracts import Baseline, StudyPlan, Suits
+from orchestrator.recipe import Recipe
+from search_spaces._references import fitted
+
+DATASET = "cifar100"
+
+# Settings of the reference systems; the network is the plan's. A weight decay that a report does not mention is taken as none.
+_BASELINES = (
+    Baseline(
+        system="000-P1",
+        params={"batch_size": 512, "learning_rate": 0.1, "weight_decay": 5e-4, "label_smoothing": 0.0, "dropout": 0.0},
+    ),
+    Baseline(
+        system="001-P1",
+        params={"batch_size": 8, "learning_rate": 0.1, "weight_decay": 0.0, "label_smoothing": 0.0, "dropout": 0.0},
+        misfit="its schedule is StepLR(1, .9), the plan's is cosine; batch 8 and no weight decay are outside the ranges",
+    ),
+    Baseline(
+        system="002-P1",
+        params={"batch_size": 128, "learning_rate": 1e-3, "weight_decay": 0.0, "label_smoothing": 0.0, "dropout": 0.0},
+        misfit="its optimiser is Adam, the plan's is SGD",
+    ),
+    Baseline(
+        system="003-P1",
+        params={"batch_size": 128, "learning_rate": 0.1, "weight_decay": 0.0, "label_smoothing": 0.0, "dropout": 0.0},
+        misfit="its schedule is a StepLR, the plan's is cosine; no weight decay is outside the range",
+    ),
+    Baseline(
+        system="004-P1",
+        params={"batch_size": 128, "learning_rate": 0.01, "weight_decay": 0.0, "label_smoothing": 0.0, "dropout": 0.5},
+        misfit="its schedule is StepLR(10, .5), the plan's is cosine; no weight decay is outside the range",
+    ),
+)
+
+
+def plan(dataset: str, suits: Suits) -> StudyPlan:
+    """The plan for a data set and what suits it."""
+    space = {
+        # images in a step: few leave many noisy steps in an epoch, many make an epoch quick
+        "batch_size": CategoricalDistribution(suits.batch_sizes),
+        # per step, at the peak: lower learns too little in ten epochs, higher diverges with Nesterov momentum .9
+        "learning_rate": FloatDistribution(3e-3, 3e-1, log=True),
+        # L2 gradient per unit of weight: a decade on either side of the customary 5e-4
+        "weight_decay": FloatDistribution(5e-5, 5e-3, log=True),
+        # fraction of the target spread over all classes: beyond .2 the network only learns to be unsure
+        "label_smoothing": FloatDistribution(0.0, 0.2),
+        # fraction of values dropped: a network this small, in so few epochs, rarely gains from more than half
+        "dropout": FloatDistribution(0.0, 0.5),
+    }
+    epochs = min(10, suits.trial_epochs)
+    return StudyPlan(
+        recipe=Recipe(
+            plan="part1",
+            trainer="cnn",
+            dataset=dataset,
+            epochs=epochs,
+            seed=0,
+            params={
+                "channels": [32, 64, 128],
+                "hidden": 256,
+                "optimizer": "sgd",
+                "momentum": 0.9,
+                "schedule": "cosine",
+                "warmup": 0.2,
+            },
+        ),
+        space=space,
+        epochs=epochs,
+        confirm_epochs=epochs,  # a confirmation repeats what the trial claims, on another seed and other images
+        retrain_epochs=min(60, suits.retrain_epochs),
+        baselines=fitted(_BASELINES, space),
+    )

@@ -1,0 +1,30 @@
+"""Fixtures that several test files share."""
+
+import fcntl
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+# Read when torch is first imported, after this. Threads that spin while they wait for each other made a training five times
+# slower on two cores that other processes use as well.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+ROOT = Path(__file__).resolve().parent.parent
+UNPACK = ROOT.parent / "shared" / "tools" / "unpack_cifar100.py"
+
+
+@pytest.fixture(scope="session")
+def cifar100_folder() -> Path:
+    """A data folder that holds the real CIFAR-100, unpacked once and kept in the checkout's cache."""
+    if not UNPACK.is_file():
+        pytest.skip(f"needs the real CIFAR-100, which {UNPACK} unpacks; it is not there")
+    cache = ROOT / ".cache"
+    cache.mkdir(exist_ok=True)
+    folder = cache / "cifar100"
+    with (cache / "cifar100.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another test process may be unpacking it now
+        subprocess.run([sys.executable, UNPACK, folder], check=True, capture_output=True)
+    return folder

@@ -1,0 +1,97 @@
+"""What every data set promises (contracts.DataSet), proved of each one that is there."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytest
+
+from orchestrator import plugins
+from orchestrator.splits import split
+
+DATASETS = plugins.names("data set")
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(params=DATASETS)
+def dataset(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Path]:
+    """A data set's name, and a folder with its files."""
+    name = str(request.param)
+    return name, request.getfixturevalue("cifar100_folder") if name == "cifar100" else tmp_path
+
+
+def test_images_are_as_the_facts_say(dataset: tuple[str, Path]) -> None:
+    name, folder = dataset
+    suits = plugins.dataset(name).suits
+    plugins.dataset(name).check(folder)
+    for part in ("train", "test"):
+        data = plugins.dataset(name).load(folder, part)
+        assert data.images.dtype == np.uint8
+        assert data.labels.dtype == np.int64
+        assert data.images.shape == (len(data.labels), suits.channels, suits.size, suits.size)
+        assert np.array_equal(np.unique(data.labels), np.arange(suits.classes))
+        again = plugins.dataset(name).load(folder, part)
+        assert np.array_equal(again.images, data.images)
+        assert np.array_equal(again.labels, data.labels)
+
+
+def test_statistics_are_those_of_the_training_images(dataset: tuple[str, Path]) -> None:
+    name, folder = dataset
+    suits = plugins.dataset(name).suits
+    images = plugins.dataset(name).load(folder, "train").images
+    assert len(images) == suits.train_images
+    assert images.min() == 0
+    assert images.max() == 255
+    assert images.mean(axis=(0, 2, 3)) / 255 == pytest.approx(suits.mean, abs=6e-6)
+    assert images.std(axis=(0, 2, 3)) / 255 == pytest.approx(suits.std, abs=6e-6)
+
+
+def test_the_split_leaves_every_batch_size_enough_steps(dataset: tuple[str, Path]) -> None:
+    name, folder = dataset
+    suits = plugins.dataset(name).suits
+    labels = plugins.dataset(name).load(folder, "train").labels
+    indices = split(labels, seed=0, validation=suits.validation_images, confirmation=suits.confirmation_images)
+    assert len(indices.train) // max(suits.batch_sizes) >= 9
+    total = len(labels) + len(plugins.dataset(name).load(folder, "test").labels)
+    shares = [len(part) / total for part in (indices.train, indices.validation, indices.confirmation)]
+    assert shares == pytest.approx([0.7, 0.1, 0.1] if name == "digits" else [4 / 6, 0.5 / 6, 0.5 / 6], abs=0.002)
+
+
+def test_the_digits_test_set_is_a_stratified_tenth_that_is_not_trained_on(tmp_path: Path) -> None:
+    digits = plugins.dataset("digits")
+    train, test = digits.load(tmp_path, "train"), digits.load(tmp_path, "test")
+    assert len(train.labels) + len(test.labels) == 1797
+    assert set(np.bincount(test.labels)) == {17, 18}
+    seen = {image.tobytes() for image in train.images}
+    assert not any(image.tobytes() in seen for image in test.images)
+
+
+def test_cifar100_is_what_torchvision_reads(cifar100_folder: Path) -> None:
+    import torchvision
+
+    parts: tuple[Literal["train", "test"], ...] = ("train", "test")
+    for part in parts:
+        ours = plugins.dataset("cifar100").load(cifar100_folder, part)
+        theirs = torchvision.datasets.CIFAR100(cifar100_folder, train=part == "train", download=False)
+        assert np.array_equal(ours.images.transpose(0, 2, 3, 1), theirs.data)
+        assert ours.labels.tolist() == theirs.targets
+
+
+def test_data_sets_are_checked_and_loaded_without_torch(tmp_path: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+from typing import Literal
+from orchestrator import plugins
+from orchestrator.errors import MissingInput
+for name in plugins.names("data set"):
+    for use in (lambda data: data.check(Path(sys.argv[1])), lambda data: data.load(Path(sys.argv[1]), "test")):
+        try:
+            use(plugins.dataset(name))
+        except MissingInput:
+            pass
+assert not {"torch", "torchvision"} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code, tmp_path], cwd=ROOT, check=True)

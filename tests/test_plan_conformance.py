@@ -1,0 +1,80 @@
+"""What every plan promises (contracts.Plan), proved of each one that is there, on each data set."""
+
+import itertools
+from typing import Any
+
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+from orchestrator import plugins
+from orchestrator.contracts import Baseline, StudyPlan
+from orchestrator.hyperparameters import complete
+from search_spaces._references import fitted
+
+PLANS = plugins.names("plan")
+CASES = [(name, dataset) for name in PLANS for dataset in plugins.names("data set")]
+SAMPLED = {"batch_size", "learning_rate", "weight_decay", "label_smoothing", "dropout"}
+
+
+def make(name: str, dataset: str) -> StudyPlan:
+    _, _, plan = plugins.plan(name)
+    return plan(dataset, plugins.dataset(dataset).suits)
+
+
+def ends(distribution: Any) -> list[Any]:
+    if isinstance(distribution, CategoricalDistribution):
+        return list(distribution.choices)
+    assert isinstance(distribution, FloatDistribution)
+    return [distribution.low, distribution.high]
+
+
+@pytest.mark.parametrize(("name", "dataset"), CASES)
+def test_a_plan_samples_the_five_and_fixes_none_of_them(name: str, dataset: str) -> None:
+    plan = make(name, dataset)
+    assert set(plan.space) == SAMPLED
+    assert not SAMPLED & set(plan.recipe.params)
+    assert (plan.recipe.plan, plan.recipe.dataset, plan.recipe.epochs) == (name, dataset, plan.epochs)
+    assert (plan.metric.name, plan.metric.rule) == ("val_acc", "best")
+    assert plugins.plan(name)[1] in plugins.names("data set")
+
+
+@pytest.mark.parametrize(("name", "dataset"), CASES)
+def test_its_trainer_takes_everything_that_it_may_sample(name: str, dataset: str) -> None:
+    plan = make(name, dataset)
+    kinds = plugins.trainer(plan.recipe.trainer).hyperparameters
+    for values in itertools.product(*(ends(distribution) for distribution in plan.space.values())):
+        params = dict(plan.recipe.params) | dict(zip(plan.space, values, strict=True))
+        assert params.items() <= complete(kinds, params).items()
+
+
+@pytest.mark.parametrize(("name", "dataset"), CASES)
+def test_its_lengths_suit_the_data(name: str, dataset: str) -> None:
+    plan, suits = make(name, dataset), plugins.dataset(dataset).suits
+    assert 1 <= plan.epochs <= suits.trial_epochs
+    assert plan.epochs <= plan.confirm_epochs <= plan.retrain_epochs <= suits.retrain_epochs
+    assert plan.space["batch_size"].choices == suits.batch_sizes
+
+
+@pytest.mark.parametrize(("name", "dataset"), CASES)
+def test_reference_systems_appear_once_and_lie_in_the_ranges_or_say_why_not(name: str, dataset: str) -> None:
+    plan = make(name, dataset)
+    assert [baseline.system for baseline in plan.baselines] == [f"00{report}-P{name[-1]}" for report in range(5)]
+    for baseline in plan.baselines:
+        assert set(baseline.params) == SAMPLED
+        if not baseline.misfit:
+            for parameter, distribution in plan.space.items():
+                value = baseline.params[parameter]
+                assert distribution._contains(distribution.to_internal_repr(value)), f"{baseline.system}: {parameter} {value}"
+
+
+def test_the_settings_that_can_be_tried_on_the_challenges_data() -> None:
+    fitting = {name: [b.system for b in make(name, "cifar100").baselines if not b.misfit] for name in PLANS}
+    assert fitting == {"part1": ["000-P1"], "part2": ["000-P2", "004-P2"], "part3": []}
+
+
+def test_a_setting_outside_the_ranges_is_given_every_reason() -> None:
+    space = {"batch_size": CategoricalDistribution((32, 64)), "dropout": FloatDistribution(0.0, 0.5)}
+    (baseline,) = fitted((Baseline(system="1", params={"batch_size": 512, "dropout": 0.7}),), space)
+    assert baseline.misfit == "batch_size 512 is none of 32, 64; dropout 0.7 is outside 0 to 0.5"
+    (baseline,) = fitted((Baseline(system="1", params={"batch_size": 64, "dropout": 0.5}),), space)
+    assert baseline.misfit == ""

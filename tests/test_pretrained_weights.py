@@ -1,0 +1,192 @@
+"""Pretrained weights: found, fetched and checked; loaded so that the network does what they were trained to do."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torchvision
+
+from orchestrator import plugins
+from orchestrator.errors import BadData, InvalidInput, MissingInput, UnknownName
+from orchestrator.recipe import Recipe
+from tests._server import Server, serving
+from tests._training import begin, digits_data, random_data, weights
+from trainers import _weights, resnet
+from trainers._preprocessing import ImageShape
+
+CONTENT = b"not really weights"
+
+
+@pytest.fixture(autouse=True)
+def no_other_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """torch's own cache is empty here, whatever this machine has."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with serving() as running:
+        yield running
+
+
+def small(server: Server, content: bytes = CONTENT) -> _weights.PublishedWeights:
+    """Weights that this server publishes, named as torchvision names them."""
+    file = f"small-{hashlib.sha256(content).hexdigest()[:8]}.pth"
+    server.files[f"/{file}"] = content
+    return _weights.PublishedWeights(name="small-V1", url=f"{server.address}/{file}")
+
+
+def state_of(architecture: str, file: Path) -> Any:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        model = torchvision.models.get_model(architecture, weights=None)
+    torch.save(model.state_dict(), file)
+    return model.eval()
+
+
+def test_torchvisions_names_are_known() -> None:
+    assert "resnet50-IMAGENET1K_V1" in _weights.fetchable()
+    assert _weights.published("resnet50", "IMAGENET1K_V1").file == "resnet50-0676ba61.pth"
+    assert _weights.published("resnet50", "IMAGENET1K_V1").checksum.digits == "0676ba61"
+    with pytest.raises(UnknownName, match="resnet50-IMAGENET1K_V1"):
+        _weights.fetch("resnet50-IMAGENET1K_V3", Path("nowhere"))
+
+
+def test_fetched_once_checked_and_found(server: Server, tmp_path: Path) -> None:
+    published = small(server)
+    with pytest.raises(MissingInput):
+        published.find(tmp_path)
+    assert published.fetch(tmp_path) == tmp_path / "weights" / published.file
+    published.fetch(tmp_path)
+    assert published.find(tmp_path).read_bytes() == CONTENT
+    assert len(server.requests) == 1
+
+
+def test_a_wrong_or_broken_download_leaves_nothing(server: Server, tmp_path: Path) -> None:
+    published = small(server)
+    server.cut_after = 5
+    with pytest.raises(MissingInput, match="by hand: copy small-"):
+        published.fetch(tmp_path)
+    server.cut_after = None
+    server.files[f"/{published.file}"] = b"something else"
+    with pytest.raises(BadData, match="does not serve the expected file"):
+        published.fetch(tmp_path)
+    assert list((tmp_path / "weights").iterdir()) == []
+
+
+def test_an_altered_file_is_named_unless_torchs_cache_has_the_right_one(server: Server, tmp_path: Path) -> None:
+    published = small(server)
+    own, cached = published.places(tmp_path)
+    assert cached.is_relative_to(tmp_path / "torch")
+    own.parent.mkdir()
+    own.write_bytes(CONTENT[:-1])
+    with pytest.raises(BadData, match=f"{published.file} is truncated or altered"):
+        published.find(tmp_path)
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(CONTENT)
+    assert published.find(tmp_path) == cached
+
+
+def test_missing_weights_are_noticed_before_any_trial_with_both_ways_to_get_them(tmp_path: Path) -> None:
+    _, _, plan = plugins.plan("part3")
+    suits = plugins.dataset("cifar100").suits
+    params = plan("cifar100", suits).recipe.params
+    with pytest.raises(MissingInput) as caught:
+        plugins.trainer("resnet").check(params, suits, tmp_path)
+    message = str(caught.value)
+    assert "orchestrate data fetch resnet50-IMAGENET1K_V1" in message
+    assert (
+        f"copy resnet50-0676ba61.pth (published at https://download.pytorch.org/models/resnet50-0676ba61.pth) into {tmp_path}"
+        in message
+    )
+
+
+@pytest.mark.parametrize(
+    ("weights", "error"),
+    [("IMAGENET1K_V7", InvalidInput), ("nowhere/some.pth", MissingInput)],
+)
+def test_weights_that_nobody_has_are_refused(weights: str, error: type[Exception], tmp_path: Path) -> None:
+    with pytest.raises(error, match="IMAGENET1K_V1"):
+        plugins.trainer("resnet").check({"weights": weights}, plugins.dataset("digits").suits, tmp_path)
+
+
+def test_files_that_are_no_fitting_weights_are_bad_data(tmp_path: Path) -> None:
+    suits = plugins.dataset("digits").suits
+    trainer = plugins.trainer("resnet")
+    file = tmp_path / "weights.pth"
+    file.write_bytes(b"rubbish")
+    with pytest.raises(BadData, match="cannot be read as weights"):
+        trainer.check({"weights": str(file)}, suits, tmp_path)
+    torch.save([1, 2], file)
+    with pytest.raises(BadData, match="state dict"):
+        trainer.check({"weights": str(file)}, suits, tmp_path)
+    state_of("resnet18", file)
+    trainer.check({"weights": str(file)}, suits, tmp_path)
+    with pytest.raises(BadData, match="does not fit"):
+        trainer.check({"weights": str(file), "architecture": "resnet34"}, suits, tmp_path)
+
+
+def test_a_file_that_would_run_code_is_not_run(tmp_path: Path) -> None:
+    file, mark = tmp_path / "weights.pth", tmp_path / "mark"
+
+    class Marks:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return Path.touch, (mark,)
+
+    torch.save({"conv1.weight": Marks()}, file)
+    with pytest.raises(BadData):
+        _weights.read(file)
+    assert not mark.exists()
+
+
+def test_pretrained_networks_see_what_the_weights_saw(tmp_path: Path) -> None:
+    file = tmp_path / "weights.pth"
+    published = state_of("resnet18", file)
+    published.fc = torch.nn.Identity()
+    images = torch.randn(2, 1, 64, 64)
+    for channels in (3, 1):
+        settings = resnet.Hyperparameters(stem="stock", weights=str(file))
+        model = resnet.build(settings, 10, ImageShape(channels=channels, size=64))
+        resnet.pretrain(model, settings, tmp_path)
+        model.fc = torch.nn.Identity()
+        with torch.inference_mode():
+            # A grey image, once as three equal channels and once as one whose filters were summed.
+            features = model.eval()(images.expand(-1, channels, -1, -1))
+            assert torch.allclose(features, published(images.expand(-1, 3, -1, -1)), atol=1e-4)
+
+
+def test_training_begins_at_the_weights_but_for_head_and_changed_stem(tmp_path: Path) -> None:
+    file = tmp_path / "weights.pth"
+    state = state_of("resnet18", file).state_dict()
+    training = begin("resnet", digits_data(), 1, weights=str(file), stem="3x3")
+    own = weights(training)
+    for name, value in own.items():
+        if name != "conv1.weight" and not name.startswith("fc."):
+            assert torch.equal(value, state[name]), name
+    assert own["conv1.weight"].shape == (64, 1, 3, 3)
+    # A snapshot needs no file of weights any more.
+    snapshot = training.snapshot()
+    file.unlink()
+    plugins.trainer("resnet").restore(snapshot, "cpu")
+
+
+def test_part3_trains_resnet50_from_a_file_at_the_enlarged_size(tmp_path: Path) -> None:
+    file = tmp_path / "resnet50.pth"
+    state_of("resnet50", file)
+    _, _, make_plan = plugins.plan("part3")
+    suits = plugins.dataset("cifar100").suits
+    plan = make_plan("cifar100", suits)
+    params = {**plan.recipe.params, "weights": str(file), "batch_size": 4, "learning_rate": 1e-3}
+    plugins.trainer("resnet").check(params, suits, tmp_path)
+    data = random_data(suits, train=8, validation=4)
+    recipe = Recipe(plan="part3", trainer="resnet", dataset="cifar100", epochs=1, seed=0, params=params)
+    training = plugins.trainer("resnet").begin(recipe, data, "cpu")
+    epoch = training.epoch()
+    assert len(epoch.batch_losses) == 2
+    snapshot = training.snapshot()
+    assert snapshot["preprocessing"]["size"] == 128
+    probabilities = plugins.trainer("resnet").restore(snapshot, "cpu")(data.validation_images)
+    assert probabilities.shape == (4, 100)

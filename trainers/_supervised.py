@@ -1,0 +1,126 @@
+"""The trainer that a model's file makes of the shared training loop.
+
+    trainer = Supervised(build=build, hyperparameters=Hyperparameters)
+
+is a complete `trainers/NAME.py`, once it says how the model is built and which hyperparameters it has.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, final
+
+import torch
+
+from orchestrator.contracts import Data, Suits
+from orchestrator.errors import BadData, InvalidInput
+from orchestrator.hyperparameters import divide
+from orchestrator.recipe import Recipe
+from orchestrator.seeds import derive
+from trainers._loop import SupervisedTraining
+from trainers._optimisation import Optimisation
+from trainers._predictor import ModelPredictor
+from trainers._preprocessing import ImageShape, Preprocessing
+from trainers._streams import seeded
+
+__all__ = ["ImageShape", "Supervised"]
+
+
+class Build(Protocol):
+    """How a model is made: `hyperparameters` is an instance of the trainer's own dataclass."""
+
+    def __call__(self, hyperparameters: Any, classes: int, image: ImageShape) -> torch.nn.Module:
+        """A module from float32 images N×channels×size×size to logits N×classes, initialised from torch's own generator."""
+
+
+class Pretrain(Protocol):
+    """How a model that was just built gets the weights that its hyperparameters name, if they name any."""
+
+    def __call__(self, model: torch.nn.Module, hyperparameters: Any, data_folder: Path) -> None:
+        """Load them into `model`. Raises MissingInput or BadData."""
+
+
+@final
+class Supervised:
+    """Implements `contracts.Trainer` for classifiers trained with cross entropy.
+
+    `hyperparameters` is the model's frozen dataclass; with `Optimisation`, the loop's, it makes up the names that params may use.
+    """
+
+    def __init__(self, *, build: Build, hyperparameters: type, pretrain: Pretrain | None = None) -> None:
+        shared = _names(hyperparameters) & _names(Optimisation)
+        if shared:
+            raise ValueError(
+                f"{', '.join(sorted(shared))} belong to the training loop: name the model's hyperparameters otherwise"
+            )
+        self._build = build
+        self._own = hyperparameters
+        self._pretrain = pretrain
+
+    @property
+    def hyperparameters(self) -> Sequence[type]:
+        """The model's dataclass and the loop's."""
+        return (self._own, Optimisation)
+
+    def check(self, params: Mapping[str, Any], suits: Suits, data_folder: Path) -> None:
+        """Build the model, load its weights and pass two black images through it, as a run with these params would.
+
+        Raises InvalidInput for params that cannot be used, MissingInput or BadData for weights that cannot.
+        """
+        own, settings = self._read(params)
+        preprocessing = _preprocessing(suits, settings)
+        with seeded(0, torch.device("cpu")), torch.inference_mode():
+            model = self._begin_model(own, suits.classes, preprocessing.image, data_folder)
+            try:
+                model.eval()(torch.zeros(2, suits.channels, preprocessing.size, preprocessing.size))
+            except RuntimeError as error:
+                raise InvalidInput(
+                    f"the model does not fit images of {preprocessing.size}×{preprocessing.size} pixels: {error}"
+                ) from error
+
+    def begin(self, recipe: Recipe, data: Data, device: str) -> "SupervisedTraining":
+        """A run at its very beginning. The model is initialised on the CPU, so that every device begins with the same weights."""
+        own, settings = self._read(recipe.params)
+        preprocessing = _preprocessing(data.suits, settings)
+        with seeded(derive(recipe.seed, "initialisation"), torch.device("cpu")):
+            model = self._begin_model(own, data.suits.classes, preprocessing.image, data.folder)
+        return SupervisedTraining(
+            model=model,
+            settings=settings,
+            preprocessing=preprocessing,
+            recipe=recipe,
+            data=data,
+            device=torch.device(device),
+            params={**dataclasses.asdict(own), **dataclasses.asdict(settings)},
+        )
+
+    def restore(self, snapshot: Mapping[str, Any], device: str) -> ModelPredictor:
+        """The predictor that `SupervisedTraining.snapshot` described. Raises BadData for any other content."""
+        try:
+            own, _ = self._read(snapshot["params"])
+            preprocessing = Preprocessing.from_plain(snapshot["preprocessing"])
+            with seeded(0, torch.device("cpu")):
+                model = self._build(own, snapshot["classes"], preprocessing.image)
+            model.load_state_dict(snapshot["model"])
+        except (KeyError, TypeError, AttributeError, RuntimeError, InvalidInput) as error:
+            raise BadData(f"this is not a snapshot of a model of this trainer: {type(error).__name__}: {error}") from error
+        return ModelPredictor(model, preprocessing, snapshot["classes"], torch.device(device))
+
+    def _begin_model(self, own: Any, classes: int, image: ImageShape, data_folder: Path) -> torch.nn.Module:
+        model = self._build(own, classes, image)
+        if self._pretrain is not None:
+            self._pretrain(model, own, data_folder)
+        return model
+
+    def _read(self, params: Mapping[str, Any]) -> tuple[Any, Optimisation]:
+        own, settings = divide(self.hyperparameters, params)
+        return own, settings
+
+
+def _preprocessing(suits: Suits, settings: Optimisation) -> Preprocessing:
+    stored = ImageShape(channels=suits.channels, size=suits.size)
+    return Preprocessing(mean=suits.mean, std=suits.std, stored=stored, size=settings.resize or suits.size)
+
+
+def _names(kind: type) -> set[str]:
+    return {field.name for field in dataclasses.fields(kind)}

@@ -1,0 +1,58 @@
+"""The 1,797 handwritten digits that scikit-learn ships: real images, to try everything without a download."""
+
+from pathlib import Path
+from typing import Literal, final
+
+import numpy as np
+
+from orchestrator.contracts import Labelled, Suits
+
+_WHITE = 16  # the images' own brightest value
+_TEST_EVERY, _TEST_FIRST = 10, 5
+
+
+@final
+class Digits:
+    """8×8 pixels, one channel, ten classes. Every tenth image of each class, in the order of the file, is for the test."""
+
+    @property
+    def suits(self) -> Suits:
+        """Facts and what suits them; reads nothing."""
+        return Suits(
+            classes=10,
+            channels=1,
+            size=8,
+            mean=(0.30545,),
+            std=(0.37603,),
+            padding=1,  # a pixel is an eighth of the image
+            flip=False,  # a mirrored 2 is no 2
+            train_images=1618,
+            validation_images=180,
+            confirmation_images=180,
+            batch_sizes=(32, 64, 128),  # 39 to 9 steps in an epoch
+            trial_epochs=5,
+            retrain_epochs=15,
+        )
+
+    def check(self, folder: Path) -> None:
+        """The images come with scikit-learn: `folder` is not used."""
+
+    def fetch(self, folder: Path) -> None:
+        """The images come with scikit-learn: `folder` is not used."""
+
+    def load(self, folder: Path, part: Literal["train", "test"]) -> Labelled:  # noqa: ARG002 - see `check`
+        """uint8 N×1×8×8, black 0 and white 255, in the order of scikit-learn's file."""
+        # Imported only where images are read: it takes longer than the rest of a command.
+        from sklearn.datasets import load_digits
+
+        bunch = load_digits()
+        images = np.rint(bunch.images * (255 / _WHITE)).astype(np.uint8)[:, None]
+        labels = bunch.target.astype(np.int64)
+        held_out = np.zeros(len(labels), dtype=bool)
+        for digit in range(10):
+            held_out[np.flatnonzero(labels == digit)[_TEST_FIRST::_TEST_EVERY]] = True
+        chosen = held_out if part == "test" else ~held_out
+        return Labelled(images=images[chosen], labels=labels[chosen])
+
+
+dataset = Digits()
