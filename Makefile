@@ -1,11 +1,21 @@
-# Two commands: `make study` from nothing to a submission, `make test` everything that must hold.
+# Two commands: `make study` goes from nothing to a submission, `make test` runs everything that must hold.
 PYTHON ?= python3
 BIN := .venv/bin
+STUDY := part2-digits
 
 .PHONY: study test check lock clean
 
 study: .venv/installed
-	PATH="$(CURDIR)/$(BIN):$$PATH" sh benchmarks/../tools/study.sh
+	$(BIN)/orchestrate study part2 --trials 40 --dataset digits
+	$(BIN)/orchestrate retrain-best $(STUDY)
+	$(BIN)/orchestrate leaderboard $(STUDY)
+	$(BIN)/orchestrate leaderboard $(STUDY) --format csv > runs/$(STUDY)/leaderboard.csv
+	@echo
+	@echo "submission    $$(ls -t runs/$(STUDY)/retrain/*/submission.csv | head -1)"
+	@echo "leaderboard   runs/$(STUDY)/leaderboard.csv"
+	@echo "run folders   runs/$(STUDY)/trials/ and runs/$(STUDY)/retrain/"
+	@echo "W&B files     runs/$(STUDY)/wandb/ (upload: .venv/bin/wandb sync runs/$(STUDY)/wandb/offline-run-*)"
+	@echo "Optuna        runs/optuna.db, the study $(STUDY)"
 
 test: .venv/installed check
 	$(BIN)/python -m pytest
@@ -15,18 +25,19 @@ check: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# The environment: exactly what requirements.lock pins, every file checked by its hash.
+# The environment is exactly what requirements.lock pins, every file checked by its hash.
 .venv/installed: requirements.lock pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=...")'
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12 ..." if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
+	@echo "installing into .venv: several GB, a few minutes"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
-# Renew the lock; it names packages and hashes, no addresses.
+# Renew the lock. It names packages and hashes, no addresses.
 lock: .venv/installed
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
-	    --group dev -o requirements.lock pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --generate-hashes --no-header \
+	    --no-emit-index-url --group dev --output-file requirements.lock pyproject.toml
 
 clean:
-	rm -rf .venv build *.egg-info
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -161,7 +161,7 @@ class Dispatch:
         for observer in self._observers:
             observer.opened(active.record, active.epochs)
         notes = (f"{active.record.run_id}: {event.note}",) if event.note else ()
-        return Update(record=active.record, epochs=active.epochs, decide=bool(active.epochs), notes=notes)
+        return Update(record=active.record, epochs=tuple(active.epochs), decide=bool(active.epochs), notes=notes)
 
     def _measured(self, active: _Active, event: Measured) -> Update:
         active.folder.append(event.epoch)
@@ -169,7 +169,8 @@ class Dispatch:
         active.record = _summed_up(active.record, active.epochs)
         for observer in self._observers:
             observer.measured(active.record, event.epoch)
-        return Update(record=active.record, epochs=active.epochs, decide=True)
+        # A copy: the caller hears this update only when all that came with it is recorded.
+        return Update(record=active.record, epochs=tuple(active.epochs), decide=True)
 
     def _lost(self, active: _Active, event: WorkerLost) -> Update:
         lost = active.record.lost + 1

@@ -16,6 +16,8 @@ A message says what happened, where, and what to do about it. The command line p
 import difflib
 from collections.abc import Iterable
 
+_MOST_LISTED = 20  # known names in a message: a study may have thousands of runs
+
 
 class OrchestrateError(Exception):
     """The root: catch this to catch everything that this project raises on purpose."""
@@ -32,13 +34,15 @@ class InvalidInput(OrchestrateError):
 class UnknownName(InvalidInput):
     """A name that nobody registered.
 
-    `what` is the kind of thing in the user's words ("plan", "data set"); `known` are the names that would have worked.
+    `what` is the kind of thing in the user's words ("plan", "data set"); `known` are the names that would have worked, of which
+    the message lists those most like `name`.
     """
 
     def __init__(self, what: str, name: str, known: Iterable[str], advice: str = "") -> None:
         names = nearest_first(name, known)
-        listed = ", ".join(names) if names else "none"
-        super().__init__(f"unknown {what} {name!r}; known: {listed}{'. ' + advice if advice else ''}")
+        listed = ", ".join(names[:_MOST_LISTED]) if names else "none"
+        more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
+        super().__init__(f"unknown {what} {name!r}; known: {listed}{more}{'; ' + advice if advice else ''}")
 
 
 class BadData(OrchestrateError):

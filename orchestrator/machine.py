@@ -4,6 +4,7 @@ import functools
 import importlib.metadata
 import os
 import platform
+import re
 import socket
 import subprocess
 import time
@@ -12,6 +13,9 @@ from pathlib import Path
 from typing import final
 
 from orchestrator.errors import InvalidInput, Unavailable
+
+# Workers per core: with more they only wait for each other, and their memory ends before their patience.
+_MOST_WORKERS_PER_CORE = 4
 
 _PACKAGES = ("torch", "torchvision", "numpy", "optuna", "wandb", "sweep-conductor")
 
@@ -39,7 +43,7 @@ def workforce(device: str, workers: str) -> Workforce:
     Raises InvalidInput for what cannot be, Unavailable for a device that this machine does not have.
     """
     devices = _devices(device)
-    count = len(devices) if workers == "auto" else _positive(workers)
+    count = len(devices) if workers == "auto" else _count(workers)
     spread = tuple(devices[worker % len(devices)] for worker in range(count))
     return Workforce(devices=spread, threads=max(1, cores() // count))
 
@@ -85,7 +89,6 @@ def _devices(device: str) -> list[str]:
     import torch
 
     gpus = torch.cuda.device_count()
-    kind, _, index = device.partition(":")
     if device == "auto":
         if gpus:
             return [f"cuda:{number}" for number in range(gpus)]
@@ -96,15 +99,21 @@ def _devices(device: str) -> list[str]:
         if torch.backends.mps.is_available():
             return ["mps"]
         raise Unavailable("this machine has no mps device; use --device auto")
-    if kind == "cuda" and (not index or index.isdigit()):
-        wanted = [int(index)] if index else list(range(gpus))
+    if re.fullmatch(r"cuda(:[0-9]{1,3})?", device):
+        wanted = [int(device.partition(":")[2])] if ":" in device else list(range(gpus))
         if wanted and max(wanted) < gpus:
             return [f"cuda:{number}" for number in wanted]
-        raise Unavailable(f"device {device!r}: this machine has {gpus} CUDA devices; use --device auto or cpu")
-    raise InvalidInput(f"device {device!r} is none of auto, cpu, mps, cuda, cuda:0, cuda:1, …")
+        raise Unavailable(
+            f"there is no device {device!r}: this machine has {gpus or 'no'} CUDA devices; use --device auto or cpu"
+        )
+    raise InvalidInput(f"device {device!r} is none of auto, cpu, mps, cuda, cuda:0, cuda:1 and so on")
 
 
-def _positive(workers: str) -> int:
-    if workers.isdigit() and int(workers) >= 1:
+def _count(workers: str) -> int:
+    most = _MOST_WORKERS_PER_CORE * cores()
+    if re.fullmatch("[0-9]{1,9}", workers) and 1 <= int(workers) <= most:
         return int(workers)
-    raise InvalidInput(f"--workers must be auto or a number of at least 1, not {workers!r}")
+    raise InvalidInput(
+        f"--workers must be auto or a whole number from 1 to {most} ({_MOST_WORKERS_PER_CORE} per core of this machine), "
+        f"not {workers!r}"
+    )

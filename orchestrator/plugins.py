@@ -4,15 +4,18 @@
 working directory are searched first, so a user adds one file and edits nothing else; a file there hides ours of that name.
 """
 
+import contextlib
 import importlib
 import importlib.util
 import sys
+import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
 from orchestrator.contracts import DataSet, Plan, Report, Trainer
-from orchestrator.errors import BadData, MissingInput, UnknownName
+from orchestrator.errors import BadData, MissingInput, OrchestrateError, UnknownName
 
 # kind of plug-in, in a user's words -> the package that holds it
 PACKAGES = {
@@ -61,6 +64,23 @@ def helper(package: str, name: str) -> ModuleType:
     return importlib.import_module(f"{package}.{name}")
 
 
+@contextlib.contextmanager
+def blaming(what: str) -> Iterator[None]:
+    """Plans and trainers are a user's own code, which may raise anything: one message with the place in it, as BadData."""
+    try:
+        yield
+    except OrchestrateError:
+        raise
+    except (Exception, SystemExit) as error:
+        ours = str(Path(__file__).parent)
+        frames = traceback.extract_tb(error.__traceback__)
+        theirs = [
+            frame for frame in frames if not frame.filename.startswith((ours, "<")) and "site-packages" not in frame.filename
+        ]
+        place = f" ({theirs[-1].filename}, line {theirs[-1].lineno})" if theirs else ""
+        raise BadData(f"{what} cannot be used: {type(error).__name__}: {error}{place}") from error
+
+
 def _package(package: str) -> ModuleType:
     """The package, with the folder of the same name below the working directory put first in its search path."""
     module = importlib.import_module(package)
@@ -75,7 +95,8 @@ def _load(what: str, name: str) -> ModuleType:
     known = names(what)
     if name not in known:
         raise UnknownName(what, name, known)
-    return _run_import(lambda: importlib.import_module(f"{PACKAGES[what]}.{name}"), f"{what} {name!r}")
+    with blaming(f"{what} {name!r}"):
+        return importlib.import_module(f"{PACKAGES[what]}.{name}")
 
 
 def _load_file(file: Path) -> ModuleType:
@@ -84,16 +105,9 @@ def _load_file(file: Path) -> ModuleType:
         raise BadData(f"{file} cannot be loaded as Python")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    loader = spec.loader
-    _run_import(lambda: loader.exec_module(module), str(file))
+    with blaming(str(file)):
+        spec.loader.exec_module(module)
     return module
-
-
-def _run_import(load: Any, what: str) -> ModuleType:
-    try:
-        return cast(ModuleType, load())
-    except (SyntaxError, ImportError, AttributeError, NameError, TypeError, ValueError) as error:
-        raise BadData(f"{what} cannot be loaded: {type(error).__name__}: {error}") from error
 
 
 def _attribute(module: ModuleType, name: str) -> Any:

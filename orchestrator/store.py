@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, final
 
-from orchestrator.errors import BadData, MissingInput, TryAgainLater, UnknownName
+from orchestrator.errors import BadData, MissingInput, OrchestrateError, TryAgainLater, UnknownName
 from orchestrator.files import disk_errors, replace, sync_folder
 from orchestrator.plain import dumps, freeze, from_plain, parse, to_plain
 from orchestrator.record import Epoch, Kind, RunRecord
@@ -152,35 +153,75 @@ class StudyFolder:
     def runs(self, *kinds: Kind) -> list[RunRecord]:
         """The records of all runs of these kinds (of all kinds when none is named), in the order of their names.
 
-        A folder without a record is a run that never began: it is left out.
+        A folder without a record is a run that never began: it is left out. Raises BadData for a damaged record, and for one
+        that belongs to another folder, so that no copied folder counts as a run of its own.
         """
         found = []
         for kind in kinds or tuple(Kind):
             for folder in sorted((self.path / _FOLDERS[kind]).glob("*/")):
                 run = RunFolder(folder)
                 if run.record_file.is_file():
-                    found.append(run.read())
+                    record = run.read()
+                    if (record.kind, run_name(record.run_id)) != (kind, folder.name):
+                        raise BadData(f"{run.record_file} is the record of {record.run_id}; move {folder} away")
+                    found.append(record)
         return found
+
+    @contextlib.contextmanager
+    def replaced(self, study: StudyFile) -> Iterator[None]:
+        """Replace study.json; if the block raises an error of this project, it says again what it said before.
+
+        Raises DiskError.
+        """
+        before = self.study_file.read_bytes() if self.exists() else None
+        self.write(study)
+        try:
+            yield
+        except OrchestrateError:
+            with disk_errors(f"write {self.study_file}"):
+                if before is None:
+                    self.study_file.unlink()
+                else:
+                    replace(self.study_file, before)
+            raise
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the study for this process; the operating system lets go when the process dies.
 
-        Raises TryAgainLater naming the holder.
+        A study that was not begun in the meantime leaves nothing behind. Raises TryAgainLater naming the holder.
         """
         with disk_errors(f"write {self.lock_file}"):
             self.path.mkdir(parents=True, exist_ok=True)
-            stream = self.lock_file.open("a+")
-        with stream:
+            stream = self.lock_file.open("ab", buffering=0)
+        with contextlib.ExitStack() as held:
+            held.enter_context(stream)
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise self._held() from None
-            stream.truncate(0)
+            if not self._is_lock(stream.fileno()):  # it was removed between opening and holding it
+                raise self._held()
+            held.callback(self._remove_if_not_begun)
             started = time.strftime("%Y-%m-%d %H:%M:%S")
-            stream.write(json.dumps({"process": os.getpid(), "host": socket.gethostname(), "since": started}))
-            stream.flush()
+            holder = json.dumps({"process": os.getpid(), "host": socket.gethostname(), "since": started})
+            with disk_errors(f"write {self.lock_file}"):
+                stream.truncate(0)
+                stream.write(holder.encode())
             yield
+
+    def _is_lock(self, descriptor: int) -> bool:
+        try:
+            return os.path.samestat(os.fstat(descriptor), self.lock_file.stat())
+        except FileNotFoundError:
+            return False
+
+    def _remove_if_not_begun(self) -> None:
+        if not self.exists():
+            with contextlib.suppress(OSError):  # what somebody else put there stays, and so do the folders around it
+                shutil.rmtree(self.logs, ignore_errors=True)
+                self.lock_file.unlink()
+                self.path.rmdir()
 
     def refuse_if_locked(self) -> None:
         """Raise TryAgainLater now if `lock` would."""
@@ -268,7 +309,7 @@ def _read_as(kind: type[T], path: Path) -> T:
     try:
         return from_plain(kind, parse(content))
     except BadData as error:
-        raise BadData(f"{path} is damaged: {error}") from error
+        raise BadData(f"{path} is damaged ({error}); restore it from a backup, or move {path.parent} away") from error
 
 
 def _holder(lock_file: Path) -> str:

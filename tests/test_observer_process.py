@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import Mismatch, OrchestrateError, Unavailable
-from orchestrator.observers._secrets import Secrets, hide_passwords
 from orchestrator.observers.process import ObserverProcess
 from orchestrator.observers.replay import replay
+from orchestrator.passwords import Secrets, hide_passwords
 from orchestrator.record import Status
 from tests import _observed
 from tests._observed import curve, ended, eventually, gone, running, seen, study_of

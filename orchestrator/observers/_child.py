@@ -21,7 +21,7 @@ from typing import Any, Literal, Protocol, TextIO, cast, final, runtime_checkabl
 from orchestrator.contracts import Observer
 from orchestrator.errors import Mismatch, OrchestrateError, TryAgainLater, Unavailable
 from orchestrator.observers import _wire
-from orchestrator.observers._secrets import Secrets
+from orchestrator.passwords import Secrets
 from orchestrator.plain import parse
 
 # Seconds that a process whose conductor died may still use. With the second that W&B's own helper takes to notice, nothing
@@ -154,10 +154,15 @@ def _resolve(factory: str) -> Factory:
     return cast(Factory, getattr(importlib.import_module(module), function))
 
 
-def _kind(error: Exception) -> Literal["unavailable", "mismatch", "failed"]:
-    if isinstance(error, Unavailable):
-        return "unavailable"
-    return "mismatch" if isinstance(error, Mismatch) else "failed"
+def _kind(error: Exception) -> Literal["unavailable", "mismatch", "busy", "failed"]:
+    match error:
+        case Unavailable():
+            return "unavailable"
+        case Mismatch():
+            return "mismatch"
+        case TryAgainLater():
+            return "busy"
+    return "failed"
 
 
 def _text(error: Exception) -> str:

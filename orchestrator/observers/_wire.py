@@ -7,7 +7,7 @@ process -> conductor   one Started, and one Finished
 from dataclasses import dataclass
 from typing import Literal
 
-from orchestrator.errors import BadData, Mismatch, OrchestrateError, Unavailable
+from orchestrator.errors import BadData, Mismatch, OrchestrateError, TryAgainLater, Unavailable
 from orchestrator.plain import dumps, from_plain, parse
 from orchestrator.record import Epoch, RunRecord
 
@@ -16,12 +16,12 @@ from orchestrator.record import Epoch, RunRecord
 class StartError:
     """Why an observer could not begin. `message` is for the user, and holds no password."""
 
-    kind: Literal["unavailable", "mismatch", "failed"]
+    kind: Literal["unavailable", "mismatch", "busy", "failed"]
     message: str
 
     def error(self) -> OrchestrateError:
-        """The same as an error with its exit code: 69, 78 or 1."""
-        kinds = {"unavailable": Unavailable, "mismatch": Mismatch, "failed": OrchestrateError}
+        """The same as an error with its exit code: 69, 78, 75 or 1."""
+        kinds = {"unavailable": Unavailable, "mismatch": Mismatch, "busy": TryAgainLater, "failed": OrchestrateError}
         return kinds[self.kind](self.message)
 
 

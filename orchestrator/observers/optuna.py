@@ -17,7 +17,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from orchestrator.errors import Mismatch, OrchestrateError, Unavailable
-from orchestrator.observers._secrets import hide_passwords
+from orchestrator.passwords import hide_passwords
 from orchestrator.plain import from_plain
 from orchestrator.record import Epoch, Kind, RunRecord, Status
 

@@ -1,0 +1,137 @@
+"""Options that several commands share, and how commands speak."""
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from orchestrator.cli.parameters import Location, OneOf
+from orchestrator.store import Store, StudyFolder
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+FORMATS = ("table", "csv", "json", "md")
+MIRRORS = ("auto", "offline", "online", "off")
+EXECUTORS = ("processes", "in-process")
+
+
+def runs_option(command: F) -> F:
+    """`--runs DIR`."""
+    option = click.option(
+        "--runs", type=Location(), metavar="DIR", default=Path("runs"), show_default=True, help="Folder of all studies."
+    )
+    return option(command)
+
+
+def data_option(command: F) -> F:
+    """`--data-dir DIR`."""
+    option = click.option(
+        "--data-dir",
+        type=Location(),
+        metavar="DIR",
+        default=Path("data"),
+        show_default=True,
+        help="Folder of data sets and pretrained weights.",
+    )
+    return option(command)
+
+
+def ood_option(command: F) -> F:
+    """`--ood-dir DIR`."""
+    option = click.option(
+        "--ood-dir",
+        type=Location(),
+        metavar="DIR",
+        help="Folder of the out-of-distribution files.  [default: ood-test in the data folder, if it is there]",
+    )
+    return option(command)
+
+
+def partial_option(command: F) -> F:
+    """`--partial`."""
+    option = click.option(
+        "--partial", is_flag=True, help="Predict the out-of-distribution files that are there, although some are missing."
+    )
+    return option(command)
+
+
+def format_option(*names: str) -> Callable[[F], F]:
+    """`--format table|…`, with these names."""
+    return click.option(
+        "--format",
+        "form",
+        type=OneOf("format", names),
+        default=names[0],
+        show_default=True,
+        help="How the result is printed.",
+    )
+
+
+def storage_option(command: F) -> F:
+    """`--storage URL`."""
+    option = click.option(
+        "--storage",
+        metavar="URL",
+        envvar="ORCHESTRATE_STORAGE",
+        help="Database of the copy for optuna-dashboard and colleagues, also taken from ORCHESTRATE_STORAGE.  "
+        "[default: as before, else optuna.db in the runs folder]",
+    )
+    return option(command)
+
+
+def mirror_option(command: F) -> F:
+    """`--mirror …`."""
+    option = click.option(
+        "--mirror",
+        type=OneOf("mirror", MIRRORS),
+        default="auto",
+        show_default=True,
+        help="The copy in Weights & Biases; auto: online if it is logged in, else in files to upload later.",
+    )
+    return option(command)
+
+
+def device_option(command: F) -> F:
+    """`--device …`."""
+    option = click.option(
+        "--device",
+        metavar="auto|cpu|mps|cuda[:N]",
+        default="auto",
+        show_default=True,
+        help="What to compute on; auto: the GPUs, if there are any.",
+    )
+    return option(command)
+
+
+def work_options(command: F) -> F:
+    """What decides where a command works, and changes nothing about its results."""
+    workers = click.option(
+        "--workers",
+        metavar="auto|N",
+        default="auto",
+        show_default=True,
+        help="How many runs are trained at a time; auto: one per GPU, or one.",
+    )
+    executor = click.option(
+        "--executor",
+        type=OneOf("executor", EXECUTORS),
+        default="processes",
+        show_default=True,
+        help="Where they are trained; in-process: in this process, for debugging.",
+    )
+    for option in (mirror_option, executor, workers, device_option, data_option, runs_option):
+        command = option(command)
+    return command
+
+
+def chosen_study(store: Store, name: str | None) -> StudyFolder:
+    """The study of this name, or the one that was worked on last."""
+    return store.known(name) if name is not None else store.latest()
+
+
+def say(line: str) -> None:
+    """A line for the user: to stderr, so that stdout holds nothing but data. Nobody has to read it."""
+    with contextlib.suppress(OSError, ValueError):
+        click.echo(line, err=True)

@@ -1,0 +1,36 @@
+"""Groups of commands: what is asked for is imported when it is asked for, and what is unknown is answered with what is known."""
+
+import importlib
+from collections.abc import Mapping
+from typing import Any, cast, final
+
+import click
+
+from orchestrator.errors import UnknownName
+
+
+@final
+class Commands(click.Group):
+    """A click group; `modules` names, in the order of the help, the module of this package that holds each command."""
+
+    def __init__(self, *arguments: Any, modules: Mapping[str, str] | None = None, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self._modules = modules or {}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all commands."""
+        return [*self._modules, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name."""
+        if cmd_name not in self._modules:
+            return super().get_command(ctx, cmd_name)
+        module = importlib.import_module(f"orchestrator.cli.{self._modules[cmd_name]}")
+        return cast(click.Command, module.COMMANDS[cmd_name])
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the words call. Raises UnknownName."""
+        known = self.list_commands(ctx)
+        if args and not args[0].startswith("-") and args[0] not in known:
+            raise UnknownName("command", args[0], known, f"see: {ctx.command_path} --help")
+        return super().resolve_command(ctx, args)

@@ -1,0 +1,31 @@
+"""`orchestrate leaderboard`."""
+
+from pathlib import Path
+
+import click
+
+from orchestrator.cli.common import FORMATS, format_option, runs_option
+
+
+@click.command("leaderboard", short_help="All runs as a table, the best first.")
+@click.argument("studies", nargs=-1, metavar="[STUDY]...")
+@runs_option
+@format_option(*FORMATS)
+@click.option(
+    "--report", "name", metavar="NAME", default="leaderboard", show_default=True, help="Another table: a file in reports/."
+)
+def leaderboard(studies: tuple[str, ...], runs: Path, form: str, name: str) -> None:
+    """All runs of one or more studies as a table, the best first; accuracies are fractions.
+
+    Without STUDY: the study that was worked on last.
+    """
+    from orchestrator import plugins, tables
+    from orchestrator.store import Store
+
+    report = plugins.report(name)
+    store = Store(runs)
+    chosen = tuple(dict.fromkeys(studies)) or (store.latest().name,)
+    click.echo(tables.render(report(tables.frames(store, chosen)), form), nl=False)
+
+
+COMMANDS = {"leaderboard": leaderboard}

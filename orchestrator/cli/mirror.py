@@ -1,0 +1,28 @@
+"""`orchestrate mirror`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from orchestrator.cli.common import chosen_study, mirror_option, runs_option, say, storage_option
+
+
+@click.command("mirror", short_help="Rebuild the copies in W&B and in Optuna's database.")
+@click.argument("study", required=False)
+@mirror_option
+@storage_option
+@runs_option
+def copies(study: str | None, mirror: str, storage: str | None, runs: Path) -> None:
+    """Rebuild the copies of STUDY, in Weights & Biases and in Optuna's database, from its run folders.
+
+    Without STUDY: the study that was worked on last.
+    """
+    from orchestrator.mirroring import rebuild
+    from orchestrator.store import Store
+
+    store = Store(runs)
+    rebuild(chosen_study(store, study), store, mirror, storage, say)
+
+
+COMMANDS: dict[str, Any] = {"mirror": copies}

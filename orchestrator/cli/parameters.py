@@ -1,0 +1,64 @@
+"""Kinds of values that options take; what does not fit is answered with what would."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, final
+
+import click
+
+from orchestrator.errors import UnknownName
+
+
+@final
+class WholeNumber(click.ParamType[int]):
+    """A whole number that is large enough."""
+
+    name = "number"
+
+    def __init__(self, at_least: int) -> None:
+        self._at_least = at_least
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number. Raises click.BadParameter."""
+        text = str(value)
+        if not re.fullmatch("[0-9]{1,18}", text) or int(text) < self._at_least:
+            self.fail(f"{text!r} is not a whole number of at least {self._at_least}", param, ctx)
+        return int(text)
+
+
+@final
+class OneOf(click.ParamType[str]):
+    """One of a few names; `what` they name, in a user's words."""
+
+    name = "name"
+
+    def __init__(self, what: str, names: Sequence[str]) -> None:
+        self._what = what
+        self._names = names
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002 - click's signature
+        """How the help shows the value."""
+        return "|".join(self._names)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002 - click's
+        """The name. Raises UnknownName."""
+        if value not in self._names:
+            raise UnknownName(self._what, str(value), self._names)
+        return str(value)
+
+
+@final
+class Location(click.ParamType[Path]):
+    """A file or folder, which need not be there."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path, with `~` for the home folder. Raises click.BadParameter for an empty one, which would be any folder."""
+        if not str(value):
+            self.fail("it is empty", param, ctx)
+        try:
+            return Path(value).expanduser()
+        except RuntimeError as error:
+            self.fail(f"{value}: {error}", param, ctx)

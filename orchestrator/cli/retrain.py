@@ -1,0 +1,60 @@
+"""`orchestrate retrain-best` and `orchestrate retrain`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from orchestrator.cli.common import chosen_study, ood_option, partial_option, say, work_options
+from orchestrator.cli.parameters import WholeNumber
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _options(command: F) -> F:
+    epochs = click.option("--epochs", type=WholeNumber(1), metavar="E", help="Epochs.  [default: the plan's full number]")
+    for option in (work_options, partial_option, ood_option, epochs):
+        command = option(command)
+    return command
+
+
+@click.command("retrain-best", short_help="Train the best setting fully, and write submission.csv.")
+@click.argument("study", required=False)
+@_options
+def retrain_best(study: str | None, runs: Path, **options: Any) -> None:
+    """Train the setting of the best COMPLETE trial of STUDY fully, and write submission.csv.
+
+    The training begins from scratch with a fresh seed, on the training and the confirmation images. The best epoch is chosen on
+    the validation images, and its accuracy on the test images is measured once. The same command carries on after an
+    interruption. Without STUDY: the study that was worked on last.
+    """
+    from orchestrator.retrain import best_trial
+    from orchestrator.store import Store
+
+    folder = chosen_study(Store(runs), study)
+    _retrain(folder, best_trial(folder), runs, **options)
+
+
+@click.command("retrain", short_help="The same for a given run.")
+@click.argument("run")
+@_options
+def retrain(run: str, runs: Path, **options: Any) -> None:
+    """Train the setting of RUN, a trial such as part2/7, fully, and write submission.csv, as retrain-best does."""
+    from orchestrator.store import Store
+
+    folder, source = Store(runs).find_run(run)
+    _retrain(folder, source.read(), runs, **options)
+
+
+def _retrain(
+    folder: Any, source: Any, runs: Path, *, epochs: int | None, ood_dir: Path | None, partial: bool, **work: Any
+) -> None:
+    from orchestrator.retraining import RetrainRequest, retrain
+    from orchestrator.staff import Workplace
+
+    workplace = Workplace(runs=runs, data_folder=work.pop("data_dir"), **work)
+    retrain(RetrainRequest(source=source, epochs=epochs, ood_folder=ood_dir, partial=partial), folder, workplace, say)
+
+
+COMMANDS: dict[str, Any] = {"retrain-best": retrain_best, "retrain": retrain}

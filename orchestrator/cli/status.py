@@ -1,0 +1,25 @@
+"""`orchestrate status`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from orchestrator.cli.common import chosen_study, format_option, runs_option
+
+
+@click.command("status", short_help="How far a study is.")
+@click.argument("study", required=False)
+@runs_option
+@format_option("table", "json")
+def status(study: str | None, runs: Path, form: str) -> None:
+    """How far STUDY is. Without STUDY: the study that was worked on last."""
+    from orchestrator.state import state
+    from orchestrator.store import Store
+
+    found = state(chosen_study(Store(runs), study))
+    click.echo(json.dumps(found.plain()) if form == "json" else found.text())
+
+
+COMMANDS: dict[str, Any] = {"status": status}

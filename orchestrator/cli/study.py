@@ -1,0 +1,86 @@
+"""`orchestrate study`."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from orchestrator.cli.common import format_option, say, storage_option, work_options
+from orchestrator.cli.parameters import WholeNumber
+
+if TYPE_CHECKING:
+    from orchestrator.state import State
+
+
+@click.command("study", short_help="Search for the best hyperparameters.")
+@click.argument("plan")
+@click.option("--trials", type=WholeNumber(1), metavar="N", help="How many finished trials the study shall have in all.")
+@click.option("--study", "name", metavar="NAME", help="Name of the study.  [default: PLAN, or PLAN-DATASET]")
+@click.option("--dataset", metavar="NAME", help="Data set.  [default: the plan's]")
+@click.option("--epochs", type=WholeNumber(1), metavar="E", help="Epochs of a trial.  [default: the plan's]")
+@click.option("--seed", type=WholeNumber(0), metavar="S", help="Seed of everything that is random in the study.  [default: 0]")
+@click.option(
+    "--pruner",
+    metavar="NAME",
+    help="Which trials are ended early: median, percentile, asha, hyperband, none.  [default: the plan's]",
+)
+@click.option("--sampler", metavar="NAME", help="What suggests the next trial: tpe, random.  [default: tpe]")
+@storage_option
+@format_option("table", "json")
+@work_options
+def study(
+    plan: str,
+    trials: int | None,
+    name: str | None,
+    dataset: str | None,
+    epochs: int | None,
+    seed: int | None,
+    pruner: str | None,
+    sampler: str | None,
+    storage: str | None,
+    form: str,
+    runs: Path,
+    data_dir: Path,
+    device: str,
+    workers: str,
+    executor: str,
+    mirror: str,
+) -> int:
+    """Search for the best hyperparameters of PLAN, a plan's name or its Python file.
+
+    The study ends when it has exactly N finished trials. The same command goes on with a study that was interrupted, and a
+    larger N extends it; then all options but --trials may be left out. Only --trials, --workers, --executor, --device and
+    --mirror may differ from what the study was begun with.
+    """
+    from orchestrator.conducting import conduct
+    from orchestrator.opening import Request
+    from orchestrator.staff import Workplace
+
+    request = Request(
+        plan=plan,
+        trials=trials,
+        study=name,
+        dataset=dataset,
+        epochs=epochs,
+        seed=seed,
+        pruner=pruner,
+        sampler=sampler,
+        storage=storage,
+    )
+    workplace = Workplace(runs=runs, data_folder=data_dir, device=device, workers=workers, executor=executor, mirror=mirror)
+    outcome = conduct(request, workplace, say)
+    if form == "json":
+        click.echo(json.dumps(outcome.plain()))
+    if outcome.exit_code:
+        say(f"error: every trial failed; {_last_failure(outcome)}")
+    return outcome.exit_code
+
+
+def _last_failure(outcome: "State") -> str:
+    last = outcome.trials[-1]
+    reason = f"{last.failure.kind}: {last.failure.message}" if last.failure is not None else "for no recorded reason"
+    return f"the last one, {last.run_id}, {reason}; the workers' logs are in the folder logs of the study"
+
+
+COMMANDS: dict[str, Any] = {"study": study}

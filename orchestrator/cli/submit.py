@@ -1,0 +1,56 @@
+"""`orchestrate submit`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from orchestrator.cli.common import data_option, device_option, ood_option, partial_option, runs_option, say
+from orchestrator.cli.parameters import Location
+
+
+@click.command("submit", short_help="Write submission.csv again, or check one.")
+@click.argument("run", required=False)
+@click.option(
+    "--check", "file", type=Location(), metavar="FILE", help="Only check this submission, line by line; nothing is predicted."
+)
+@click.option(
+    "--dataset", metavar="NAME", default="cifar100", show_default=True, help="With --check: the data set that the file is for."
+)
+@ood_option
+@partial_option
+@device_option
+@data_option
+@runs_option
+def submit(
+    run: str | None,
+    file: Path | None,
+    dataset: str,
+    ood_dir: Path | None,
+    partial: bool,
+    device: str,
+    data_dir: Path,
+    runs: Path,
+) -> None:
+    """Write submission.csv of RUN again, or check a submission that is there.
+
+    RUN is a retrain such as part2/retrain/0007-1a2b3c4d, or a trial whose weights were kept, such as part2/7. Without RUN: the
+    newest retrain of all studies. A submission is predictions for the out-of-distribution files if they are there, and
+    otherwise for the test images.
+    """
+    from orchestrator import submitting
+    from orchestrator.machine import workforce
+    from orchestrator.retrain import newest_retrain
+    from orchestrator.store import Store
+
+    if file is not None:
+        click.echo(f"{file}: {submitting.check(file, dataset, data_dir)}")
+        return
+    store = Store(runs)
+    folder = store.find_run(run)[1] if run is not None else newest_retrain(store)
+    record = folder.read()
+    what = submitting.target(record.recipe.dataset, ood_dir, data_dir, partial=partial)
+    submitting.submit(folder, record, what, data_dir, workforce(device, "1").devices[0], say)
+
+
+COMMANDS: dict[str, Any] = {"submit": submit}

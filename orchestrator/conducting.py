@@ -1,0 +1,99 @@
+"""A whole session at a study: opened, locked, staffed, conducted, summed up."""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from orchestrator.conductor import Conductor, Origin
+from orchestrator.contracts import Clock
+from orchestrator.errors import TryAgainLater
+from orchestrator.machine import SystemClock, commit
+from orchestrator.observers.console import Console
+from orchestrator.observers.replay import replay
+from orchestrator.opening import OpenedStudy, Request, open_study
+from orchestrator.record import RunRecord
+from orchestrator.staff import Workplace, executor, mirror, observing, published
+from orchestrator.state import State, state
+from orchestrator.store import Store
+
+
+def conduct(request: Request, workplace: Workplace, say: Callable[[str], None]) -> State:
+    """Open the study, and run it until it has its trials. Raises OrchestrateError."""
+    clock = SystemClock()
+    store = Store(workplace.runs)
+    opened = open_study(request, store, workplace.data_folder, clock)
+    folder, trials = opened.folder, opened.file.trials
+    with folder.lock():
+        if folder.exists() and folder.read().uuid != opened.file.uuid:
+            raise TryAgainLater(f"study {folder.name!r} was begun by another process at this moment; try again")
+        before = state(folder, opened.file)
+        if before.finished >= trials:
+            say(f"study {folder.name} has {before.finished} finished trials, and {trials} were asked for: nothing to do")
+        else:
+            _run(opened, workplace, store, before.trials, clock, say)
+    after = state(folder, opened.file)
+    _tell(after, say)
+    return after
+
+
+def _run(
+    opened: OpenedStudy,
+    workplace: Workplace,
+    store: Store,
+    before: Sequence[RunRecord],
+    clock: Clock,
+    say: Callable[[str], None],
+) -> None:
+    folder, trials = opened.folder, opened.file.trials
+    force = workplace.workforce()
+    commit_id, dirty = commit(Path.cwd())
+    with executor(workplace, force, folder) as workers:
+        # Before the database knows the study's uuid, and only if the database takes it.
+        with folder.replaced(opened.file):
+            copy = published(opened.file, opened.storage, store, folder)
+        _announce(opened, before, say)
+        console = Console(
+            sys.stderr, total=trials, workers=len(force.devices), metric=opened.plan.metric, before=before, clock=clock
+        )
+        observers = [copy, *mirror(opened.file, folder, workplace.mirror), console]
+        with observing(observers, say):
+            replay(copy, ((record, folder.folder(record).epochs()) for record in before))
+            Conductor(
+                study=opened.file,
+                plan=opened.plan,
+                folder=folder,
+                executor=workers,
+                observers=observers,
+                clock=clock,
+                origin=Origin(commit=commit_id, dirty=dirty),
+                complete=opened.complete,
+                say=say,
+            ).run(trials)
+
+
+def _announce(opened: OpenedStudy, before: Sequence[RunRecord], say: Callable[[str], None]) -> None:
+    """What the study is, and at its beginning also which reference settings it tries first, and why not the others."""
+    options = opened.file.options
+    finished = sum(record.status.finished for record in before)
+    begun = f"resumed with {finished} finished trials" if finished else "begun"
+    say(
+        f"study {opened.folder.name} {begun}: {opened.file.trials} trials of {options.epochs} epochs on {options.dataset}, "
+        f"sampler {options.sampler}, pruner {options.pruner}, seed {options.seed}; in {opened.folder.path}"
+    )
+    if not before:
+        for baseline in opened.plan.baselines:
+            tried = "is tried first" if not baseline.misfit else f"is not tried: {baseline.misfit}"
+            say(f"reference setting {baseline.system} {tried}")
+
+
+def _tell(after: State, say: Callable[[str], None]) -> None:
+    say(f"study {after.study.name}: {after.finished} finished trials ({after.counts()})")
+    best = after.best
+    if best is not None and best.best is not None:
+        sampled = ", ".join(f"{name} {_short(best.recipe.params[name])}" for name in after.study.plan_content["space"])
+        say(f"best {best.metric.name} {best.best.value:.4f} after epoch {best.best.epoch} of {best.run_id}: {sampled}")
+        say(f"next: orchestrate retrain-best {after.study.name}")
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,16 @@
+"""From a run's folder to a model that predicts."""
+
+from orchestrator import checkpoint, plugins
+from orchestrator.contracts import Predictor
+from orchestrator.errors import MissingInput
+from orchestrator.store import RunFolder
+
+
+def predictor(folder: RunFolder, device: str) -> Predictor:
+    """The predictor of the run's best epoch. Raises MissingInput where the checkpoint was not kept, BadData where damaged."""
+    if not folder.best_checkpoint.is_file():
+        raise MissingInput(
+            f"{folder.best_checkpoint} is not there: only retrains and the best few trials of a study keep their weights"
+        )
+    content = checkpoint.read(folder.best_checkpoint)
+    return plugins.trainer(content["recipe"]["trainer"]).restore(content["snapshot"], device)

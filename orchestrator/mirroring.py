@@ -1,0 +1,30 @@
+"""The observers' copies of a study, rebuilt from its run folders."""
+
+from collections.abc import Callable
+
+from orchestrator.errors import OrchestrateError
+from orchestrator.observers.replay import replay
+from orchestrator.record import Kind
+from orchestrator.staff import mirror, published
+from orchestrator.storage_url import check_storage, storage_of
+from orchestrator.store import Store, StudyFolder
+
+# Seconds that an upload may take: a day, because a slow line is no error and Ctrl-C is at hand.
+_SECONDS = 86_400.0
+
+
+def rebuild(folder: StudyFolder, store: Store, mode: str, storage: str | None, say: Callable[[str], None]) -> None:
+    """Bring Optuna's copy and the W&B mirror up to what is recorded. Raises OrchestrateError where that cannot be done."""
+    study = folder.read()
+    if storage is not None:
+        check_storage(storage)
+    url = storage_of(study, storage)
+    with folder.lock():
+        observers = [published(study, url, store, folder), *mirror(study, folder, mode)]
+        runs = sorted(folder.runs(), key=lambda record: (record.kind is not Kind.TRIAL, record.number))
+        for observer in observers:
+            replay(observer, ((record, folder.folder(record).epochs()) for record in runs))
+        warnings = [warning for observer in observers if (warning := observer.finish(_SECONDS))]
+    if warnings:
+        raise OrchestrateError("; ".join(warnings))
+    say(f"the copies of {folder.name} hold its {len(runs)} runs")

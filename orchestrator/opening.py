@@ -1,0 +1,172 @@
+"""Opening a study: from what the user typed, and what study.json says, to a plan that is proven to be able to run."""
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, final
+
+from orchestrator import plugins, study
+from orchestrator.contracts import Clock, StudyPlan, Trainer
+from orchestrator.errors import BadData, InvalidInput, Mismatch
+from orchestrator.hyperparameters import complete
+from orchestrator.plain import to_plain
+from orchestrator.plan_checks import check_known, check_ready, check_space, checked_plan
+from orchestrator.record import Kind
+from orchestrator.settings import StudyOptions, checked_name
+from orchestrator.storage_url import check_storage, storage_of
+from orchestrator.store import Store, StudyFile, StudyFolder
+
+DEFAULT_SEED = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What the user asked for. None is "as the study has it", and for a new study "as the plan has it"."""
+
+    plan: str
+    trials: int | None = None
+    study: str | None = None
+    dataset: str | None = None
+    epochs: int | None = None
+    seed: int | None = None
+    pruner: str | None = None
+    sampler: str | None = None
+    storage: str | None = None
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedStudy:
+    """A study that is ready to be conducted: nothing was written yet."""
+
+    file: StudyFile
+    plan: StudyPlan
+    folder: StudyFolder
+    trainer: Trainer
+    storage: str  # the whole URL, password included: never to be written anywhere; "" is the default
+
+    def complete(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        """`params` with the trainer's defaults filled in."""
+        return complete(self.trainer.hyperparameters, params)
+
+
+def open_study(request: Request, store: Store, data_folder: Path, clock: Clock) -> OpenedStudy:
+    """Find the plan, settle the options, compare with study.json where there is one, and check all that can be checked.
+
+    Raises UnknownName, InvalidInput, MissingInput, BadData, Unavailable or Mismatch, each before anything was written.
+    """
+    if request.storage is not None:
+        check_storage(request.storage)
+    with plugins.blaming(f"plan {request.plan!r}"):
+        name, own_dataset, make_plan = plugins.plan(request.plan)
+    checked_name(name, "plan")
+    wanted = request.study if request.study is not None else _default_name(name, own_dataset, request.dataset)
+    folder = store.study(wanted)
+    folder.refuse_if_locked()
+    before = folder.read() if folder.exists() else None
+    dataset_name = request.dataset if request.dataset is not None else before.options.dataset if before else own_dataset
+    if dataset_name == own_dataset:
+        check_known("data set", own_dataset, plugins.names("data set"), f"plan {name!r} names it")
+    dataset = plugins.dataset(dataset_name)
+    with plugins.blaming(f"plan {request.plan!r}"):
+        plan = checked_plan(make_plan(dataset_name, dataset.suits), name)
+    if request.epochs is not None or before is not None:
+        plan = replace(plan, epochs=request.epochs or (before.options.epochs if before else plan.epochs))
+    options = _options(request, before, dataset_name, plan)
+    check_known("pruner", options.pruner, study.PRUNERS)
+    check_known("sampler", options.sampler, study.SAMPLERS)
+    content = _content(plan)
+    if before is not None:
+        _compare(before, request, options, content)
+    with plugins.blaming(f"trainer {plan.recipe.trainer!r}"):
+        trainer = plugins.trainer(plan.recipe.trainer)
+        check_space(plan, trainer, name)
+        check_ready(plan, trainer, dataset, data_folder)
+    _check_runs(folder)
+    file = StudyFile(
+        uuid=before.uuid if before else uuid.uuid4().hex,
+        name=folder.name,
+        plan=before.plan if before else request.plan,
+        plan_content=content,
+        options=options,
+        trials=_trials(request, before),
+        created=before.created if before else clock.now(),
+        storage=check_storage(request.storage) if request.storage is not None else before.storage if before else "",
+    )
+    return OpenedStudy(file=file, plan=plan, folder=folder, trainer=trainer, storage=storage_of(before, request.storage))
+
+
+def _default_name(plan: str, own_dataset: str, dataset: str | None) -> str:
+    return plan if dataset in (None, own_dataset) else f"{plan}-{dataset}"
+
+
+def _trials(request: Request, before: StudyFile | None) -> int:
+    trials = request.trials if request.trials is not None else before.trials if before else None
+    if trials is None:
+        raise InvalidInput("a new study needs to know how long to search: --trials N")
+    return trials
+
+
+def _options(request: Request, before: StudyFile | None, dataset: str, plan: StudyPlan) -> StudyOptions:
+    had = before.options if before else None
+
+    def settled(name: str, default: Any) -> Any:
+        asked = getattr(request, name)
+        return asked if asked is not None else getattr(had, name) if had is not None else default
+
+    return StudyOptions(
+        dataset=dataset,
+        seed=settled("seed", DEFAULT_SEED),
+        epochs=plan.epochs,
+        pruner=settled("pruner", plan.pruner),
+        sampler=settled("sampler", "tpe"),
+    )
+
+
+def _content(plan: StudyPlan) -> dict[str, Any]:
+    """What a plan says, without the options that can be set from outside."""
+    recipe = to_plain(plan.recipe)
+    return {
+        "recipe": {name: recipe[name] for name in ("trainer", "split", "params")},
+        "space": study.describe(plan.space),
+        "metric": to_plain(plan.metric),
+        "confirm_epochs": plan.confirm_epochs,
+        "retrain_epochs": plan.retrain_epochs,
+        "baselines": {baseline.system: to_plain(baseline.params) for baseline in study.fitting(plan)},
+    }
+
+
+def _compare(before: StudyFile, request: Request, options: StudyOptions, content: dict[str, Any]) -> None:
+    """Refuse to go on with a study under another plan or other options. Raises Mismatch with the difference."""
+    differences = _differences("", to_plain(before.options), to_plain(options))
+    differences += _differences("", to_plain(before.plan_content), content)
+    if request.storage is not None and check_storage(request.storage) != before.storage:
+        differences.append(f"storage: {before.storage or 'the default'} -> {check_storage(request.storage)}")
+    if differences:
+        listed = "\n  ".join(differences)
+        raise Mismatch(
+            f"study {before.name!r} was begun with another plan or other options:\n  {listed}\n"
+            "Go on with what it was begun with, or begin a new one with --study NAME."
+        )
+
+
+def _differences(where: str, old: Any, new: Any) -> list[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        found = []
+        for name in sorted({*old, *new}):
+            found += _differences(f"{where}.{name}".lstrip("."), old.get(name), new.get(name))
+        return found
+    return [] if old == new else [f"{where}: {json.dumps(old)} -> {json.dumps(new)}"]
+
+
+def _check_runs(folder: StudyFolder) -> None:
+    """Refuse to go on from trials whose epochs are not those that were recorded. Raises BadData."""
+    for record in folder.runs(Kind.TRIAL):
+        run = folder.folder(record)
+        if record.status.finished and (found := len(run.epochs())) != record.epochs:
+            raise BadData(
+                f"{run.epochs_file} is damaged: it holds {found} epochs, and {record.epochs} were recorded; "
+                f"restore it from a backup, or move {run.path} away"
+            )

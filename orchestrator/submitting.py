@@ -1,0 +1,105 @@
+"""From a run's checkpoint to its submission.csv, checked."""
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+from orchestrator import plugins
+from orchestrator.loading import predictor
+from orchestrator.out_of_distribution import CHALLENGE, Files, OutOfDistribution, check_files
+from orchestrator.record import RunRecord
+from orchestrator.store import RunFolder
+from orchestrator.submission import check_submission, image_ids, predict_files, predict_test_images, write_submission
+
+# The data sets whose challenge is scored on other images than their own test set.
+OUT_OF_DISTRIBUTION = {"cifar100": CHALLENGE}
+
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What a submission is made for: checked out-of-distribution files, or, where there are none, the test images."""
+
+    dataset: str
+    files: Files | None
+
+    def describe(self) -> str:
+        """In a user's words."""
+        if self.files is None:
+            return f"the test images of {self.dataset}"
+        images = len(self.files.present) * self.files.geometry.shape[0]
+        missing = f"; WITHOUT {', '.join(self.files.missing)}" if self.files.missing else ""
+        return f"{images:,} out-of-distribution images of {self.files.folder}{missing}"
+
+
+def target(dataset: str, ood_folder: Path | None, data_folder: Path, *, partial: bool) -> Target:
+    """What to predict for a model of this data set, checked before anything is trained or predicted.
+
+    Without `ood_folder` the files are looked for in DATA/ood-test, and their absence means the test images.
+    Raises MissingInput and BadData as `check_files` does.
+    """
+    geometry = OUT_OF_DISTRIBUTION.get(dataset)
+    folder = ood_folder or data_folder / "ood-test"
+    if geometry is None or (ood_folder is None and not _any_there(folder, geometry)):
+        plugins.dataset(dataset).check(data_folder)
+        return Target(dataset=dataset, files=None)
+    return Target(dataset=dataset, files=check_files(folder, geometry, partial=partial, verify=True))
+
+
+def submit(
+    folder: RunFolder, record: RunRecord, what: Target, data_folder: Path, device: str, say: Callable[[str], None]
+) -> Path:
+    """Predict, and write the run's submission.csv: written aside, checked, then renamed. Returns its path."""
+    model = predictor(folder, device)
+    classes = plugins.dataset(record.recipe.dataset).suits.classes
+    progress = _Progress(say)
+    if what.files is not None:
+        rows = predict_files(what.files, model, classes=classes, progress=progress)
+    else:
+        images = plugins.dataset(what.dataset).load(data_folder, "test").images
+        rows = predict_test_images(images, model, classes=classes, progress=progress)
+    write_submission(folder.submission, rows, classes=classes)
+    say(f"submission: {folder.submission}, {len(rows.ids):,} rows for {what.describe()}")
+    return folder.submission
+
+
+def check(file: Path, dataset: str, data_folder: Path) -> str:
+    """Prove that a file is a whole submission for this data set. Returns what it was checked as. Raises BadData, MissingInput."""
+    source = plugins.dataset(dataset)
+    geometry = OUT_OF_DISTRIBUTION.get(dataset)
+    if geometry is not None:
+        ids, name = geometry.ids(), f"the {geometry.files} out-of-distribution files"
+    else:
+        ids, name = image_ids(len(source.load(data_folder, "test").labels)), f"the test images of {dataset}"
+    check_submission(file, ids, classes=source.suits.classes)
+    return f"{len(ids):,} rows for {name}, in order, labels 0 to {source.suits.classes - 1}"
+
+
+def _any_there(folder: Path, geometry: OutOfDistribution) -> bool:
+    return any((folder / geometry.file_name(file)).exists() for file in range(geometry.files))
+
+
+@final
+class _Progress:
+    """A line now and then while many images are predicted; on a terminal one line that renews itself."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._said = time.monotonic()
+        self._begun = self._said
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        rate = done / max(now - self._begun, 1e-9)
+        line = f"predicted {done:,} of {total:,} images, {rate:,.0f} images/s, {(total - done) / rate:.0f} s left"
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\r{line}\x1b[K" + ("\n" if done == total else ""))
+            sys.stderr.flush()
+        elif now - self._said >= _SECONDS_BETWEEN_LINES:
+            self._said = now
+            self._say(line)

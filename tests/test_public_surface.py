@@ -1,0 +1,17 @@
+"""What others may build on: names that change only with a line in the changelog."""
+
+import orchestrator
+from orchestrator import plugins
+
+
+def test_the_package_offers_two_functions() -> None:
+    assert orchestrator.__all__ == ["load", "runs"]
+    assert callable(orchestrator.load)
+    assert callable(orchestrator.runs)
+
+
+def test_what_ships_is_found_by_its_file_name() -> None:
+    assert {"part1", "part2", "part3"} <= set(plugins.names("plan"))
+    assert {"cnn", "resnet"} <= set(plugins.names("trainer"))
+    assert {"cifar100", "digits"} <= set(plugins.names("data set"))
+    assert "leaderboard" in plugins.names("report")
