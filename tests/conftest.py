@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-# Read when torch is first imported, after this. Threads that spin while they wait for each other made a training five times
-# slower on two cores that other processes use as well.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# As workers do, and read when torch is first imported, after this: the threads of this process share cores with those of others.
+os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 ROOT = Path(__file__).resolve().parent.parent
 UNPACK = ROOT.parent / "shared" / "tools" / "unpack_cifar100.py"

@@ -176,11 +176,12 @@ class _Worker:
 
 
 def _environment(threads: int) -> dict[str, str]:
-    """Of a worker. Its threads sleep while they wait for each other: spinning ones, OpenMP's default, make an epoch up to ten
-    times slower as soon as anybody else, our own observers for instance, wants one of the cores (measured on 2 cores).
+    """Of a worker. Its threads spin only briefly while they wait for each other: spinning for long, OpenMP's default, makes
+    an epoch many times slower as soon as anybody else, our own observers for instance, wants a core; sleeping at once makes small
+    networks up to three times slower on a quiet machine (docs/decisions.md has the figures).
     """
     count = str(threads)
-    return {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, "OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count}
+    return {"GOMP_SPINCOUNT": "3000", **os.environ, "OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count}
 
 
 def _ending(code: int) -> str:
