@@ -6,7 +6,6 @@ working directory are searched first, so a user adds one file and edits nothing 
 
 import contextlib
 import importlib
-import importlib.util
 import sys
 import traceback
 from collections.abc import Iterator
@@ -100,13 +99,12 @@ def _load(what: str, name: str) -> ModuleType:
 
 
 def _load_file(file: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"plan_file_{file.stem}", file)
-    if spec is None or spec.loader is None:
-        raise BadData(f"{file} cannot be loaded as Python")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
+    """Run the file as it is now: no bytecode is left beside it, or believed."""
+    module = ModuleType(f"plan_file_{file.stem}")
+    module.__file__ = str(file)
+    sys.modules[module.__name__] = module
     with blaming(str(file)):
-        spec.loader.exec_module(module)
+        exec(compile(file.read_bytes(), file, "exec"), module.__dict__)
     return module
 
 

@@ -10,7 +10,7 @@ from orchestrator import cli
 
 # What differs without anything having been lost: who held the lock last, what workers and observers printed, and the files
 # that SQLite makes beside a database that was looked into.
-_PASSING = {"study.lock", "logs", "optuna.db-shm", "optuna.db-wal"}
+_PASSING = {"__pycache__", "study.lock", "logs", "optuna.db-shm", "optuna.db-wal"}
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,13 @@ import psutil
 
 from tests._studies import PLUGINS
 
+# A shell lets its background processes, and all that they start, ignore Ctrl-C; some of these tests are about it.
+_PROGRAM = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from orchestrator.cli import main
+main()
+"""
 SECONDS = 120.0  # to wait for anything at all
 
 
@@ -19,7 +26,7 @@ def start(*words: str | Path, folder: Path = PLUGINS) -> subprocess.Popen[str]:
     """Start a command; its output and its messages can be read from it."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "ORCHESTRATE_"))}
     return subprocess.Popen(
-        [sys.executable, "-m", "orchestrator.cli", *map(str, words)],
+        [sys.executable, "-c", _PROGRAM, *map(str, words)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

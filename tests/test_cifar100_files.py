@@ -102,9 +102,23 @@ def test_an_archive_cannot_write_outside_its_folder(server: Server, tmp_path: Pa
     archive = archive_of({**CONTENT, "../../../escaped": b"x"})
     server.files["/cifar.tar.gz"] = archive
     folder = tmp_path / "deep" / "data"
-    with pytest.raises(BadData):
-        small(server.address, archive).fetch(folder)
+    small(server.address, archive).fetch(folder)
+    small(server.address, archive).check(folder)
     assert not list(tmp_path.rglob("escaped"))
+
+
+def test_a_link_in_an_archive_is_not_followed(server: Server, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(CONTENT["train"])
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as tar:
+        link = tarfile.TarInfo("cifar-100-python/train")
+        link.type, link.linkname = tarfile.SYMTYPE, str(secret)
+        tar.addfile(link)
+    server.files["/cifar.tar.gz"] = stream.getvalue()
+    with pytest.raises(BadData, match="no regular file"):
+        small(server.address, stream.getvalue()).fetch(tmp_path / "data")
+    assert not (tmp_path / "data" / "cifar-100-python").exists()
 
 
 def test_without_network_the_message_says_what_to_do_by_hand(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -61,7 +61,10 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """The console script. Ends the process with one of the exit codes that `orchestrator.errors` lists."""
     signal.signal(signal.SIGTERM, _terminate)
-    sys.exit(run(lambda: _invoke(sys.argv[1:] if arguments is None else arguments)))
+    code = run(lambda: _invoke(sys.argv[1:] if arguments is None else arguments))
+    for stream in (sys.stdout, sys.stderr):
+        _settle(stream)
+    sys.exit(code)
 
 
 def run(command: Callable[[], Any]) -> int:
@@ -87,10 +90,8 @@ def run(command: Callable[[], Any]) -> int:
         say(f"terminated; {_CARRY_ON}")
         return 143
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
-        _give_up_output()
         return 0
     except OSError as error:
-        _give_up_output()
         say(f"error: {error.strerror or error}{f': {error.filename}' if error.filename else ''}")
         return DiskError.exit_code
 
@@ -112,11 +113,15 @@ def _advised(error: click.ClickException) -> str:
     return message[:1].lower() + message[1:] + advice
 
 
-def _give_up_output() -> None:
-    """Send what is still buffered nowhere, so that Python does not fail on it when it ends."""
-    if sys.stdout is not None:
-        with contextlib.suppress(io.UnsupportedOperation):  # it is no file, as inside a test
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _settle(stream: TextIO | None) -> None:
+    """Write what is still buffered, or send it nowhere: Python would end with an exit code of its own over it."""
+    if stream is None:  # its descriptor was closed before we began
+        return
+    try:
+        stream.flush()
+    except (OSError, ValueError):
+        with contextlib.suppress(io.UnsupportedOperation, ValueError):  # it is no file, or is closed
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> None:
