@@ -4,14 +4,14 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from orchestrator.conductor import Conductor, Origin
+from orchestrator.conductor import Conductor, Origin, put_by
 from orchestrator.contracts import Clock
 from orchestrator.errors import TryAgainLater
 from orchestrator.machine import SystemClock, commit
 from orchestrator.observers.console import Console
 from orchestrator.observers.replay import replay
 from orchestrator.opening import OpenedStudy, Request, open_study
-from orchestrator.record import RunRecord
+from orchestrator.record import RunRecord, Status
 from orchestrator.staff import Workplace, executor, mirror, observing, published
 from orchestrator.state import State, state
 from orchestrator.store import Store
@@ -29,6 +29,7 @@ def conduct(request: Request, workplace: Workplace, say: Callable[[str], None]) 
         before = state(folder, opened.file)
         if before.finished >= trials:
             say(f"study {folder.name} has {before.finished} finished trials, and {trials} were asked for: nothing to do")
+            put_by(folder, [record for record in before.trials if record.status is Status.RUNNING])
         else:
             _run(opened, workplace, store, before.trials, clock, say)
     after = state(folder, opened.file)

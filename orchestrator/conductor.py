@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, final
 
 from orchestrator.contracts import Clock, Decision, Executor, Observer, StudyPlan
-from orchestrator.dispatch import Assignment, Dispatch, Update
+from orchestrator.dispatch import Assignment, Dispatch, Update, summed_up
 from orchestrator.record import Epoch, Kind, Metric, Provenance, RunRecord, Status
 from orchestrator.seeds import derive
 from orchestrator.store import StudyFile, StudyFolder
@@ -72,7 +72,8 @@ class Conductor:
                 self._start(interrupted.pop(0) if interrupted else self._next())
             for update in self._dispatch.wait(timeout=1.0):
                 self._hear(update)
-        self._put_by(interrupted)
+        for record in put_by(self._folder, interrupted):
+            self._records[record.number] = record
         return [self._records[number] for number in sorted(self._records)]
 
     def _take_over(self) -> list[RunRecord]:
@@ -145,13 +146,6 @@ class Conductor:
         self._records[record.number] = record
         self._study.know(record, worth(record.metric, epochs))
 
-    def _put_by(self, waiting: Sequence[RunRecord]) -> None:
-        """A smaller N was reached with unfinished trials left over: they are PAUSED until N grows."""
-        for record in waiting:
-            paused = replace(record, status=Status.PAUSED)
-            self._folder.folder(record).write(paused)
-            self._records[record.number] = paused
-
     def _tidy(self, finished: RunRecord) -> None:
         """Delete checkpoints that nobody needs: a finished trial's last one, and all but the best few to predict with."""
         self._folder.folder(finished).delete_checkpoints(best=finished.status is not Status.COMPLETE)
@@ -161,6 +155,16 @@ class Conductor:
         self._kept = ranked[:BEST_KEPT]
         for record in ranked[BEST_KEPT:]:
             self._folder.folder(record).delete_checkpoints()
+
+
+def put_by(folder: StudyFolder, interrupted: Sequence[RunRecord]) -> list[RunRecord]:
+    """Record as PAUSED, until N grows, what was under way when a smaller N is met already. Returns the new records."""
+    paused = []
+    for record in interrupted:
+        run = folder.folder(record)
+        paused.append(summed_up(replace(record, status=Status.PAUSED), run.epochs()))
+        run.write(paused[-1])
+    return paused
 
 
 def worth(metric: Metric, epochs: Sequence[Epoch]) -> tuple[float, ...]:

@@ -3,7 +3,7 @@
 Everything that is heard is recorded first, then told to the observers, then handed to the caller, who decides.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, final
 
@@ -93,9 +93,11 @@ class Dispatch:
         """Start a run, or take one up again: whatever its folder holds is continued. Returns its record, now RUNNING."""
         folder = self._study.folder(record)
         again = folder.record_file.is_file()
-        record = replace(record, status=Status.RUNNING, failure=None, attempt=record.attempt + 1 if again else 1)
+        epochs = folder.epochs() if again else []
+        attempt = record.attempt + 1 if again else 1
+        record = summed_up(replace(record, status=Status.RUNNING, failure=None, attempt=attempt), epochs)
         folder.write(record)
-        active = _Active(record=record, folder=folder, assignment=assignment, epochs=folder.epochs() if again else [])
+        active = _Active(record=record, folder=folder, assignment=assignment, epochs=epochs)
         self._active[record.run_id] = active
         self._send(active, resume=again)
         return record
@@ -115,10 +117,15 @@ class Dispatch:
         """Stop a run with its checkpoint kept; an update says when it is PAUSED."""
         self._executor.stop(run_id, keep=True)
 
-    def wait(self, timeout: float) -> list[Update]:
-        """What has changed, in order; waits up to `timeout` seconds for the first change. Raises DiskError."""
-        updates = (self._hear(event) for event in self._executor.events(timeout))
-        return [update for update in updates if update is not None]
+    def wait(self, timeout: float) -> Iterator[Update]:
+        """What has changed, one by one: the caller acts on each before the next event is taken, however many come together.
+
+        Waits up to `timeout` seconds for the first. Raises DiskError.
+        """
+        for event in self._executor.events(timeout):
+            update = self._hear(event)
+            if update is not None:
+                yield update
 
     def _hear(self, event: Event) -> Update | None:
         active = self._active.get(event.run_id)
@@ -156,21 +163,20 @@ class Dispatch:
         )
         active.epochs = list(event.epochs)
         active.folder.keep_epochs(active.epochs)
-        active.record = _summed_up(replace(active.record, provenance=provenance), active.epochs)
+        active.record = summed_up(replace(active.record, provenance=provenance), active.epochs)
         active.folder.write(active.record)
         for observer in self._observers:
             observer.opened(active.record, active.epochs)
         notes = (f"{active.record.run_id}: {event.note}",) if event.note else ()
-        return Update(record=active.record, epochs=tuple(active.epochs), decide=bool(active.epochs), notes=notes)
+        return Update(record=active.record, epochs=active.epochs, decide=bool(active.epochs), notes=notes)
 
     def _measured(self, active: _Active, event: Measured) -> Update:
         active.folder.append(event.epoch)
         active.epochs.append(event.epoch)
-        active.record = _summed_up(active.record, active.epochs)
+        active.record = summed_up(active.record, active.epochs)
         for observer in self._observers:
             observer.measured(active.record, event.epoch)
-        # A copy: the caller hears this update only when all that came with it is recorded.
-        return Update(record=active.record, epochs=tuple(active.epochs), decide=True)
+        return Update(record=active.record, epochs=active.epochs, decide=True)
 
     def _lost(self, active: _Active, event: WorkerLost) -> Update:
         lost = active.record.lost + 1
@@ -211,6 +217,7 @@ class Dispatch:
         return Update(record=active.record, epochs=active.epochs)
 
 
-def _summed_up(record: RunRecord, epochs: Sequence[Epoch]) -> RunRecord:
+def summed_up(record: RunRecord, epochs: Sequence[Epoch]) -> RunRecord:
+    """The record with what its epochs come to: how many, how long, and what they are worth."""
     seconds = sum(epoch.seconds for epoch in epochs)
     return replace(record, best=record.metric.best(epochs), epochs=len(epochs), seconds=seconds)

@@ -2,7 +2,7 @@
 
 from orchestrator import checkpoint, plugins
 from orchestrator.contracts import Predictor
-from orchestrator.errors import MissingInput
+from orchestrator.errors import BadData, MissingInput
 from orchestrator.store import RunFolder
 
 
@@ -12,5 +12,8 @@ def predictor(folder: RunFolder, device: str) -> Predictor:
         raise MissingInput(
             f"{folder.best_checkpoint} is not there: only retrains and the best few trials of a study keep their weights"
         )
-    content = checkpoint.read(folder.best_checkpoint)
+    try:
+        content = checkpoint.read(folder.best_checkpoint)
+    except BadData as error:
+        raise BadData(f"{error}. Delete it: a retrain's is written again by `orchestrate retrain-best`") from error
     return plugins.trainer(content["recipe"]["trainer"]).restore(content["snapshot"], device)

@@ -100,9 +100,14 @@ def _succeeded(record: RunRecord) -> RunRecord:
 
 
 def newest_retrain(store: Store) -> RunFolder:
-    """The retrain that was begun last, of all studies. Raises MissingInput when there is none."""
-    retrains = [(folder, record) for folder in map(store.study, store.studies()) for record in folder.runs(Kind.RETRAIN)]
+    """The retrain that was begun last, of all studies and of those that are COMPLETE. Raises MissingInput when there is none."""
+    retrains = [
+        (folder, record)
+        for folder in map(store.study, store.studies())
+        for record in folder.runs(Kind.RETRAIN)
+        if record.status is Status.COMPLETE
+    ]
     if not retrains:
-        raise MissingInput(f"there is no retrain in {store.runs}; make one with: orchestrate retrain-best")
+        raise MissingInput(f"there is no finished retrain in {store.runs}; make one with: orchestrate retrain-best")
     folder, record = max(retrains, key=lambda found: found[1].provenance.started)
     return folder.folder(record)

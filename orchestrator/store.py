@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, final
+from typing import IO, Any, TypeVar, final
 
 from orchestrator.errors import BadData, MissingInput, OrchestrateError, TryAgainLater, UnknownName
 from orchestrator.files import disk_errors, replace, sync_folder
@@ -28,6 +28,8 @@ from orchestrator.record import Epoch, Kind, RunRecord
 from orchestrator.settings import StudyOptions, checked_name
 
 T = TypeVar("T")
+
+_SECONDS_TO_LOCK = 0.5
 
 _FOLDERS = {Kind.TRIAL: "trials", Kind.CONFIRM: "confirm", Kind.RETRAIN: "retrain", Kind.SINGLE: "single"}
 
@@ -196,11 +198,7 @@ class StudyFolder:
             stream = self.lock_file.open("ab", buffering=0)
         with contextlib.ExitStack() as held:
             held.enter_context(stream)
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise self._held() from None
-            if not self._is_lock(stream.fileno()):  # it was removed between opening and holding it
+            if not (_hold(stream) and self._is_lock(stream.fileno())):  # held, or removed between opening and holding it
                 raise self._held()
             held.callback(self._remove_if_not_begun)
             started = time.strftime("%Y-%m-%d %H:%M:%S")
@@ -279,7 +277,7 @@ class Store:
     def find_run(self, run_id: str) -> tuple[StudyFolder, RunFolder]:
         """The run that `run_id` names, `part2/trials/0007` or `part2/7`. Raises UnknownName, with those that exist."""
         parts = run_id.strip("/").split("/")
-        if len(parts) == 2 and parts[1].isdigit():
+        if len(parts) == 2 and parts[1].isdecimal():
             parts = [parts[0], _FOLDERS[Kind.TRIAL], f"{int(parts[1]):04d}"]
         study = self.known(parts[0])
         kinds = {folder: kind for kind, folder in _FOLDERS.items()}
@@ -310,6 +308,19 @@ def _read_as(kind: type[T], path: Path) -> T:
         return from_plain(kind, parse(content))
     except BadData as error:
         raise BadData(f"{path} is damaged ({error}); restore it from a backup, or move {path.parent} away") from error
+
+
+def _hold(stream: IO[bytes]) -> bool:
+    """Whether the lock could be had. `locked` takes it for a moment too, so one refusal says nothing yet."""
+    deadline = time.monotonic() + _SECONDS_TO_LOCK
+    while True:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
 
 
 def _holder(lock_file: Path) -> str:

@@ -48,6 +48,9 @@ _PRUNERS: dict[str, Callable[[int], optuna.pruners.BasePruner]] = {
     "hyperband": lambda epochs: optuna.pruners.HyperbandPruner(min_resource=_warm_up(epochs), max_resource=epochs),
 }
 
+# Those that note in a trial which rungs it has passed whenever they are asked: a trial that takes place again is asked again.
+_REMEMBERING = ("asha", "hyperband")
+
 PRUNERS = ("none", *_PRUNERS)
 SAMPLERS = tuple(_SAMPLERS)
 
@@ -65,9 +68,11 @@ class Study:
         self._metric = plan.metric
         self._baselines = fitting(plan)
         self._seed = seed
+        self._epochs = plan.epochs
         self._sampler = _SAMPLERS[sampler]
         self._pruner = _PRUNERS[pruner](plan.epochs) if pruner in _PRUNERS else optuna.pruners.NopPruner()
         self._prunes = pruner in _PRUNERS
+        self._remembers = pruner in _REMEMBERING
         self._params: dict[int, dict[str, Any]] = {}
         self._curves: dict[int, Curve] = {}
         self._live: dict[int, optuna.Trial] = {}
@@ -126,7 +131,7 @@ class Study:
         if now.status is Status.RUNNING:
             return True
         del self._live[now.number]
-        state = _state(now)
+        state = _STATES[now.status]
         self._optuna.tell(trial, now.values[-1] if state is TrialState.COMPLETE else None, state=state)
         return True
 
@@ -134,7 +139,12 @@ class Study:
         """The in-memory study, computed anew where it does not know what we know."""
         if self._optuna is None:
             self._live = {}
-            self._optuna = optuna.create_study(direction=self._metric.direction, pruner=self._pruner)
+            self._optuna = optuna.create_study(
+                study_name=f"seed {self._seed}",  # hyperband hashes it
+                direction=self._metric.direction,
+                sampler=optuna.samplers.RandomSampler(seed=0),  # never heard: what is added has its parameters
+                pruner=self._pruner,
+            )
             for number in range(max(self._curves, default=-1) + 1):
                 if number in self._curves:
                     self._add(self._optuna, number)
@@ -143,20 +153,20 @@ class Study:
         return self._optuna
 
     def _add(self, study: optuna.Study, number: int) -> None:
-        curve, params = self._curves[number], self._params[number]
-        values = {step: value for step, value in enumerate(curve.values, start=1) if math.isfinite(value)}
-        if curve.status is Status.RUNNING:
-            study.enqueue_trial(params)
-            trial = study.ask(self._space)
-            for step, value in values.items():
+        """Let a trial take place again in the in-memory study, with what is known of it."""
+        curve = self._curves[number]
+        study.enqueue_trial(self._params[number])
+        trial = study.ask(self._space)
+        for step, value in enumerate(curve.values, start=1):
+            if math.isfinite(value):
                 trial.report(value, step)
+                if self._remembers and step < self._epochs:
+                    trial.should_prune()
+        if curve.status is Status.RUNNING:
             self._live[number] = trial
             return
-        state = _state(curve)
-        final = list(values.values())[-1] if values and state is not TrialState.FAIL else None
-        study.add_trial(
-            create_trial(state=state, value=final, params=params, distributions=self._space, intermediate_values=values)
-        )
+        state = _STATES[curve.status]
+        study.tell(trial, curve.values[-1] if state is TrialState.COMPLETE else None, state=state)
 
 
 def fitting(plan: StudyPlan) -> list[Baseline]:
@@ -177,10 +187,6 @@ def contains(distribution: object, value: object) -> bool:
 def describe(space: Mapping[str, Any]) -> dict[str, Any]:
     """A search space as plain data: name -> what Optuna's own JSON text of the distribution says."""
     return {name: parse(optuna.distributions.distribution_to_json(distribution)) for name, distribution in space.items()}
-
-
-def _state(curve: Curve) -> TrialState:
-    return _STATES[curve.status]
 
 
 def _same(one: tuple[float, ...], other: tuple[float, ...]) -> bool:

@@ -1,5 +1,6 @@
 """From a run's checkpoint to its submission.csv, checked."""
 
+import itertools
 import sys
 import time
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import final
 
 from orchestrator import plugins
+from orchestrator.errors import InvalidInput
 from orchestrator.loading import predictor
 from orchestrator.out_of_distribution import CHALLENGE, Files, OutOfDistribution, check_files
 from orchestrator.record import RunRecord
@@ -45,7 +47,9 @@ def target(dataset: str, ood_folder: Path | None, data_folder: Path, *, partial:
     """
     geometry = OUT_OF_DISTRIBUTION.get(dataset)
     folder = ood_folder or data_folder / "ood-test"
-    if geometry is None or (ood_folder is None and not _any_there(folder, geometry)):
+    if geometry is None and (ood_folder is not None or partial):
+        raise InvalidInput(f"{dataset} has no out-of-distribution files: leave out --ood-dir and --partial")
+    if geometry is None or (ood_folder is None and not partial and not _any_there(folder, geometry)):
         plugins.dataset(dataset).check(data_folder)
         return Target(dataset=dataset, files=None)
     return Target(dataset=dataset, files=check_files(folder, geometry, partial=partial, verify=True))
@@ -72,12 +76,22 @@ def check(file: Path, dataset: str, data_folder: Path) -> str:
     """Prove that a file is a whole submission for this data set. Returns what it was checked as. Raises BadData, MissingInput."""
     source = plugins.dataset(dataset)
     geometry = OUT_OF_DISTRIBUTION.get(dataset)
-    if geometry is not None:
+    if geometry is not None and not _is_of_test_images(file):
         ids, name = geometry.ids(), f"the {geometry.files} out-of-distribution files"
     else:
         ids, name = image_ids(len(source.load(data_folder, "test").labels)), f"the test images of {dataset}"
     check_submission(file, ids, classes=source.suits.classes)
     return f"{len(ids):,} rows for {name}, in order, labels 0 to {source.suits.classes - 1}"
+
+
+def _is_of_test_images(file: Path) -> bool:
+    """Whether the first row has the id of a test image, a number. What cannot be read is told by the check itself."""
+    try:
+        with file.open(encoding="utf-8", errors="replace") as stream:
+            first = list(itertools.islice(stream, 2))[1:]
+    except OSError:
+        return False
+    return bool(first) and first[0].partition(",")[0].strip('"').isdecimal()
 
 
 def _any_there(folder: Path, geometry: OutOfDistribution) -> bool:

@@ -17,7 +17,7 @@ import numpy as np
 from orchestrator import checkpoint, machine, plugins
 from orchestrator.contracts import Began, Data, Diverged, Event, Facts, Failed, Finished, Job, Measured, Paused, Saved, Training
 from orchestrator.errors import BadData, DiskError, MissingInput
-from orchestrator.plain import from_plain, to_plain
+from orchestrator.plain import dumps, from_plain, to_plain
 from orchestrator.recipe import Split
 from orchestrator.record import Best, Epoch, Evaluation, Failure, FailureKind
 from orchestrator.splits import split
@@ -142,6 +142,7 @@ class _RunningJob:
 
     def step(self, shelf: "_Shelf") -> list[Event]:
         epoch = self._training.epoch()
+        dumps(epoch)  # an epoch that cannot be recorded is its trainer's failure, told here and not on the way out
         self.epochs.append(epoch)
         self._unsaved_seconds += epoch.seconds
         best = self.job.metric.best(self.epochs)

@@ -463,7 +463,7 @@ def test_a_second_conductor_is_told_who_has_the_study(runs: Path, refuse: Refuse
 
 def test_nothing_to_retrain_and_nothing_to_submit(runs: Path, refuse: Refuse) -> None:
     shutil.rmtree(runs / "curves" / "retrain")
-    refuse(66, "submit", "--runs", runs, says=("no retrain", "orchestrate retrain-best"))
+    refuse(66, "submit", "--runs", runs, says=("no finished retrain", "orchestrate retrain-best"))
     for file in (runs / "curves" / "trials").glob("*/record.json"):
         file.write_text(file.read_text().replace('"COMPLETE"', '"FAILED"'))
     refuse(66, "retrain-best", "--runs", runs, *QUIET, says=("no COMPLETE trial", "--study curves"))
@@ -556,3 +556,25 @@ def test_damaged_weights_are_refused_and_the_submission_stays(damage: str, runs:
     data[len(data) // 3] ^= 1
     file.write_bytes(DAMAGES[damage](bytes(data)) if damage in DAMAGES else bytes(data))
     refuse(65, "submit", "--runs", runs, says=(f"{file} is damaged",))
+
+
+def test_options_for_files_that_a_data_set_does_not_have(runs: Path, tmp_path: Path, refuse: Refuse) -> None:
+    for options in (("--ood-dir", tmp_path), ("--partial",)):
+        refuse(2, "retrain-best", "--runs", runs, *options, says=("digits has no out-of-distribution files",))
+
+
+def test_a_run_that_no_number_names(runs: Path, refuse: Refuse) -> None:
+    refuse(2, "retrain", "curves/²", "--runs", runs, says=("unknown run 'curves/²'",))
+
+
+def test_a_submission_for_the_test_images_of_cifar100_is_checked_as_one(
+    tmp_path: Path, cifar100_folder: Path, refuse: Refuse, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "submission.csv"
+    rows = [f"{number},{number % 100}\n" for number in range(10_000)]
+    file.write_text("id,label\n" + "".join(rows))
+    result = call(capsys, "submit", "--check", file, "--data-dir", cifar100_folder)
+    assert (result.code, result.messages) == (0, "")
+    assert "10,000 rows for the test images of cifar100" in result.output
+    file.write_text("id,label\n" + "".join(rows[:-1]))
+    refuse(65, "submit", "--check", file, "--data-dir", cifar100_folder, says=("before the row of 9999",))

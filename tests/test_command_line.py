@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -342,6 +343,21 @@ def test_every_epoch_of_a_retrain_is_shown_once_though_several_come_together(
     result = call(capsys, "retrain-best", *words)
     assert result.code == 0
     assert re.findall(r"^epoch (\d+)/12 ", result.messages, re.MULTILINE) == [str(number) for number in range(1, 13)]
+
+
+def test_a_smaller_number_that_is_met_already_leaves_nothing_running(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    words = ("study", "curves", "--runs", tmp_path / "runs", *QUIET)
+    assert call(capsys, *words, "--trials", "3").code == 0
+    folder = Store(tmp_path / "runs").known("curves")
+    newest = folder.runs()[-1]
+    folder.folder(newest).write(replace(newest, status=Status.RUNNING))  # as a killed conductor leaves it
+    result = call(capsys, *words, "--trials", "2")
+    assert result.code == 0
+    assert "nothing to do" in result.messages
+    assert [record.status.finished for record in folder.runs()] == [True, True, False]
+    assert folder.runs()[-1].status is Status.PAUSED
+    assert call(capsys, *words, "--trials", "3").code == 0
+    assert all(record.status.finished for record in folder.runs())
 
 
 def test_an_interruption_while_the_database_answers(

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator import plugins
 from orchestrator.conductor import BEST_KEPT
 from orchestrator.contracts import Event, Job
 from orchestrator.errors import DiskError
@@ -55,6 +56,65 @@ class Interrupted:
 
     def close(self) -> None:
         self._inner.close()
+
+
+class Hasty:
+    """The executor, giving everything that happens until a worker waits as one batch, as a slow conductor finds it."""
+
+    workers = 1
+
+    def __init__(self, tmp_path: Path) -> None:
+        self._inner = InProcess(device="cpu", threads=1, data_folder=tmp_path / "data")
+        self.start, self.grant = self._inner.start, self._inner.grant
+        self.stop, self.close = self._inner.stop, self._inner.close
+
+    def events(self, timeout: float) -> tuple[Event, ...]:
+        batch: list[Event] = []
+        while more := self._inner.events(timeout):
+            batch += more
+        return tuple(batch)
+
+
+@pytest.mark.parametrize("pruner", ["median", "none", "asha", "hyperband"])
+def test_events_that_come_together_are_decided_one_by_one(tmp_path: Path, pruner: str) -> None:
+    conduct(tmp_path, 10, executor=Hasty(tmp_path), pruner=pruner)
+    conduct(tmp_path / "alone", 10, pruner=pruner)
+    assert results(folder(tmp_path)) == results(folder(tmp_path / "alone"))
+
+
+def test_a_job_that_trains_ahead_of_its_decisions_is_still_pruned_once(tmp_path: Path) -> None:
+    with pytest.raises(PowerCut):
+        conduct(tmp_path, 12, executor=Interrupted(tmp_path, 62))
+    (under_way,) = [record for record in folder(tmp_path).runs() if record.status is Status.RUNNING]
+    assert under_way.number >= 5
+    records = conduct(tmp_path, 12, executor=Hasty(tmp_path))
+    assert [record.number for record in records] == list(range(12))
+    assert all(record.status.finished for record in records)
+
+
+@pytest.mark.parametrize("pruner", ["asha", "hyperband", "percentile"])
+@pytest.mark.parametrize("first", [3, 12])
+def test_every_pruner_prunes_the_same_after_a_stop(tmp_path: Path, pruner: str, first: int) -> None:
+    conduct(tmp_path / "alone", 20, pruner=pruner)
+    conduct(tmp_path / "twice", first, pruner=pruner)
+    conduct(tmp_path / "twice", 20, pruner=pruner)
+    assert results(folder(tmp_path / "twice")) == results(folder(tmp_path / "alone"))
+    assert any(record.status is Status.PRUNED for record in folder(tmp_path / "alone").runs())
+
+
+def test_a_trial_that_cannot_begin_again_fails_with_the_epochs_that_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(PowerCut):
+        conduct(tmp_path, 10, executor=Interrupted(tmp_path, 6))
+    with monkeypatch.context() as patch:
+        patch.setattr(type(plugins.trainer("curve")), "begin", lambda *words: exec("raise MemoryError('no room')"))
+        conduct(tmp_path, 1)
+    (failed,) = folder(tmp_path).runs()
+    assert (failed.status, failed.epochs) == (Status.FAILED, len(folder(tmp_path).folder(failed).epochs()))
+    assert failed.epochs > 0
+    conduct(tmp_path, 3)
+    assert all(record.status.finished for record in folder(tmp_path).runs())
 
 
 def test_exactly_as_many_trials_as_asked_each_recorded_once(tmp_path: Path) -> None:

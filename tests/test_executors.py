@@ -229,6 +229,25 @@ def test_a_trial_that_kills_every_worker_fails_as_lost_and_the_study_goes_on(tmp
     assert "3 attempts" in failure.message
 
 
+def test_a_trial_that_kills_every_worker_before_it_begins_is_its_own_failure(tmp_path: Path) -> None:
+    executor = EXECUTORS["processes"](tmp_path)
+    try:
+        records = conduct(tmp_path, 3, executor=executor, fixed={1: {"misbehaviour": "kill", "at_epoch": 0}})
+    finally:
+        executor.close()
+    assert [record.status for record in records] == [Status.COMPLETE, Status.FAILED, Status.COMPLETE]
+    assert records[1].failure is not None
+    assert records[1].failure.kind == "lost"
+
+
+def test_an_epoch_that_cannot_be_recorded_is_its_trainers_failure(executor: Executor, tmp_path: Path) -> None:
+    executor.start(job(tmp_path, misbehaviour="foreign-number"))
+    failed = until(executor, Failed, WorkerLost)[-1]
+    assert isinstance(failed, Failed)
+    assert failed.failure.kind == "crashed"
+    assert "Tensor" in failed.failure.message
+
+
 def test_two_workers_share_the_trials(tmp_path: Path) -> None:
     executor = Processes(devices=["cpu", "cpu"], threads=1, data_folder=tmp_path, logs=tmp_path / "logs")
     try:

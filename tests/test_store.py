@@ -1,8 +1,10 @@
 """Run folders: what is written is read back, whatever is torn, and nobody leaves the runs folder."""
 
+import fcntl
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -147,6 +149,17 @@ def test_one_process_holds_a_study_and_the_other_is_told_who(folder: StudyFolder
             other.__enter__()
     assert not folder.locked()
     folder.refuse_if_locked()
+
+
+def test_whoever_only_looks_does_not_keep_a_conductor_out(folder: StudyFolder) -> None:
+    folder.lock_file.touch()
+    with folder.lock_file.open() as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        release = threading.Timer(0.2, fcntl.flock, (looking, fcntl.LOCK_UN))
+        release.start()
+        with folder.lock():
+            assert folder.locked()
+        release.join()
 
 
 def test_the_lock_dies_with_its_process(folder: StudyFolder) -> None:

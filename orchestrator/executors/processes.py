@@ -18,8 +18,9 @@ from orchestrator.errors import BadData, OrchestrateError
 from orchestrator.files import disk_errors
 from orchestrator.messages import Command, Grant, Stop
 
-# Workers that die one after the other without beginning a job: then something is wrong that a new process cannot cure.
-_DEATHS_BEFORE_GIVING_UP = 3
+# Workers that die one after the other without beginning a job: then something is wrong that a new process cannot cure. More than
+# the attempts at one job, because a job that kills all its workers is only its own failure.
+_DEATHS_BEFORE_GIVING_UP = 5
 
 _SECONDS_TO_END = 1.0  # for a process whose socket is closed
 

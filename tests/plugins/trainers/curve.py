@@ -27,8 +27,8 @@ class Hyperparameters:
     weight_decay: float = 1e-3
     label_smoothing: float = 0.0
     dropout: float = 0.0
-    misbehaviour: str = ""  # raise, diverge, out-of-memory, kill, full-disk
-    at_epoch: int = 2  # of the misbehaviour
+    misbehaviour: str = ""  # raise, diverge, out-of-memory, kill, full-disk, foreign-number
+    at_epoch: int = 2  # of the misbehaviour; 0 is before the first
     marker: str = ""  # a file that is made by the misbehaviour, which then does not happen again
     seconds: float = 0.0  # that an epoch takes
 
@@ -39,6 +39,8 @@ class Curve:
         self._recipe = recipe
         self._settings = Hyperparameters(**recipe.params)
         self._epoch = 0
+        if self._settings.misbehaviour and self._settings.at_epoch == 0:
+            self._misbehave(self._settings)
 
     def epoch(self) -> Epoch:
         settings = self._settings
@@ -49,10 +51,11 @@ class Curve:
         distance = abs(math.log10(settings.learning_rate / 0.03)) + settings.dropout + settings.label_smoothing
         noise = random.Random(f"{self._recipe.seed}/{self._epoch}").uniform(-0.01, 0.01)
         acc = min(0.99, max(0.01, (1 - distance / 3) * (1 - math.exp(-self._epoch / 2)) + noise))
+        foreign = settings.misbehaviour == "foreign-number" and self._epoch == settings.at_epoch
         return Epoch(
             number=self._epoch,
             train_loss=-math.log(acc),
-            train_acc=acc,
+            train_acc=torch.tensor(acc) if foreign else acc,  # type: ignore[arg-type]  # what is under test
             val_loss=-math.log(acc) + 0.1,
             val_acc=acc,
             lr=settings.learning_rate,
