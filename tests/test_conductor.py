@@ -1,6 +1,7 @@
 """A study has exactly its trials, whatever happens to them, and an interrupted one ends as one that was left alone."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,13 @@ import pytest
 from orchestrator import plugins
 from orchestrator.conductor import BEST_KEPT
 from orchestrator.contracts import Event, Job
+from orchestrator.dispatch import Assignment, Dispatch
 from orchestrator.errors import DiskError
 from orchestrator.executors.in_process import InProcess
-from orchestrator.record import FailureKind, Kind, RunRecord, Status
+from orchestrator.machine import SystemClock
+from orchestrator.record import FailureKind, Kind, Provenance, RunRecord, Status
 from orchestrator.store import Store, StudyFolder
-from tests._studies import PLUGINS, conduct, results
+from tests._studies import PLUGINS, conduct, opened, results
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +76,19 @@ class Hasty:
         while more := self._inner.events(timeout):
             batch += more
         return tuple(batch)
+
+
+def test_an_update_is_heard_before_the_next_event_is_recorded(tmp_path: Path) -> None:
+    study = opened(tmp_path)
+    study.folder.write(study.file)
+    recipe = replace(study.plan.recipe, params=study.complete({}))
+    record = RunRecord(
+        run_id="curves/trials/0000", kind=Kind.TRIAL, number=0, recipe=recipe, provenance=Provenance(study=study.file.uuid)
+    )
+    dispatch = Dispatch(folder=study.folder, executor=Hasty(tmp_path), observers=[], clock=SystemClock())
+    dispatch.start(record, Assignment(until_epoch=recipe.epochs))
+    recorded = [len(study.folder.folder(record).epochs()) for update in dispatch.wait(1.0) if not update.record.status.finished]
+    assert recorded == list(range(recipe.epochs + 1))
 
 
 @pytest.mark.parametrize("pruner", ["median", "none", "asha", "hyperband"])
