@@ -21,7 +21,7 @@ def conduct(request: Request, workplace: Workplace, say: Callable[[str], None]) 
     """Open the study, and run it until it has its trials. Raises OrchestrateError."""
     clock = SystemClock()
     store = Store(workplace.runs)
-    opened = open_study(request, store, workplace.data_folder, clock)
+    opened = open_study(request, store, workplace.data_folder, clock, say)
     folder, trials = opened.folder, opened.file.trials
     with folder.lock():
         if folder.exists() and folder.read().uuid != opened.file.uuid:

@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
@@ -10,9 +10,10 @@ from typing import Any, final
 from orchestrator import plugins, study
 from orchestrator.contracts import Clock, StudyPlan, Trainer
 from orchestrator.errors import BadData, InvalidInput, Mismatch
+from orchestrator.fetching import ensure
 from orchestrator.hyperparameters import complete
 from orchestrator.plain import to_plain
-from orchestrator.plan_checks import check_known, check_ready, check_space, checked_plan
+from orchestrator.plan_checks import check_known, check_space, check_trainer, checked_plan
 from orchestrator.record import Kind
 from orchestrator.settings import StudyOptions, checked_name
 from orchestrator.storage_url import check_storage, storage_of
@@ -52,7 +53,7 @@ class OpenedStudy:
         return complete(self.trainer.hyperparameters, params)
 
 
-def open_study(request: Request, store: Store, data_folder: Path, clock: Clock) -> OpenedStudy:
+def open_study(request: Request, store: Store, data_folder: Path, clock: Clock, say: Callable[[str], None]) -> OpenedStudy:
     """Find the plan, settle the options, compare with study.json where there is one, and check all that can be checked.
 
     Raises UnknownName, InvalidInput, MissingInput, BadData, Unavailable or Mismatch, each before anything was written.
@@ -83,8 +84,9 @@ def open_study(request: Request, store: Store, data_folder: Path, clock: Clock) 
     with plugins.blaming(f"trainer {plan.recipe.trainer!r}"):
         trainer = plugins.trainer(plan.recipe.trainer)
         check_space(plan, trainer, name)
-        check_ready(plan, trainer, dataset, data_folder)
+        check_trainer(plan, trainer, dataset, data_folder)
     _check_runs(folder)
+    ensure(dataset_name, data_folder, say)
     file = StudyFile(
         uuid=before.uuid if before else uuid.uuid4().hex,
         name=folder.name,

@@ -50,9 +50,8 @@ def check_space(plan: StudyPlan, trainer: Trainer, name: str) -> None:
                 raise InvalidInput(f"plan {name!r}: {parameter} = {value} of the baseline {baseline.system} is outside its range")
 
 
-def check_ready(plan: StudyPlan, trainer: Trainer, dataset: DataSet, data_folder: Path) -> None:
-    """Prove that data and weights are there. Raises MissingInput, BadData or InvalidInput."""
-    dataset.check(data_folder)
+def check_trainer(plan: StudyPlan, trainer: Trainer, dataset: DataSet, data_folder: Path) -> None:
+    """Prove that a run can begin: weights are there, sizes fit. Raises MissingInput, BadData or InvalidInput."""
     params = complete(trainer.hyperparameters, {**plan.recipe.params, **_any_point(plan)})
     trainer.check(params, dataset.suits, data_folder)
     canonical(plan.recipe)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import final
 
 from orchestrator import plugins
+from orchestrator.fetching import ensure
 from orchestrator.hyperparameters import complete
 from orchestrator.machine import SystemClock, commit
 from orchestrator.record import Provenance, RunRecord, Status
@@ -30,7 +31,7 @@ def retrain(request: RetrainRequest, folder: StudyFolder, workplace: Workplace, 
     """Retrain a run and write its submission; what was interrupted is carried on. Raises OrchestrateError."""
     study, source = folder.read(), request.source
     epochs = request.epochs or int(study.plan_content["retrain_epochs"])
-    plugins.dataset(source.recipe.dataset).check(workplace.data_folder)
+    ensure(source.recipe.dataset, workplace.data_folder, say)
     # What is missing for the submission is better known now than after hours of training.
     what = target(source.recipe.dataset, request.ood_folder, workplace.data_folder, partial=request.partial)
     trainer = plugins.trainer(source.recipe.trainer)

@@ -20,7 +20,7 @@ PLUGINS = Path(__file__).parent / "plugins"
 def opened(folder: Path, **request: Any) -> OpenedStudy:
     """The study `curves` below `folder`, opened as the command line would."""
     asked = Request(**{"plan": "curves", "trials": 12, **request})
-    return open_study(asked, Store(folder / "runs"), folder / "data", SystemClock())
+    return open_study(asked, Store(folder / "runs"), folder / "data", SystemClock(), lambda line: None)
 
 
 def conduct(

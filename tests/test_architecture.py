@@ -24,6 +24,7 @@ FLOORS = {
         "tables",
         "state",
         "storage_url",
+        "fetching",
     ],
     3: ["dispatch"],
     4: ["plan_checks", "opening", "staff", "conductor", "conducting", "retrain", "retraining", "submitting", "mirroring"],

@@ -252,10 +252,17 @@ def on_cifar100(tmp_path: Path, data: Path) -> list[str]:
     ]
 
 
-def test_missing_data_names_the_file_and_both_ways_to_get_it(refuse: Refuse, tmp_path: Path) -> None:
+def test_missing_data_names_the_file_and_both_ways_to_get_it(
+    refuse: Refuse, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = tmp_path / "data"
     ways = (str(data / "cifar-100-python" / "train"), f"orchestrate data fetch cifar100 --data-dir {data}", "By hand: download")
-    refuse(66, *on_cifar100(tmp_path, data), says=ways)
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nobody listens there: no network
+    result = call(capsys, *on_cifar100(tmp_path, data))
+    announced, error = result.messages.splitlines()
+    assert (result.code, result.output, announced) == (66, "", f"cifar100 is not in {data}: fetching it, once")
+    assert all(way in error for way in (*ways, "Tried just now: cannot download"))
+    assert not (tmp_path / "runs").exists()
     refuse(66, "data", "verify", "cifar100", "--data-dir", data, says=ways)
 
 

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from orchestrator import plugins
 from orchestrator.errors import BadData, MissingInput
+from orchestrator.fetching import ensure
 from tests._server import Server, serving
 from trainers.datasets.cifar100 import Cifar100, dataset
 
@@ -119,6 +121,22 @@ def test_a_link_in_an_archive_is_not_followed(server: Server, tmp_path: Path) ->
     with pytest.raises(BadData, match="no regular file"):
         small(server.address, stream.getvalue()).fetch(tmp_path / "data")
     assert not (tmp_path / "data" / "cifar-100-python").exists()
+
+
+def test_a_study_fetches_what_is_missing_once(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plugins, "dataset", lambda name: small(server.address))
+    said: list[str] = []
+    ensure("cifar100", tmp_path, said.append)
+    assert said == [f"cifar100 is not in {tmp_path}: fetching it, once"]
+    server.files.clear()
+    ensure("cifar100", tmp_path, said.append)
+    assert len(said) == 1
+    (tmp_path / "cifar-100-python" / "test").write_bytes(b"damaged")
+    with pytest.raises(BadData, match="truncated or altered"):
+        ensure("cifar100", tmp_path, said.append)
+    (tmp_path / "cifar-100-python" / "test").unlink()
+    with pytest.raises(MissingInput, match=r"there is no .*/test\. With network: .*By hand: .*Tried just now: cannot download"):
+        ensure("cifar100", tmp_path, said.append)
 
 
 def test_without_network_the_message_says_what_to_do_by_hand(tmp_path: Path) -> None:

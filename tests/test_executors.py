@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
+import orchestrator.executors
 from orchestrator import plugins
 from orchestrator.contracts import Began, Event, Executor, Failed, Finished, Job, Measured, Paused, Saved, WorkerLost
 from orchestrator.errors import OrchestrateError
@@ -28,6 +29,13 @@ EXECUTORS: dict[str, Callable[[Path], Executor]] = {
     "in-process": lambda folder: InProcess(device="cpu", threads=1, data_folder=folder),
     "processes": lambda folder: Processes(devices=["cpu"], threads=1, data_folder=folder, logs=folder / "logs"),
 }
+
+
+def test_no_executor_is_left_out_here() -> None:
+    folder = Path(orchestrator.executors.__file__).parent
+    assert {file.stem.replace("_", "-") for file in folder.glob("[!_]*.py")} == set(EXECUTORS)
+
+
 SECONDS = 120.0  # to wait for anything at all
 
 

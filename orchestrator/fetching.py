@@ -1,0 +1,26 @@
+"""A data set's files, made to be there: fetched once where they are missing, never where they are damaged."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from orchestrator import plugins
+from orchestrator.errors import MissingInput
+
+
+def ensure(dataset: str, folder: Path, say: Callable[[str], None]) -> None:
+    """Prove that the files of a data set are in `folder`, and fetch them first if they are not.
+
+    Raises MissingInput, which says what is missing, both ways to get it, and why it could not be fetched; BadData for
+    damaged files; DiskError.
+    """
+    source = plugins.dataset(dataset)
+    try:
+        source.check(folder)
+    except MissingInput as missing:
+        say(f"{dataset} is not in {folder}: fetching it, once")
+        try:
+            source.fetch(folder)
+        except MissingInput as offline:
+            reason = str(offline).partition(". ")[0]
+            raise MissingInput(f"{missing}. Tried just now: {reason}") from offline
+        source.check(folder)
