@@ -135,6 +135,7 @@ def test_a_study_fetches_what_is_missing_once(server: Server, tmp_path: Path, mo
     with pytest.raises(BadData, match="truncated or altered"):
         ensure("cifar100", tmp_path, said.append)
     (tmp_path / "cifar-100-python" / "test").unlink()
+    (tmp_path / "cifar-100-python.tar.gz").unlink()
     with pytest.raises(MissingInput, match=r"there is no .*/test\. With network: .*By hand: .*Tried just now: cannot download"):
         ensure("cifar100", tmp_path, said.append)
 
