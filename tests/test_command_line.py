@@ -271,7 +271,7 @@ def interrupt(process: "subprocess.Popen[str]", *signals: signal.Signals) -> tup
         time.sleep(0.1)
     _, messages = process.communicate(timeout=60)
     assert time.monotonic() - began < SECONDS_TO_END
-    _commands.wait_for(lambda: not any(worker.is_running() for worker in workers), "the end of the workers", 2.0)
+    _commands.wait_for(lambda: all(map(_commands.ended, workers)), "the end of the workers", 2.0)
     assert "Traceback" not in messages
     return process.returncode, messages
 
@@ -317,7 +317,7 @@ def test_an_interrupted_retrain_goes_on(capsys: pytest.CaptureFixture[str], tmp_
         ended, messages = interrupt(process, *signals)
         assert ended == code
         assert "the same command carries on" in messages
-    refused(capsys, 66, "submit", "--runs", runs, says=("best.pt",))
+    refused(capsys, 66, "submit", "--runs", runs, says=("no finished retrain",))
     _, messages = _commands.run(*words, "--mirror", "off")
     assert "carried on" in messages
     (record,) = folder.runs(Kind.RETRAIN)
