@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from orchestrator.jobs import Event, Job
 from orchestrator.recipe import Recipe
-from orchestrator.record import Epoch, Evaluation, Failure, Metric, RunRecord, Status
+from orchestrator.record import Epoch, Metric, RunRecord, Status
 
 if TYPE_CHECKING:
     import numpy as np
@@ -201,110 +202,7 @@ class Scheduler(Protocol):
         """The run_id of the paused run to go on with, or None to begin a new one."""
 
 
-# ------------------------------------------------------------------------------------------------ jobs and events
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """One attempt at a run, as a worker gets it. Paths are absolute texts."""
-
-    run_id: str
-    attempt: int
-    recipe: Recipe
-    metric: Metric
-    until_epoch: int  # granted so far; the worker waits there for more
-    folder: str  # of the run; the worker writes its checkpoints there and nothing else
-    resume: bool = False  # from the last checkpoint, where there is a sound one
-    measure: Literal["none", "test"] = "none"  # what the best epoch is measured on after the last one
-    checkpoint_share: float = 0.02  # of the training time may go into checkpoints; 0 writes none before the end
-    keep_last: bool = False  # whether the checkpoint to resume from is also written after the last epoch
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What a worker knows of itself and its data; becomes part of the provenance."""
-
-    host: str
-    device: str
-    threads: int
-    versions: Mapping[str, str]
-    data_digest: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Began:
-    """The job's training stands behind `epochs` (none: from scratch), which are all that the run has, and goes on.
-
-    They come from the checkpoint itself: it may know an epoch that the conductor had no time to record, and epochs that were
-    recorded after it are trained again. `note` says why a checkpoint that is there was not used.
-    """
-
-    run_id: str
-    attempt: int
-    epochs: tuple[Epoch, ...]
-    facts: Facts
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """An epoch was trained and validated."""
-
-    run_id: str
-    attempt: int
-    epoch: Epoch
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Saved:
-    """The checkpoint to resume from is on the disk."""
-
-    run_id: str
-    attempt: int
-    epoch: int
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Paused:
-    """The job was stopped with its checkpoint kept."""
-
-    run_id: str
-    attempt: int
-    epoch: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finished:
-    """The job reached its recipe's last epoch; the checkpoint to predict with is on the disk."""
-
-    run_id: str
-    attempt: int
-    best_epoch: int
-    best_sha256: str
-    test: Evaluation | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failed:
-    """The job ended in an error that its worker survived."""
-
-    run_id: str
-    attempt: int
-    failure: Failure
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerLost:
-    """A worker died, and is being replaced; `run_id` names the job that it had, if any."""
-
-    worker: int
-    message: str
-    run_id: str = ""
-    attempt: int = 0
-
-
-Event = Began | Measured | Saved | Paused | Finished | Failed | WorkerLost
+# --------------------------------------------------------------------------------------------------------- executors
 
 
 class Executor(Protocol):

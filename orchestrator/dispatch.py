@@ -7,20 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, final
 
-from orchestrator.contracts import (
-    Began,
-    Clock,
-    Event,
-    Executor,
-    Failed,
-    Finished,
-    Job,
-    Measured,
-    Observer,
-    Paused,
-    Saved,
-    WorkerLost,
-)
+from orchestrator.contracts import Clock, Executor, Observer
+from orchestrator.jobs import Began, Event, Failed, Finished, Job, Measured, Paused, Saved, WorkerLost
 from orchestrator.record import Checkpoint, Epoch, Failure, FailureKind, RunRecord, Status
 from orchestrator.store import RunFolder, StudyFolder
 

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from orchestrator.contracts import Began, Event, Failed, Finished, Job, Measured, Paused, Saved
 from orchestrator.errors import BadData
+from orchestrator.jobs import Began, Event, Failed, Finished, Job, Measured, Paused, Saved
 from orchestrator.plain import dumps, from_plain, parse
 
 

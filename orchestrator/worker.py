@@ -15,8 +15,9 @@ from typing import Any, final
 import numpy as np
 
 from orchestrator import checkpoint, machine, plugins
-from orchestrator.contracts import Began, Data, Diverged, Event, Facts, Failed, Finished, Job, Measured, Paused, Saved, Training
+from orchestrator.contracts import Data, Diverged, Training
 from orchestrator.errors import BadData, DiskError, MissingInput
+from orchestrator.jobs import Began, Event, Facts, Failed, Finished, Job, Measured, Paused, Saved
 from orchestrator.plain import dumps, from_plain, to_plain
 from orchestrator.recipe import Split
 from orchestrator.record import Best, Epoch, Evaluation, Failure, FailureKind

@@ -12,7 +12,18 @@ PACKAGES = ("orchestrator", "trainers", "search_spaces", "reports")
 
 FLOORS = {
     0: ["errors", "plain", "seeds", "recipe", "record", "settings", "files", "passwords"],
-    1: ["contracts", "plugins", "store", "messages", "machine", "checkpoint", "hyperparameters", "splits", "out_of_distribution"],
+    1: [
+        "jobs",
+        "contracts",
+        "plugins",
+        "store",
+        "messages",
+        "machine",
+        "checkpoint",
+        "hyperparameters",
+        "splits",
+        "out_of_distribution",
+    ],
     2: [
         "study",
         "scheduling",

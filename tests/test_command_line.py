@@ -18,8 +18,8 @@ import psutil
 import pytest
 
 from orchestrator import cli, staff
-from orchestrator.contracts import Event, Finished
 from orchestrator.executors.in_process import InProcess
+from orchestrator.jobs import Event, Finished
 from orchestrator.observers.process import ObserverProcess
 from orchestrator.record import Kind, Status
 from orchestrator.store import Store, StudyFolder

@@ -9,10 +9,10 @@ import pytest
 
 from orchestrator import plugins
 from orchestrator.conductor import BEST_KEPT
-from orchestrator.contracts import Event, Job
 from orchestrator.dispatch import Assignment, Dispatch
 from orchestrator.errors import DiskError
 from orchestrator.executors.in_process import InProcess
+from orchestrator.jobs import Event, Job
 from orchestrator.machine import SystemClock
 from orchestrator.record import FailureKind, Kind, Provenance, RunRecord, Status
 from orchestrator.store import Store, StudyFolder

@@ -14,11 +14,12 @@ import pytest
 
 import orchestrator.executors
 from orchestrator import plugins
-from orchestrator.contracts import Began, Event, Executor, Failed, Finished, Job, Measured, Paused, Saved, WorkerLost
+from orchestrator.contracts import Executor
 from orchestrator.errors import OrchestrateError
 from orchestrator.executors.in_process import InProcess
 from orchestrator.executors.processes import Processes
 from orchestrator.hyperparameters import complete
+from orchestrator.jobs import Began, Event, Failed, Finished, Job, Measured, Paused, Saved, WorkerLost
 from orchestrator.recipe import Recipe
 from orchestrator.record import Epoch, Metric, Status
 from orchestrator.store import Store

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from orchestrator.contracts import Event
+    from orchestrator.jobs import Event
     from orchestrator.messages import Command
     from orchestrator.worker import Runner
 
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def _obey(command: "Command", runner: "Runner", channel: socket.socket) -> None:
-    from orchestrator.contracts import Job
+    from orchestrator.jobs import Job
     from orchestrator.messages import Grant, Stop
 
     match command:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import final
 
-from orchestrator.contracts import Event, Job
+from orchestrator.jobs import Event, Job
 from orchestrator.worker import Runner
 
 

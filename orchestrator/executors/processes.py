@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import final
 
 from orchestrator import messages
-from orchestrator.contracts import Began, Event, Failed, Finished, Job, Paused, WorkerLost
 from orchestrator.errors import BadData, OrchestrateError
 from orchestrator.files import disk_errors
+from orchestrator.jobs import Began, Event, Failed, Finished, Job, Paused, WorkerLost
 from orchestrator.messages import Command, Grant, Stop
 
 # Workers that die one after the other without beginning a job: then something is wrong that a new process cannot cure. More than
