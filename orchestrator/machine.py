@@ -80,7 +80,8 @@ def commit(folder: Path) -> tuple[str, bool]:
 
 
 def _git(folder: Path, *words: str) -> str:
-    command = ["git", "-C", str(folder), *words]
+    # Without optional locks: killed in the middle, git would leave an index.lock in the user's checkout.
+    command = ["git", "--no-optional-locks", "-C", str(folder), *words]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
 
 

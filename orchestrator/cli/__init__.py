@@ -3,16 +3,15 @@
 import contextlib
 import io
 import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
-from types import FrameType
 from typing import Any, TextIO
 
 import click
 
 from orchestrator.cli.common import say
 from orchestrator.cli.groups import Commands
+from orchestrator.cli.interruptions import Terminated, raise_interruptions
 from orchestrator.errors import DiskError, OrchestrateError
 
 # In the order of a day's work.
@@ -43,10 +42,6 @@ be reached, 74 disk trouble, 75 another process has the study, 78 plan or option
 _CARRY_ON = "what was recorded stands, and the same command carries on"
 
 
-class Terminated(BaseException):
-    """SIGTERM: passes through everything, like KeyboardInterrupt, so that workers are ended and records stand."""
-
-
 @click.group(
     cls=Commands,
     modules=_MODULES,
@@ -60,7 +55,7 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The console script. Ends the process with one of the exit codes that `orchestrator.errors` lists."""
-    signal.signal(signal.SIGTERM, _terminate)
+    raise_interruptions()
     code = run(lambda: _invoke(sys.argv[1:] if arguments is None else arguments))
     for stream in (sys.stdout, sys.stderr):
         _settle(stream)
@@ -122,7 +117,3 @@ def _settle(stream: TextIO | None) -> None:
     except (OSError, ValueError):
         with contextlib.suppress(io.UnsupportedOperation, ValueError):  # it is no file, or is closed
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-def _terminate(_number: int, _frame: FrameType | None) -> None:
-    raise Terminated

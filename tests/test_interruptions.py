@@ -1,0 +1,56 @@
+"""A signal that arrives while a module is imported waits until it can be raised."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_MODULE = """
+import os, signal, time
+os.kill(os.getpid(), signal.{name})
+time.sleep(0.2)
+print("imported", flush=True)
+"""
+_PROGRAM = """
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.{before})
+sys.path.insert(0, {folder!r})
+from orchestrator.cli.interruptions import Terminated, raise_interruptions
+raise_interruptions()
+try:
+    import interrupted_module
+    time.sleep(2)
+    print("ended")
+except Terminated:
+    print("terminated")
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "said"),
+    [
+        ("SIGTERM", "default_int_handler", ["imported", "terminated"]),
+        ("SIGINT", "default_int_handler", ["imported", "interrupted"]),
+        ("SIGINT", "SIG_IGN", ["imported", "ended"]),
+    ],
+)
+def test_a_signal_within_an_import_waits_for_its_end(name: str, before: str, said: list[str], tmp_path: Path) -> None:
+    assert hasattr(signal, name)
+    (tmp_path / "interrupted_module.py").write_text(_MODULE.format(name=name))
+    program = _PROGRAM.format(before=before, folder=str(tmp_path))
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert ended.stdout.split() == said
+
+
+@pytest.mark.parametrize(("name", "said"), [("SIGTERM", "terminated"), ("SIGINT", "interrupted")])
+def test_a_signal_at_any_other_time_is_raised_at_once(name: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "interrupted_module.py").write_text("")
+    program = _PROGRAM.format(before="default_int_handler", folder=str(tmp_path)).replace(
+        "time.sleep(2)", f"import os; os.kill(os.getpid(), signal.{name}); time.sleep(2)"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert ended.stdout.split() == [said]
