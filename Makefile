@@ -37,7 +37,7 @@ check: .venv/installed
 # Renew the lock. It names packages and hashes, no addresses.
 lock: .venv/installed
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --generate-hashes --no-header \
-	    --group dev --output-file requirements.lock pyproject.toml
+	    --all-extras --group dev --output-file requirements.lock pyproject.toml
 
 clean:
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache
