@@ -7,6 +7,7 @@ from pathlib import Path
 from orchestrator.conductor import Conductor, Origin, put_by
 from orchestrator.contracts import Clock
 from orchestrator.errors import TryAgainLater
+from orchestrator.limits import Limits
 from orchestrator.machine import SystemClock, commit
 from orchestrator.observers.console import Console
 from orchestrator.observers.replay import replay
@@ -17,7 +18,7 @@ from orchestrator.state import State, state
 from orchestrator.store import Store
 
 
-def conduct(request: Request, workplace: Workplace, say: Callable[[str], None]) -> State:
+def conduct(request: Request, limits: Limits, workplace: Workplace, say: Callable[[str], None]) -> State:
     """Open the study, and run it until it has its trials. Raises OrchestrateError."""
     clock = SystemClock()
     store = Store(workplace.runs)
@@ -31,7 +32,7 @@ def conduct(request: Request, workplace: Workplace, say: Callable[[str], None]) 
             say(f"study {folder.name} has {before.finished} finished trials, and {trials} were asked for: nothing to do")
             put_by(folder, [record for record in before.trials if record.status is Status.RUNNING])
         else:
-            _run(opened, workplace, store, before.trials, clock, say)
+            _run(opened, limits, workplace, store, before.trials, clock, say)
     after = state(folder, opened.file)
     _tell(after, say)
     return after
@@ -39,6 +40,7 @@ def conduct(request: Request, workplace: Workplace, say: Callable[[str], None]) 
 
 def _run(
     opened: OpenedStudy,
+    limits: Limits,
     workplace: Workplace,
     store: Store,
     before: Sequence[RunRecord],
@@ -69,6 +71,7 @@ def _run(
                 origin=Origin(commit=commit_id, dirty=dirty),
                 complete=opened.complete,
                 say=say,
+                replicate=limits.replicate,
             ).run(trials)
 
 

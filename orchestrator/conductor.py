@@ -4,7 +4,7 @@ One conductor owns a study. It alone asks, decides and writes records, so N tria
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, final
 
@@ -31,7 +31,8 @@ class Origin:
 class Conductor:
     """Runs the trials of one study; the caller holds the study's lock.
 
-    `complete` fills in a trainer's defaults; `say` gets lines for the user.
+    `complete` fills in a trainer's defaults; `say` gets lines for the user. With `replicate`, a study that has tried every
+    setting of its space trains them again with fresh seeds; without, it ends.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Conductor:
         origin: Origin,
         complete: Callable[[Mapping[str, Any]], Mapping[str, Any]],
         say: Callable[[str], None],
+        replicate: bool = False,
         checkpoint_share: float = 0.02,
     ) -> None:
         self._file = study
@@ -55,26 +57,41 @@ class Conductor:
         self._origin = origin
         self._complete = complete
         self._say = say
+        self._replicate = replicate
         self._study = Study(plan, seed=study.options.seed, sampler=study.options.sampler, pruner=study.options.pruner)
         self._scheduler = self._study.scheduler()
         self._dispatch = Dispatch(
             folder=folder, executor=executor, observers=observers, clock=clock, checkpoint_share=checkpoint_share
         )
         self._records: dict[int, RunRecord] = {}
+        self._configurations: dict[str, RunRecord] = {}  # of each configuration, the first trial that has it
         self._finished = 0
         self._kept: list[RunRecord] = []
 
     def run(self, trials: int) -> Sequence[RunRecord]:
-        """Until exactly `trials` trials are finished. Returns the records of all trials. Raises DiskError."""
+        """Until exactly `trials` trials are finished, or nothing is left to try. Returns the records of all trials.
+
+        Raises DiskError.
+        """
         interrupted = self._take_over()
         while self._finished < trials:
-            while self._dispatch.free and self._finished + self._dispatch.active < trials:
-                self._start(interrupted.pop(0) if interrupted else self._next())
+            self._fill(trials, interrupted)
+            if not self._dispatch.active:
+                self._say(f"every setting of the search space was tried, so the study ends with {self._finished} trials")
+                break
             for update in self._dispatch.wait(timeout=1.0):
                 self._hear(update)
         for record in put_by(self._folder, interrupted):
             self._records[record.number] = record
         return [self._records[number] for number in sorted(self._records)]
+
+    def _fill(self, trials: int, interrupted: list[RunRecord]) -> None:
+        """Give every free worker a trial, as long as there is one."""
+        while self._dispatch.free and self._finished + self._dispatch.active < trials:
+            record = interrupted.pop(0) if interrupted else self._next()
+            if record is None:
+                return
+            self._start(record)
 
     def _take_over(self) -> list[RunRecord]:
         """Learn what earlier sessions left. Returns the trials that they were at work on."""
@@ -84,18 +101,25 @@ class Conductor:
                 self._tidy(record)
         return [record for record in self._records.values() if record.status is Status.RUNNING]
 
-    def _next(self) -> RunRecord:
-        """A paused trial that the scheduler wants to go on with, or a new one."""
+    def _next(self) -> RunRecord | None:
+        """A paused trial that the scheduler wants to go on with, or a new one; None when there is nothing to try."""
         paused = [self._study.curve(number) for number, record in self._records.items() if record.status is Status.PAUSED]
         resumed = self._scheduler.resume(paused, self._study.others(-1)) if paused else None
         if resumed is None:
             return self._new()
         return next(record for record in self._records.values() if record.run_id == resumed)
 
-    def _new(self) -> RunRecord:
-        """The next trial, as Optuna or the plan's reference settings suggest it."""
+    def _new(self) -> RunRecord | None:
+        """The next trial, as Optuna or the plan's reference settings suggest it, or a replicate where all was tried."""
+        if not self._study.exhausted:
+            return self._trial({})
+        original = next_to_replicate(self._records.values()) if self._replicate else None
+        return self._trial(self._study.setting(original.number)) if original is not None else None
+
+    def _trial(self, given: Mapping[str, Any]) -> RunRecord:
+        """The next trial, with the hyperparameters that are given."""
         number = max(self._records, default=-1) + 1
-        sampled, reference = self._study.ask(number)
+        sampled, reference = self._study.ask(number, given)
         template = self._plan.recipe
         recipe = replace(
             template,
@@ -103,6 +127,7 @@ class Conductor:
             seed=derive(self._file.options.seed, "trial", number),
             params=self._complete({**template.params, **sampled}),
         )
+        original = self._configurations.get(recipe.configuration())
         return RunRecord(
             run_id=self._folder.run_id(Kind.TRIAL, f"{number:04d}"),
             kind=Kind.TRIAL,
@@ -110,6 +135,7 @@ class Conductor:
             recipe=recipe,
             metric=self._plan.metric,
             reference=reference,
+            replicate_of=original.run_id if original is not None else None,
             provenance=Provenance(
                 study=self._file.uuid, commit=self._origin.commit, dirty=self._origin.dirty, started=self._clock.now()
             ),
@@ -142,6 +168,8 @@ class Conductor:
 
     def _note(self, record: RunRecord, epochs: Sequence[Epoch]) -> None:
         before = self._records.get(record.number)
+        if before is None:
+            self._configurations.setdefault(record.recipe.configuration(), record)
         self._finished += record.status.finished - (before is not None and before.status.finished)
         self._records[record.number] = record
         self._study.know(record, worth(record.metric, epochs))
@@ -155,6 +183,19 @@ class Conductor:
         self._kept = ranked[:BEST_KEPT]
         for record in ranked[BEST_KEPT:]:
             self._folder.folder(record).delete_checkpoints()
+
+
+def next_to_replicate(trials: Iterable[RunRecord]) -> RunRecord | None:
+    """The trial to train again with a fresh seed: of the settings that were trained least often, the best one's first trial.
+
+    A setting that only ever failed says nothing more the next time and is left out; None where no other is left.
+    """
+    groups: dict[str, list[RunRecord]] = {}
+    for record in sorted(trials, key=lambda record: record.number):
+        groups.setdefault(record.recipe.configuration(), []).append(record)
+    worthy = [group for group in groups.values() if any(record.status is not Status.FAILED for record in group)]
+    chosen = min(worthy, key=lambda group: (len(group), min(map(RunRecord.order, group))), default=None)
+    return chosen[0] if chosen is not None else None
 
 
 def put_by(folder: StudyFolder, interrupted: Sequence[RunRecord]) -> list[RunRecord]:

@@ -171,6 +171,7 @@ class RunRecord:
     best_checkpoint: Checkpoint | None = None
     test: Evaluation | None = None
     reference: str | None = None  # the reference system whose setting this is, "004-P1"
+    replicate_of: str | None = None  # run_id of the trial whose setting this trains again, with another seed
     provenance: Provenance
 
     def order(self) -> tuple[float, float, float, int]:

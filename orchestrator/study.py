@@ -5,16 +5,18 @@ values and states of the records. So stopping, resuming, pausing and a lost data
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, final
 
 import optuna
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.trial import TrialState, create_trial
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from orchestrator.contracts import Baseline, Curve, Scheduler, StudyPlan
 from orchestrator.errors import UnknownName
 from orchestrator.plain import parse
+from orchestrator.points import Axis, Choices, Continuum, Place, Points, Steps
 from orchestrator.record import RunRecord, Status
 from orchestrator.scheduling import Pruning, RunOut
 from orchestrator.seeds import derive
@@ -32,6 +34,9 @@ _SAMPLERS: dict[str, Callable[[int], optuna.samplers.BaseSampler]] = {
     "tpe": lambda seed: optuna.samplers.TPESampler(seed=seed),
     "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
 }
+
+# Times that the sampler is asked for a setting that is not known yet: each draws again, and most collisions end with the first.
+_ATTEMPTS = 6
 
 _STARTUP_TRIALS = 5  # trained out before anything is pruned: Optuna's default, and the careful one of its published comparisons
 
@@ -65,6 +70,8 @@ class Study:
         if pruner not in PRUNERS:
             raise UnknownName("pruner", pruner, PRUNERS)
         self._space = dict(plan.space)
+        self._points = Points({name: _axis(distribution) for name, distribution in self._space.items()})
+        self._taken: set[Place] = set()  # the settings that trials have
         self._metric = plan.metric
         self._baselines = fitting(plan)
         self._seed = seed
@@ -73,21 +80,37 @@ class Study:
         self._pruner = _PRUNERS[pruner](plan.epochs) if pruner in _PRUNERS else optuna.pruners.NopPruner()
         self._prunes = pruner in _PRUNERS
         self._remembers = pruner in _REMEMBERING
+        self._references: set[str | None] = set()
         self._params: dict[int, dict[str, Any]] = {}
         self._curves: dict[int, Curve] = {}
         self._live: dict[int, optuna.Trial] = {}
         self._optuna: optuna.Study | None = None
 
-    def ask(self, number: int) -> tuple[dict[str, Any], str | None]:
+    @property
+    def exhausted(self) -> bool:
+        """Whether every point of the space is some trial's setting."""
+        return len(self._taken) >= self._points.count
+
+    def ask(self, number: int, given: Mapping[str, Any] = MappingProxyType({})) -> tuple[dict[str, Any], str | None]:
         """The sampled hyperparameters of trial `number`, the next one, and the reference system that they are from, if any.
 
-        Depends on the study's seed, the number, and what is known of the trials before it; on nothing else.
+        Whatever `given` names has the value given there; with nothing given, the plan's reference settings come first. The
+        setting is no known one, unless `given` leaves only such. Depends on the study's seed, the number, `given`, and what is
+        known of the trials before it; on nothing else.
         """
         study = self._current()
-        study.sampler = self._sampler(derive(self._seed, "sampler", number))
-        baseline = self._baselines[number] if number < len(self._baselines) else None
-        if baseline is not None:
-            study.enqueue_trial(dict(baseline.params))
+        baseline = None if given else self._next_baseline()
+        fixed = dict(baseline.params) if baseline is not None else dict(given)
+        study.sampler = _Unused(
+            (self._sampler(derive(self._seed, "sampler", number, attempt)) for attempt in range(_ATTEMPTS)),
+            space=self._space,
+            points=self._points,
+            taken=self._taken,
+            fixed=fixed,
+            seed=derive(self._seed, "nearest", number),
+        )
+        if fixed:
+            study.enqueue_trial(fixed)
         trial = study.ask(self._space)
         self._live[number] = trial
         return dict(trial.params), baseline.system if baseline is not None else None
@@ -97,13 +120,20 @@ class Study:
         curve = Curve(run_id=record.run_id, number=record.number, status=record.status, values=tuple(values))
         before = self._curves.get(record.number)
         self._curves[record.number] = curve
-        self._params[record.number] = {name: record.recipe.params[name] for name in self._space}
+        if record.number not in self._params:
+            self._params[record.number] = {name: record.recipe.params[name] for name in self._space}
+            self._taken.add(self._points.place(record.recipe.params))
+            self._references.add(record.reference)
         if not self._carry_on(before, curve):
             self._optuna = None
 
     def curve(self, number: int) -> Curve:
         """What is known of a trial."""
         return self._curves[number]
+
+    def setting(self, number: int) -> Mapping[str, Any]:
+        """The sampled hyperparameters that a trial has."""
+        return self._params[number]
 
     def others(self, number: int) -> list[Curve]:
         """What is known of all trials but this one."""
@@ -112,6 +142,15 @@ class Study:
     def scheduler(self) -> Scheduler:
         """The scheduler that goes with the study's pruner."""
         return Pruning(self._should_prune) if self._prunes else RunOut()
+
+    def _next_baseline(self) -> Baseline | None:
+        """The first reference setting that was not tried."""
+        return next((found for found in self._baselines if not self._tried(found)), None)
+
+    def _tried(self, baseline: Baseline) -> bool:
+        if self._space.keys() <= baseline.params.keys():
+            return self._points.place(baseline.params) in self._taken
+        return baseline.system in self._references
 
     def _should_prune(self, number: int) -> bool:
         self._current()
@@ -167,6 +206,89 @@ class Study:
             return
         state = _STATES[curve.status]
         study.tell(trial, curve.values[-1] if state is TrialState.COMPLETE else None, state=state)
+
+
+@final
+class _Unused(optuna.samplers.BaseSampler):
+    """Suggests a point that no trial has: asks one sampler after the other, and then goes to the nearest point that is free.
+
+    `samplers` differ in their seeds. TPE proposes what it finds best, so in a space of few points it proposes the same again and
+    again; next to that is where it would look next. `fixed` are values that are not its to choose.
+    """
+
+    def __init__(
+        self,
+        samplers: Iterable[optuna.samplers.BaseSampler],
+        *,
+        space: Mapping[str, BaseDistribution],
+        points: Points,
+        taken: Collection[Place],
+        fixed: Mapping[str, Any],
+        seed: int,
+    ) -> None:
+        self._samplers = samplers
+        self._space = space
+        self._points = points
+        self._taken = taken
+        self._fixed = fixed
+        self._seed = seed
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:  # noqa: ARG002
+        """The whole space: a point is known, or not, as a whole."""
+        return dict(self._space)
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """A point that is free; where none is, the last one that was proposed."""
+        if search_space.keys() <= self._fixed.keys():
+            return {}
+        for sampler in self._samplers:
+            proposed = {**self._proposal(sampler, study, trial, search_space), **self._fixed}
+            if self._points.place(proposed) not in self._taken:
+                return proposed
+        return self._points.nearest(proposed, self._taken, self._fixed, self._seed) or proposed
+
+    def sample_independent(
+        self,
+        study: optuna.Study,  # noqa: ARG002
+        trial: FrozenTrial,  # noqa: ARG002
+        param_name: str,
+        param_distribution: BaseDistribution,  # noqa: ARG002
+    ) -> Any:
+        """Never asked: the points are whole. Raises RuntimeError."""
+        raise RuntimeError(f"{param_name} was left to chance")
+
+    def _proposal(
+        self,
+        sampler: optuna.samplers.BaseSampler,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        space: Mapping[str, BaseDistribution],
+    ) -> dict[str, Any]:
+        """What Optuna would have suggested with this sampler: what it samples together, and alone what it samples alone."""
+        sampler.before_trial(study, trial)
+        relative = sampler.infer_relative_search_space(study, trial)
+        found = sampler.sample_relative(study, trial, relative)
+        for name, distribution in space.items():
+            if name not in found:
+                found[name] = sampler.sample_independent(study, trial, name, distribution)
+        return found
+
+
+def _axis(distribution: object) -> Axis:
+    match distribution:
+        case CategoricalDistribution():
+            return Choices(values=tuple(distribution.choices))
+        case IntDistribution():
+            count = (distribution.high - distribution.low) // distribution.step + 1
+            return Steps(low=distribution.low, high=distribution.high, step=distribution.step, count=count)
+        case FloatDistribution(step=float(step)):
+            count = round((distribution.high - distribution.low) / step) + 1
+            return Steps(low=distribution.low, high=distribution.high, step=step, count=count)
+        case FloatDistribution() if distribution.single():
+            return Choices(values=(distribution.low,))
+    return Continuum()
 
 
 def fitting(plan: StudyPlan) -> list[Baseline]:

@@ -11,6 +11,7 @@
     epochs seconds                             recorded so far; wall time of training and validation
     test_images test_loss test_acc             measured once, after a retrain
     reference                                  the reference system whose setting this is, "004-P1"
+    replicate_of                               the trial whose setting it trains again with another seed, "part2/trials/0007"
     plan trainer dataset recipe_epochs seed split_seed train_on        of its recipe
     params.NAME                                each hyperparameter; sequences and mixtures as JSON texts
     host device threads commit dirty started finished                  its provenance; times in UTC
@@ -51,6 +52,7 @@ _RUNS = {
     "test_loss": "float64",
     "test_acc": "float64",
     "reference": "str",
+    "replicate_of": "str",
     "plan": "str",
     "trainer": "str",
     "dataset": "str",
@@ -145,6 +147,7 @@ def _run_row(study: str, record: RunRecord, epochs: Sequence[Epoch]) -> dict[str
         "test_loss": test.loss if test else None,
         "test_acc": test.acc if test else None,
         "reference": record.reference or "",
+        "replicate_of": record.replicate_of or "",
         "plan": recipe.plan,
         "trainer": recipe.trainer,
         "dataset": recipe.dataset,

@@ -35,6 +35,7 @@ def report(frames: Frames) -> pd.DataFrame:
         batch_size learning_rate weight_decay label_smoothing dropout, and others in which the trials of a study differ
         seconds                                of training and validation
         reference                              the reference system whose setting this is, or ""
+        replicate_of                           the trial whose setting was trained again; only where one was
     """
     runs = _sorted(frames.runs)
     table = pd.DataFrame({"rank": _ranks(runs)})
@@ -51,6 +52,8 @@ def report(frames: Frames) -> pd.DataFrame:
     for name in _hyperparameters(runs):
         table[name] = runs[_PREFIX + name]
     table[["seconds", "reference"]] = runs[["seconds", "reference"]]
+    if (runs["replicate_of"] != "").any():
+        table["replicate_of"] = runs["replicate_of"]
     return table
 
 

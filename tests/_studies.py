@@ -32,6 +32,7 @@ def conduct(
     fixed: Mapping[int, Mapping[str, Any]] | None = None,
     say: Callable[[str], None] = lambda line: None,
     checkpoint_share: float = 0.02,
+    replicate: bool = False,
     **request: Any,
 ) -> Sequence[RunRecord]:
     """Conduct it to `trials` trials; `fixed` gives trial number -> parameters that override what was sampled."""
@@ -54,6 +55,7 @@ def conduct(
         complete=complete,
         say=say,
         checkpoint_share=checkpoint_share,
+        replicate=replicate,
     ).run(trials)
 
 

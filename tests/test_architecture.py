@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("orchestrator", "trainers", "search_spaces", "reports")
 
 FLOORS = {
-    0: ["errors", "plain", "seeds", "recipe", "record", "settings", "files", "passwords"],
+    0: ["errors", "plain", "seeds", "recipe", "record", "settings", "files", "passwords", "points", "limits"],
     1: [
         "jobs",
         "contracts",

@@ -77,6 +77,12 @@ def test_the_columns_of_one_study() -> None:
     assert table.loc[0, list(PARAMS)].to_dict() == PARAMS
 
 
+def test_a_replicate_names_the_trial_that_it_repeats() -> None:
+    study, record, epochs = run(1, [0.5])
+    table = report(frames([run(0, [0.75]), (study, replace(record, replicate_of=f"{study}/trials/0000"), epochs)]))
+    assert table["replicate_of"].tolist() == ["", f"{study}/trials/0000"]
+
+
 @pytest.mark.parametrize("metric", [Metric(), Metric(name="val_loss", direction="minimize"), Metric(rule="last")])
 def test_the_order_is_that_of_the_records(metric: Metric) -> None:
     chosen = random.Random(5)

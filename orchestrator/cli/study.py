@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     help="Which trials are ended early: median, percentile, asha, hyperband, none.  [default: the plan's]",
 )
 @click.option("--sampler", metavar="NAME", help="What suggests the next trial: tpe, random.  [default: tpe]")
+@click.option(
+    "--replicate", is_flag=True, help="When every setting of the search space was tried, train them again with fresh seeds."
+)
 @storage_option
 @format_option("table", "json")
 @work_options
@@ -38,6 +41,7 @@ def study(
     seed: int | None,
     pruner: str | None,
     sampler: str | None,
+    replicate: bool,
     storage: str | None,
     form: str,
     runs: Path,
@@ -50,10 +54,12 @@ def study(
     """Search for the best hyperparameters of PLAN, a plan's name or its Python file.
 
     The study ends when it has exactly N finished trials. The same command goes on with a study that was interrupted, and a
-    larger N extends it; then all options but --trials may be left out. Only --trials, --workers, --executor, --device and
-    --mirror may differ from what the study was begun with.
+    larger N extends it; then all options but --trials may be left out. Only --trials, --replicate, --workers, --executor,
+    --device and --mirror may differ from what the study was begun with. No setting is tried twice: a study ends when its search
+    space is exhausted, unless --replicate is given.
     """
     from orchestrator.conducting import conduct
+    from orchestrator.limits import Limits
     from orchestrator.opening import Request
     from orchestrator.staff import Workplace
 
@@ -69,7 +75,7 @@ def study(
         storage=storage,
     )
     workplace = Workplace(runs=runs, data_folder=data_dir, device=device, workers=workers, executor=executor, mirror=mirror)
-    outcome = conduct(request, workplace, say)
+    outcome = conduct(request, Limits(replicate=replicate), workplace, say)
     if form == "json":
         click.echo(json.dumps(outcome.plain()))
     if outcome.exit_code:
