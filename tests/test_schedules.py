@@ -34,6 +34,13 @@ def test_warm_up_rises_linearly_to_the_peak_and_the_shape_fills_the_rest() -> No
     assert {constant.rate(step) for step in range(20, 100)} == {0.4}
 
 
+def test_warm_up_stable_decay_holds_its_peak_and_falls_linearly_in_the_last_fifth() -> None:
+    rates = [schedule("warm-up-stable-decay", warmup=0.2, epochs=5).rate(step) for step in range(125)]
+    assert rates[:25] == pytest.approx([0.4 * (step + 1) / 25 for step in range(25)])
+    assert set(rates[25:105]) == {0.4}
+    assert rates[105:] == pytest.approx([0.4 * (125 - step) / 20 for step in range(105, 125)])
+
+
 @given(
     shape=st.sampled_from(sorted(SHAPES)),
     warmup=st.floats(0, 0.99),
