@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STUDY := part2-digits
 
-.PHONY: study test check lock clean
+.PHONY: study test check replay lock clean
 
 study: .venv/installed
 	$(BIN)/orchestrate study part2 --trials 40 --dataset digits
@@ -24,6 +24,10 @@ check: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# Judges the pruners on recorded learning curves; `make replay REPLAY="--pruners promote"` does it again for one of them.
+replay: .venv/installed
+	$(BIN)/python -m benchmarks.replay $(REPLAY)
 
 # The environment is exactly what requirements.lock pins, every file checked by its hash.
 .venv/installed: requirements.lock pyproject.toml

@@ -131,7 +131,7 @@ def _read(journal: Path) -> dict[int, dict[str, Any]]:
 
 def _pack(runs: list[dict[str, Any]]) -> None:
     """One array of runs × epochs for each measure, NaN from where a run diverged; one of runs × hyperparameters."""
-    arrays = {
+    arrays: dict[str, Any] = {
         measure: np.array([run[measure] + [np.nan] * (EPOCHS - len(run[measure])) for run in runs], dtype=np.float32)
         for measure in MEASURES
     }

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, final
 
-from orchestrator.contracts import Clock, Decision, Executor, Observer, StudyPlan
+from orchestrator.contracts import Clock, Decision, Executor, Observer, StudyArchive, StudyPlan
 from orchestrator.dispatch import Assignment, Dispatch, Update, summed_up
-from orchestrator.record import Epoch, Kind, Metric, Provenance, RunRecord, Status
+from orchestrator.record import Best, Epoch, Kind, Metric, Provenance, RunRecord, Status
 from orchestrator.seeds import derive
-from orchestrator.store import StudyFile, StudyFolder
+from orchestrator.store import StudyFile
 from orchestrator.study import Study
 
 # Best trials whose weights are kept, to be loaded and compared; a retrain starts from scratch and needs none.
@@ -32,7 +32,8 @@ class Conductor:
     """Runs the trials of one study; the caller holds the study's lock.
 
     `complete` fills in a trainer's defaults; `say` gets lines for the user. With `replicate`, a study that has tried every
-    setting of its space trains them again with fresh seeds; without, it ends.
+    setting of its space trains them again with fresh seeds; without, it ends. `search` asks and prunes, in place of what the
+    study's options name.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class Conductor:
         *,
         study: StudyFile,
         plan: StudyPlan,
-        folder: StudyFolder,
+        folder: StudyArchive,
         executor: Executor,
         observers: Sequence[Observer],
         clock: Clock,
@@ -49,6 +50,7 @@ class Conductor:
         say: Callable[[str], None],
         replicate: bool = False,
         checkpoint_share: float = 0.02,
+        search: Study | None = None,
     ) -> None:
         self._file = study
         self._plan = plan
@@ -58,7 +60,8 @@ class Conductor:
         self._complete = complete
         self._say = say
         self._replicate = replicate
-        self._study = Study(plan, seed=study.options.seed, sampler=study.options.sampler, pruner=study.options.pruner)
+        options = study.options
+        self._study = search or Study(plan, seed=options.seed, sampler=options.sampler, pruner=options.pruner)
         self._scheduler = self._study.scheduler()
         self._dispatch = Dispatch(
             folder=folder, executor=executor, observers=observers, clock=clock, checkpoint_share=checkpoint_share
@@ -198,7 +201,7 @@ def next_to_replicate(trials: Iterable[RunRecord]) -> RunRecord | None:
     return chosen[0] if chosen is not None else None
 
 
-def put_by(folder: StudyFolder, interrupted: Sequence[RunRecord]) -> list[RunRecord]:
+def put_by(folder: StudyArchive, interrupted: Sequence[RunRecord]) -> list[RunRecord]:
     """Record as PAUSED, until N grows, what was under way when a smaller N is met already. Returns the new records."""
     paused = []
     for record in interrupted:
@@ -211,7 +214,9 @@ def put_by(folder: StudyFolder, interrupted: Sequence[RunRecord]) -> list[RunRec
 def worth(metric: Metric, epochs: Sequence[Epoch]) -> tuple[float, ...]:
     """What a run was worth after each of its epochs; NaN while nothing finite was measured."""
     values = []
-    for count in range(1, len(epochs) + 1):
-        best = metric.best(epochs[:count])
+    best: Best | None = None
+    for epoch in epochs:
+        candidates = [metric.best([epoch])] if metric.rule == "last" else [best, metric.best([epoch])]
+        best = min((found for found in candidates if found is not None), key=metric.order, default=None)
         values.append(best.value if best is not None else math.nan)
     return tuple(values)

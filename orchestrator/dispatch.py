@@ -7,10 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, final
 
-from orchestrator.contracts import Clock, Executor, Observer
+from orchestrator.contracts import Clock, Executor, Observer, RunArchive, StudyArchive
 from orchestrator.jobs import Began, Event, Failed, Finished, Job, Measured, Paused, Saved, WorkerLost
 from orchestrator.record import Checkpoint, Epoch, Failure, FailureKind, RunRecord, Status
-from orchestrator.store import RunFolder, StudyFolder
 
 RETRIES = 2  # of a job whose worker died, each from the last checkpoint
 
@@ -42,7 +41,7 @@ class _Active:
     """A run that has a job now."""
 
     record: RunRecord
-    folder: RunFolder
+    folder: RunArchive
     assignment: Assignment
     epochs: list[Epoch]
 
@@ -54,7 +53,7 @@ class Dispatch:
     def __init__(
         self,
         *,
-        folder: StudyFolder,
+        folder: StudyArchive,
         executor: Executor,
         observers: Sequence[Observer],
         clock: Clock,
@@ -80,7 +79,7 @@ class Dispatch:
     def start(self, record: RunRecord, assignment: Assignment) -> RunRecord:
         """Start a run, or take one up again: whatever its folder holds is continued. Returns its record, now RUNNING."""
         folder = self._study.folder(record)
-        again = folder.record_file.is_file()
+        again = folder.begun()
         epochs = folder.epochs() if again else []
         attempt = record.attempt + 1 if again else 1
         record = summed_up(replace(record, status=Status.RUNNING, failure=None, attempt=attempt), epochs)

@@ -63,6 +63,10 @@ class RunFolder:
         self.best_checkpoint = path / "best.pt"
         self.submission = path / "submission.csv"
 
+    def begun(self) -> bool:
+        """Whether there is a record."""
+        return self.record_file.is_file()
+
     def write(self, record: RunRecord) -> None:
         """Replace the record. Raises DiskError."""
         with disk_errors(f"write {self.record_file}"):
@@ -162,7 +166,7 @@ class StudyFolder:
         for kind in kinds or tuple(Kind):
             for folder in sorted((self.path / _FOLDERS[kind]).glob("*/")):
                 run = RunFolder(folder)
-                if run.record_file.is_file():
+                if run.begun():
                     record = run.read()
                     if (record.kind, run_name(record.run_id)) != (kind, folder.name):
                         raise BadData(f"{run.record_file} is the record of {record.run_id}; move {folder} away")
@@ -283,7 +287,7 @@ class Store:
         kinds = {folder: kind for kind, folder in _FOLDERS.items()}
         if len(parts) == 3 and parts[1] in kinds:
             run = study.run(kinds[parts[1]], parts[2])
-            if run.record_file.is_file():
+            if run.begun():
                 return study, run
         raise UnknownName("run", run_id, [record.run_id for record in study.runs()])
 

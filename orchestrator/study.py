@@ -54,7 +54,7 @@ _PRUNERS: dict[str, Callable[[int], optuna.pruners.BasePruner]] = {
 }
 
 # Those that note in a trial which rungs it has passed whenever they are asked: a trial that takes place again is asked again.
-_REMEMBERING = ("asha", "hyperband")
+_REMEMBERING = (optuna.pruners.SuccessiveHalvingPruner, optuna.pruners.HyperbandPruner)
 
 PRUNERS = ("none", *_PRUNERS)
 SAMPLERS = tuple(_SAMPLERS)
@@ -62,13 +62,20 @@ SAMPLERS = tuple(_SAMPLERS)
 
 @final
 class Study:
-    """Asks Optuna, in the order of trial numbers. Not thread safe."""
+    """Asks Optuna, in the order of trial numbers. Not thread safe.
 
-    def __init__(self, plan: StudyPlan, *, seed: int, sampler: str = "tpe", pruner: str = "median") -> None:
+    `pruner` is a name in PRUNERS, or a pruner of Optuna's itself. Raises UnknownName.
+    """
+
+    def __init__(
+        self, plan: StudyPlan, *, seed: int, sampler: str = "tpe", pruner: str | optuna.pruners.BasePruner = "median"
+    ) -> None:
         if sampler not in _SAMPLERS:
             raise UnknownName("sampler", sampler, SAMPLERS)
-        if pruner not in PRUNERS:
-            raise UnknownName("pruner", pruner, PRUNERS)
+        if isinstance(pruner, str):
+            if pruner not in PRUNERS:
+                raise UnknownName("pruner", pruner, PRUNERS)
+            pruner = _PRUNERS[pruner](plan.epochs) if pruner in _PRUNERS else optuna.pruners.NopPruner()
         self._space = dict(plan.space)
         self._points = Points({name: _axis(distribution) for name, distribution in self._space.items()})
         self._taken: set[Place] = set()  # the settings that trials have
@@ -77,9 +84,9 @@ class Study:
         self._seed = seed
         self._epochs = plan.epochs
         self._sampler = _SAMPLERS[sampler]
-        self._pruner = _PRUNERS[pruner](plan.epochs) if pruner in _PRUNERS else optuna.pruners.NopPruner()
-        self._prunes = pruner in _PRUNERS
-        self._remembers = pruner in _REMEMBERING
+        self._pruner = pruner
+        self._prunes = not isinstance(pruner, optuna.pruners.NopPruner)
+        self._remembers = isinstance(pruner, _REMEMBERING)
         self._references: set[str | None] = set()
         self._params: dict[int, dict[str, Any]] = {}
         self._curves: dict[int, Curve] = {}

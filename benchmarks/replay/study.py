@@ -1,0 +1,121 @@
+"""One simulated study: which configurations it may try, how it runs, and what came of it."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, final
+
+import numpy as np
+
+from benchmarks.replay.curves import LearningCurves
+from benchmarks.replay.memory import MemoryStudy
+from benchmarks.replay.plans import Nearest, drawn, sampled
+from benchmarks.replay.pruners import pruner
+from benchmarks.replay.simulation import SimulatedClock, SimulatedExecutor
+from orchestrator.conductor import Conductor, Origin
+from orchestrator.recipe import Recipe
+from orchestrator.record import RunRecord, Status
+from orchestrator.seeds import derive
+from orchestrator.settings import StudyOptions
+from orchestrator.store import StudyFile
+from orchestrator.study import Study
+
+TRIALS = 40
+Configurations = Literal["random", "tpe"]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of one study. Times are in nominal epochs; the unit of regret is the task's median final loss less its best."""
+
+    epochs_full: int  # that training all trials fully would take
+    epochs_trained: int
+    kept: bool  # whether the winner is the configuration that full training of all trials would have chosen
+    regret: float  # final loss of the winner, less the best final loss among the trials
+    distance: float  # final loss of the winner, less the best final loss of the task
+    winner_known: float  # when the winner's final loss was known
+    end: float
+
+
+def simulate(
+    curves: LearningCurves, *, pruner_name: str, configurations: Configurations, seed: int, workers: int = 1, trials: int = TRIALS
+) -> Outcome:
+    """Run a study of `trials` trials on recorded curves through the real conductor.
+
+    "random" draws the configurations without replacement, the same for every pruner; "tpe" has Optuna's sampler in the loop,
+    and trains the recorded configuration that is nearest to what it asks for.
+    """
+    plan = drawn(curves, seed, trials) if configurations == "random" else sampled(curves)
+    nearest = Nearest(curves)
+    clock = SimulatedClock()
+
+    def complete(params: Mapping[str, Any]) -> Mapping[str, Any]:
+        return params if "configuration" in params else {**params, "configuration": nearest(params)}
+
+    def recorded(recipe: Recipe) -> Any:
+        return curves.curves[recipe.params["configuration"]]
+
+    executor = SimulatedExecutor(workers=workers, clock=clock, curve=recorded)
+    options = StudyOptions(
+        dataset=curves.task, seed=derive(seed, curves.task), epochs=plan.epochs, pruner=pruner_name, sampler=configurations
+    )
+    records = Conductor(
+        study=StudyFile(uuid="", name="simulation", plan="", plan_content={}, options=options, trials=trials, created=0.0),
+        plan=plan,
+        folder=MemoryStudy(),
+        executor=executor,
+        observers=[],
+        clock=clock,
+        origin=Origin(commit="", dirty=False),
+        complete=complete,
+        say=lambda line: print(line, file=sys.stderr),
+        search=Study(plan, seed=options.seed, sampler=configurations, pruner=pruner(pruner_name, plan.epochs)),
+    ).run(trials)
+    tried = [record.recipe.params["configuration"] for record in records]
+    winner = _winner(records)
+    known = winner.provenance.finished if winner is not None else None
+    return judged(
+        costs=curves.costs(),
+        tried=tried,
+        chosen=winner.recipe.params["configuration"] if winner is not None else None,
+        epochs_full=trials * curves.epochs,
+        epochs_trained=executor.epochs_trained,
+        winner_known=known if known is not None else clock.now(),
+        end=clock.now(),
+    )
+
+
+def judged(
+    *,
+    costs: np.ndarray,
+    tried: list[int],
+    chosen: int | None,
+    epochs_full: int,
+    epochs_trained: int,
+    winner_known: float,
+    end: float,
+) -> Outcome:
+    """The outcome of a study that tried these configurations and chose one; None: nothing was trained to its end.
+
+    `costs` are the final losses (or negative accuracies) of all configurations of the task, infinite for diverged ones. A
+    study that trained nothing to its end counts as if it had chosen the median of them.
+    """
+    median, task_best = float(np.median(costs)), float(costs.min())
+    unit = median - task_best
+    best = float(costs[tried].min())
+    cost = float(costs[chosen]) if chosen is not None else median
+    return Outcome(
+        epochs_full=epochs_full,
+        epochs_trained=epochs_trained,
+        kept=chosen is not None and cost == best,
+        regret=(cost - best) / unit,
+        distance=(cost - task_best) / unit,
+        winner_known=winner_known,
+        end=end,
+    )
+
+
+def _winner(records: Sequence[RunRecord]) -> RunRecord | None:
+    complete = [record for record in records if record.status is Status.COMPLETE]
+    return min(complete, key=RunRecord.order, default=None)
