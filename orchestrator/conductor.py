@@ -216,7 +216,8 @@ def worth(metric: Metric, epochs: Sequence[Epoch]) -> tuple[float, ...]:
     values = []
     best: Best | None = None
     for epoch in epochs:
-        candidates = [metric.best([epoch])] if metric.rule == "last" else [best, metric.best([epoch])]
-        best = min((found for found in candidates if found is not None), key=metric.order, default=None)
+        this = metric.best([epoch])
+        if metric.rule == "last" or best is None or (this is not None and metric.order(this) < metric.order(best)):
+            best = this
         values.append(best.value if best is not None else math.nan)
     return tuple(values)

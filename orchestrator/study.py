@@ -11,6 +11,7 @@ from typing import Any, final
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from orchestrator.contracts import Baseline, Curve, Scheduler, StudyPlan
@@ -46,9 +47,42 @@ def _warm_up(epochs: int) -> int:
     return max(2, round(epochs / 10))
 
 
+@final
+class _Patient(optuna.pruners.BasePruner):
+    """Prunes what `wrapped` would, once the last `patience` epochs brought nothing better than all before them.
+
+    Optuna's own PatientPruner waits for values that have become worse; the best value so far, which is what we report where a
+    metric's rule is "best", never does, so that it would prune nothing.
+    """
+
+    def __init__(self, wrapped: optuna.pruners.BasePruner, *, patience: int) -> None:
+        self._wrapped = wrapped
+        self._patience = patience
+
+    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
+        """Whether the trial is flat, and not worth going on with."""
+        values = [trial.intermediate_values[step] for step in sorted(trial.intermediate_values)]
+        before, recent = values[: -self._patience], values[-self._patience :]
+        if not before:
+            return False
+        improved = max(recent) > max(before) if study.direction is StudyDirection.MAXIMIZE else min(recent) < min(before)
+        return not improved and self._wrapped.prune(study, trial)
+
+
+def _patience(epochs: int) -> int:
+    """Epochs without an improvement after which a curve counts as flat: a tenth, and two at least.
+
+    With fewer, the noise between two epochs of a setting that still learns looks like a standstill.
+    """
+    return max(2, round(epochs / 10))
+
+
 _PRUNERS: dict[str, Callable[[int], optuna.pruners.BasePruner]] = {
     "median": lambda epochs: optuna.pruners.MedianPruner(_STARTUP_TRIALS, _warm_up(epochs)),
     "percentile": lambda epochs: optuna.pruners.PercentilePruner(25.0, _STARTUP_TRIALS, _warm_up(epochs)),
+    "patient": lambda epochs: _Patient(
+        optuna.pruners.MedianPruner(_STARTUP_TRIALS, _warm_up(epochs)), patience=_patience(epochs)
+    ),
     "asha": lambda epochs: optuna.pruners.SuccessiveHalvingPruner(min_resource=_warm_up(epochs)),
     "hyperband": lambda epochs: optuna.pruners.HyperbandPruner(min_resource=_warm_up(epochs), max_resource=epochs),
 }

@@ -5,11 +5,13 @@ from dataclasses import replace
 
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.exceptions import ExperimentalWarning
+from optuna.pruners import MedianPruner, PatientPruner
 
 from orchestrator import plugins
 from orchestrator.contracts import Decision, StudyPlan
 from orchestrator.errors import UnknownName
-from orchestrator.record import Kind, Provenance, RunRecord, Status
+from orchestrator.record import Kind, Metric, Provenance, RunRecord, Status
 from orchestrator.study import PRUNERS, SAMPLERS, Study, contains, fitting
 from tests._studies import PLUGINS
 
@@ -140,7 +142,7 @@ def learn(study: Study, plan: StudyPlan, levels: Sequence[float]) -> list[Decisi
     return decisions
 
 
-@pytest.mark.parametrize("name", [name for name in PRUNERS if name != "none"])
+@pytest.mark.parametrize("name", [name for name in PRUNERS if name not in ("none", "patient")])
 def test_every_pruner_ends_hopeless_trials_and_lets_the_best_run_out(plan: StudyPlan, name: str) -> None:
     levels = [0.8, 0.7, 0.75, 0.6, 0.65, *[0.1, 0.12, 0.95] * 6]
     decisions = learn(Study(plan, seed=0, pruner=name), plan, levels)
@@ -165,6 +167,32 @@ def test_the_median_waits_for_five_trials_and_two_epochs(plan: StudyPlan) -> Non
     assert scheduler.decide(study.curve(5), study.others(5)) is Decision.GO_ON
     study.know(record(plan, 5, params), [0.0, 0.0])
     assert scheduler.decide(study.curve(5), study.others(5)) is Decision.STOP
+
+
+def test_the_patient_one_ends_only_what_is_hopeless_and_flat(plan: StudyPlan) -> None:
+    for direction in ("maximize", "minimize"):
+        sign = 1.0 if direction == "maximize" else -1.0
+        metric = Metric(name="val_acc" if direction == "maximize" else "val_loss", direction=direction)
+        study = Study(replace(plan, metric=metric), seed=0, pruner="patient")
+        learn(study, plan, [0.9 * sign, 0.8 * sign, 0.7 * sign, 0.85 * sign, 0.95 * sign])
+        params, _ = study.ask(5)
+        scheduler = study.scheduler()
+        decisions = []
+        for values in ([0.1], [0.1] * 2, [0.1] * 2 + [0.2], [0.1] * 2 + [0.2] * 2, [0.1] * 2 + [0.2] * 3):
+            study.know(record(plan, 5, params), [sign * value for value in values])
+            decisions.append(scheduler.decide(study.curve(5), study.others(5)))
+        assert decisions == [Decision.GO_ON] * 4 + [Decision.STOP]
+
+
+def test_optunas_own_patient_pruner_never_prunes_the_best_value_so_far(plan: StudyPlan) -> None:
+    with pytest.warns(ExperimentalWarning):
+        theirs = PatientPruner(MedianPruner(5, 2), patience=2)
+    for pruner, expected in ((theirs, Decision.GO_ON), (MedianPruner(5, 2), Decision.STOP)):
+        study = Study(plan, seed=0, pruner=pruner)
+        learn(study, plan, [0.9, 0.8, 0.7, 0.85, 0.9])
+        params, _ = study.ask(5)
+        study.know(record(plan, 5, params), [0.1] * 7)
+        assert study.scheduler().decide(study.curve(5), study.others(5)) is expected
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
