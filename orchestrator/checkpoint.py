@@ -22,9 +22,10 @@ _DIGITS = 64
 _PLAIN_TYPES = (type(None), bool, int, float, str, bytes)
 
 
-def write(path: Path, state: Mapping[str, Any]) -> str:
+def write(path: Path, state: Mapping[str, Any], *, aside: Path | None = None) -> str:
     """Replace the checkpoint at `path` by `state`, atomically; returns the sha256 of the file as it lies on the disk.
 
+    It is written in the folder `aside` first, or beside `path`; without that folder nothing is replaced.
     `state` holds tensors on any device and plain Python values, nested in dicts, lists and tuples.
     Raises TypeError naming the value that could not be read back safely; DiskError, and the old checkpoint then stands.
     """
@@ -40,7 +41,7 @@ def write(path: Path, state: Mapping[str, Any]) -> str:
     buffer.write(digits)
     digest.update(digits)
     with disk_errors(f"write {path}"):
-        replace(path, buffer.getvalue())
+        replace(path, buffer.getvalue(), aside=aside)
     return digest.hexdigest()
 
 

@@ -14,6 +14,7 @@ from orchestrator.record import Best, Epoch, Kind, Metric, Provenance, RunRecord
 from orchestrator.seeds import derive
 from orchestrator.store import StudyFile
 from orchestrator.study import Study
+from orchestrator.watchdog import USUAL, Patience
 
 # Best trials whose weights are kept, to be loaded and compared; a retrain starts from scratch and needs none.
 BEST_KEPT = 3
@@ -51,6 +52,7 @@ class Conductor:
         replicate: bool = False,
         checkpoint_share: float = 0.02,
         search: Study | None = None,
+        patience: Patience = USUAL,
     ) -> None:
         self._file = study
         self._plan = plan
@@ -64,7 +66,12 @@ class Conductor:
         self._study = search or Study(plan, seed=options.seed, sampler=options.sampler, pruner=options.pruner)
         self._scheduler = self._study.scheduler()
         self._dispatch = Dispatch(
-            folder=folder, executor=executor, observers=observers, clock=clock, checkpoint_share=checkpoint_share
+            folder=folder,
+            executor=executor,
+            observers=observers,
+            clock=clock,
+            checkpoint_share=checkpoint_share,
+            patience=patience,
         )
         self._records: dict[int, RunRecord] = {}
         self._configurations: dict[str, RunRecord] = {}  # of each configuration, the first trial that has it
@@ -74,7 +81,7 @@ class Conductor:
     def run(self, trials: int) -> Sequence[RunRecord]:
         """Until exactly `trials` trials are finished, or nothing is left to try. Returns the records of all trials.
 
-        Raises DiskError.
+        Raises DiskError, and what `Dispatch.wait` raises, with what was under way to be resumed.
         """
         interrupted = self._take_over()
         while self._finished < trials:

@@ -1,4 +1,4 @@
-"""Between conductor and executor: jobs go out, events come back and become records; lost jobs are tried again.
+"""Between conductor and executor: jobs go out, events come back and become records; each kind of failure has its remedy.
 
 Everything that is heard is recorded first, then told to the observers, then handed to the caller, who decides.
 """
@@ -8,10 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Literal, final
 
 from orchestrator.contracts import Clock, Executor, Observer, RunArchive, StudyArchive
+from orchestrator.errors import OrchestrateError, Unavailable
+from orchestrator.failures import is_device_error
+from orchestrator.health import Health
 from orchestrator.jobs import Began, Event, Failed, Finished, Job, Measured, Paused, Saved, WorkerLost
 from orchestrator.record import Checkpoint, Epoch, Failure, FailureKind, RunRecord, Status
-
-RETRIES = 2  # of a job whose worker died, each from the last checkpoint
+from orchestrator.remedies import RETRIES, Remedy, remedy, stopping
+from orchestrator.watchdog import USUAL, Patience, Watchdog
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,14 +39,18 @@ class Update:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class _Active:
-    """A run that has a job now."""
+    """A run that has a job now. `worker` is None while the job waits for a worker other than `avoid`."""
 
     record: RunRecord
     folder: RunArchive
     assignment: Assignment
     epochs: list[Epoch]
+    resume: bool
+    worker: int | None = None
+    avoid: int | None = None
+    hung: str = ""  # why its worker was killed
 
 
 @final
@@ -58,6 +65,7 @@ class Dispatch:
         observers: Sequence[Observer],
         clock: Clock,
         checkpoint_share: float = 0.02,
+        patience: Patience = USUAL,
     ) -> None:
         self._study = folder
         self._executor = executor
@@ -65,11 +73,16 @@ class Dispatch:
         self._clock = clock
         self._checkpoint_share = checkpoint_share
         self._active: dict[str, _Active] = {}
+        self._watchdog = Watchdog(clock, patience)
+        self._health = Health()
+        self._waiting: list[_Active] = []  # for a worker other than the one that they failed on
+        self._ready: list[Update] = []  # what changed without an event
 
     @property
     def free(self) -> int:
-        """Jobs that could be started now."""
-        return self._executor.workers - len(self._active)
+        """Jobs that could be started now. None while as many wait for another worker as there are workers."""
+        waiting, workers = len(self._waiting), self._executor.workers
+        return workers - (len(self._active) - waiting) if waiting < workers else 0
 
     @property
     def active(self) -> int:
@@ -84,9 +97,9 @@ class Dispatch:
         attempt = record.attempt + 1 if again else 1
         record = summed_up(replace(record, status=Status.RUNNING, failure=None, attempt=attempt), epochs)
         folder.write(record)
-        active = _Active(record=record, folder=folder, assignment=assignment, epochs=epochs)
+        active = _Active(record=record, folder=folder, assignment=assignment, epochs=epochs, resume=again)
         self._active[record.run_id] = active
-        self._send(active, resume=again)
+        self._begin(active)
         return record
 
     def grant(self, run_id: str, until_epoch: int) -> None:
@@ -102,22 +115,42 @@ class Dispatch:
 
     def pause(self, run_id: str) -> None:
         """Stop a run with its checkpoint kept; an update says when it is PAUSED."""
-        self._executor.stop(run_id, keep=True)
+        active = self._active[run_id]
+        if active in self._waiting:
+            self._ready.append(self._close(active, Status.PAUSED))
+        else:
+            self._executor.stop(run_id, keep=True)
 
     def wait(self, timeout: float) -> Iterator[Update]:
         """What has changed, one by one: the caller acts on each before the next event is taken, however many come together.
 
-        Waits up to `timeout` seconds for the first. Raises DiskError.
+        Waits up to `timeout` seconds for the first. Raises DiskError, BadData or MissingInput when a run failed for a reason that
+        concerns all, Unavailable when no worker is left in service, and OrchestrateError when many runs fail the same way; what
+        has a job then stays RUNNING in the records, to be resumed.
         """
+        yield from self._unheard()
         for event in self._executor.events(timeout):
             update = self._hear(event)
             if update is not None:
                 yield update
+            yield from self._unheard()
+            for active in tuple(self._waiting):
+                self._send(active)
+        for run_id, why in self._watchdog.overdue():
+            active = self._active[run_id]
+            if active.worker is not None:
+                active.hung = why
+                self._executor.replace(active.worker)
+
+    def _unheard(self) -> Iterator[Update]:
+        while self._ready:
+            yield self._ready.pop(0)
 
     def _hear(self, event: Event) -> Update | None:
         active = self._active.get(event.run_id)
         if active is None or event.attempt != active.record.attempt:
             return None  # of an earlier attempt, or of a run that was ended meanwhile
+        self._watchdog.progress(event.run_id, event.epoch.seconds if isinstance(event, Measured) else None)
         match event:
             case Began():
                 return self._began(active, event)
@@ -134,9 +167,10 @@ class Dispatch:
                 active.record = replace(active.record, best_checkpoint=best, test=event.test)
                 return self._close(active, Status.COMPLETE)
             case Failed():
-                return self._close(active, Status.FAILED, event.failure)
+                return self._failed(active, event.failure)
             case WorkerLost():
-                return self._lost(active, event)
+                message = f"{event.message}: {active.hung}" if active.hung else event.message
+                return self._failed(active, Failure(kind=FailureKind.HUNG if active.hung else FailureKind.LOST, message=message))
 
     def _began(self, active: _Active, event: Began) -> Update:
         facts = event.facts
@@ -158,6 +192,8 @@ class Dispatch:
         return Update(record=active.record, epochs=active.epochs, decide=bool(active.epochs), notes=notes)
 
     def _measured(self, active: _Active, event: Measured) -> Update:
+        if active.worker is not None:
+            self._health.measured(active.worker)
         active.folder.append(event.epoch)
         active.epochs.append(event.epoch)
         active.record = summed_up(active.record, active.epochs)
@@ -165,43 +201,91 @@ class Dispatch:
             observer.measured(active.record, event.epoch)
         return Update(record=active.record, epochs=active.epochs, decide=True)
 
-    def _lost(self, active: _Active, event: WorkerLost) -> Update:
-        lost = active.record.lost + 1
-        if lost > RETRIES:
-            failure = Failure(kind=FailureKind.LOST, message=f"{event.message}; given up after {lost} attempts")
-            active.record = replace(active.record, lost=lost)
-            return self._close(active, Status.FAILED, failure)
-        active.record = replace(active.record, lost=lost, attempt=active.record.attempt + 1)
-        active.folder.write(active.record)
-        self._send(active, resume=True)
-        note = f"{active.record.run_id}: {event.message}; retry {lost} of {RETRIES}"
-        return Update(record=active.record, epochs=active.epochs, notes=(note,))
-
-    def _send(self, active: _Active, *, resume: bool) -> None:
-        record, assignment = active.record, active.assignment
-        self._executor.start(
-            Job(
-                run_id=record.run_id,
-                attempt=record.attempt,
-                recipe=record.recipe,
-                metric=record.metric,
-                until_epoch=assignment.until_epoch,
-                folder=str(active.folder.path.resolve()),
-                resume=resume,
-                measure=assignment.measure,
-                checkpoint_share=self._checkpoint_share,
-                keep_last=assignment.keep_last,
+    def _failed(self, active: _Active, failure: Failure) -> Update:
+        """Try the run again elsewhere, or end it, or stop everything: as the kind of failure and its earlier ones ask for."""
+        run_id, setbacks, worker = active.record.run_id, active.record.setbacks, active.worker
+        chosen = remedy(failure, setbacks)
+        if chosen is Remedy.STOP:
+            raise stopping(run_id, failure)
+        notes = self._judge(worker, run_id, failure, chosen)
+        if not self._executor.workers:
+            raise Unavailable(
+                f"{notes[-1]}. No worker is left; nothing is lost, and the same command carries on with what was under way"
             )
+        if chosen is Remedy.FAIL:
+            if setbacks:
+                failure = replace(failure, message=f"{failure.message}; given up after {len(setbacks) + 1} attempts")
+            update = self._close(active, Status.FAILED, failure)
+            return replace(update, notes=(*notes, *update.notes))
+        active.record = replace(active.record, setbacks=(*setbacks, failure), attempt=active.record.attempt + 1)
+        active.folder.write(active.record)
+        active.resume, active.avoid, active.hung = True, worker, ""
+        self._begin(active)
+        again = f"{run_id}: {failure.kind.value}: {failure.message}; retry {len(setbacks) + 1} of {RETRIES}"
+        return Update(record=active.record, epochs=active.epochs, notes=(*notes, again))
+
+    def _judge(self, worker: int | None, run_id: str, failure: Failure, chosen: Remedy) -> list[str]:
+        """Renew, or take out of service, the worker on which a run failed. Returns what is to be said about it."""
+        if worker is None:
+            return []
+        if self._health.failed(worker, run_id, failure):
+            self._executor.retire(worker)
+            return [f"worker {worker} is out of service: run after run fails there ({failure.kind.value}: {failure.message})"]
+        if is_device_error(failure) or (failure.kind is FailureKind.CRASHED and chosen is Remedy.RETRY):
+            self._executor.replace(worker)  # nobody knows what a crash left behind; after a device error nothing works there
+        return []
+
+    def _begin(self, active: _Active) -> None:
+        """Begin an attempt: from now on whoever had the run before can replace none of its checkpoints."""
+        active.folder.begin_attempt(active.record.attempt)
+        active.worker = None
+        self._watchdog.end(active.record.run_id)
+        self._waiting.append(active)
+        self._send(active)
+
+    def _send(self, active: _Active) -> None:
+        """Hand the run's job to a worker, if there is one for it."""
+        if len(self._active) - len(self._waiting) >= self._executor.workers:
+            return
+        record, assignment = active.record, active.assignment
+        job = Job(
+            run_id=record.run_id,
+            attempt=record.attempt,
+            recipe=record.recipe,
+            metric=record.metric,
+            until_epoch=assignment.until_epoch,
+            folder=str(active.folder.path.resolve()),
+            resume=active.resume,
+            measure=assignment.measure,
+            checkpoint_share=self._checkpoint_share,
+            keep_last=assignment.keep_last,
         )
+        active.worker = self._executor.start(job, active.avoid)
+        if active.worker is not None:
+            self._waiting.remove(active)
+            self._watchdog.begin(record.run_id)
 
     def _close(self, active: _Active, status: Status, failure: Failure | None = None) -> Update:
         del self._active[active.record.run_id]
+        if active in self._waiting:
+            self._waiting.remove(active)
+        self._watchdog.end(active.record.run_id)
+        active.folder.end_attempts()
         provenance = replace(active.record.provenance, finished=self._clock.now())
         active.record = replace(active.record, status=status, failure=failure, provenance=provenance)
         active.folder.write(active.record)
         for observer in self._observers:
             observer.closed(active.record)
+        if failure is not None:
+            self._stop_if_hopeless(failure)
+        elif active.worker is not None:
+            self._health.succeeded(active.worker)
         return Update(record=active.record, epochs=active.epochs)
+
+    def _stop_if_hopeless(self, failure: Failure) -> None:
+        why = self._health.given_up(failure)
+        if why:
+            raise OrchestrateError(f"{why}: stopped instead of burning the others; mend it, and the same command carries on")
 
 
 def summed_up(record: RunRecord, epochs: Sequence[Epoch]) -> RunRecord:

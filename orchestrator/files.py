@@ -18,18 +18,21 @@ def disk_errors(action: str) -> Iterator[None]:
         raise DiskError(f"cannot {action}: {error.strerror or error}{where}") from error
 
 
-def replace(path: Path, content: bytes) -> None:
-    """Write `content` aside, sync it, and rename it to `path`. Raises OSError; the old file then stands."""
-    aside = path.with_name(path.name + ".part")
+def replace(path: Path, content: bytes, *, aside: Path | None = None) -> None:
+    """Write `content` aside, sync it, and rename it to `path`. Raises OSError; the old file then stands.
+
+    `aside` is a folder on the same disk to write it in; beside `path` where it is None.
+    """
+    part = (aside or path.parent) / (path.name + ".part")
     try:
-        with aside.open("wb") as stream:
+        with part.open("wb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        aside.replace(path)
+        part.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
-            aside.unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
 

@@ -38,7 +38,7 @@ class FailureKind(enum.StrEnum):
     """Why a run failed; each kind has its own rule for what happens next."""
 
     OUT_OF_MEMORY = "oom"
-    DIVERGED = "diverged"  # NaN or infinite loss
+    DIVERGED = "diverged"  # NaN, infinite or exploding loss
     CRASHED = "crashed"  # the trainer raised
     LOST = "lost"  # its worker died
     HUNG = "hung"  # no progress for many times the usual epoch
@@ -52,6 +52,7 @@ class Failure:
 
     kind: FailureKind
     message: str
+    error: str = ""  # the class of the exception, where there was one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +160,8 @@ class RunRecord:
     kind: Kind
     number: int  # of the trial, or of the trial that a retrain repeats
     attempt: int = 1  # jobs started for this run; an event of an earlier attempt is dropped
-    lost: int = 0  # workers that died under it
+    setbacks: tuple[Failure, ...] = ()  # what went wrong and was tried again
+    micro_batch: int = 0  # images that pass through the model at a time, since the whole batch did not fit; 0: all of it
     recipe: Recipe
     metric: Metric = field(default_factory=Metric)
     status: Status = Status.RUNNING

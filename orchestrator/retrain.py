@@ -80,7 +80,7 @@ def prepared(folder: StudyFolder, source: RunRecord, epochs: int, provenance: Pr
     run = folder.run(Kind.RETRAIN, name)
     if run.record_file.is_file():
         before = run.read()
-        return replace(before, lost=0) if before.status is Status.FAILED else before  # asked again: all its retries again
+        return replace(before, setbacks=()) if before.status is Status.FAILED else before  # asked again: all its retries again
     return RunRecord(
         run_id=folder.run_id(Kind.RETRAIN, name),
         kind=Kind.RETRAIN,

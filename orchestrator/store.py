@@ -4,15 +4,19 @@
     RUNS/STUDY/trials/0007/record.json       replaced atomically; its finished status is the commit
                            epochs.jsonl      one epoch a line, appended; a torn last line is dropped when read
                            last.pt best.pt   to resume, to predict
+                           attempt-2/        while the run's second job may replace them
     RUNS/STUDY/retrain/0007-1a2b3c4d/        the same files, and submission.csv
 
 Only the conductor's process writes records and epochs; only the worker that holds the current attempt writes checkpoints.
+A worker writes a checkpoint in its attempt's folder and renames it from there, so that taking that folder away fences it off
+wherever it is stopped: there is no moment between looking whether it may and doing it.
 """
 
 import contextlib
 import fcntl
 import json
 import os
+import secrets
 import shutil
 import socket
 import time
@@ -30,6 +34,7 @@ from orchestrator.settings import StudyOptions, checked_name
 T = TypeVar("T")
 
 _SECONDS_TO_LOCK = 0.5
+_ATTEMPT, _ENDED = "attempt-", "ended-"
 
 _FOLDERS = {Kind.TRIAL: "trials", Kind.CONFIRM: "confirm", Kind.RETRAIN: "retrain", Kind.SINGLE: "single"}
 
@@ -110,13 +115,31 @@ class RunFolder:
         with disk_errors(f"write {self.epochs_file}"):
             replace(self.epochs_file, "".join(dumps(epoch) + "\n" for epoch in epochs).encode())
 
+    def attempt(self, number: int) -> Path:
+        """The folder without which this attempt's worker can replace no checkpoint."""
+        return self.path / f"{_ATTEMPT}{number}"
+
+    def begin_attempt(self, number: int) -> None:
+        """Hand the checkpoints to this attempt, and fence off all earlier ones. Raises DiskError."""
+        self.end_attempts()
+        with disk_errors(f"write {self.path}"):
+            self.attempt(number).mkdir()
+
+    def end_attempts(self) -> None:
+        """Fence off every attempt: what a worker that was given up still does leaves nothing in this folder. Raises DiskError."""
+        with disk_errors(f"clear {self.path}"):
+            for folder in self.path.glob(f"{_ATTEMPT}*"):
+                # By one rename, because a worker may be writing in it now.
+                folder.rename(folder.with_name(f"{_ENDED}{secrets.token_hex(8)}"))
+            for folder in self.path.glob(f"{_ENDED}*"):
+                shutil.rmtree(folder)
+
     def delete_checkpoints(self, *, last: bool = True, best: bool = True) -> None:
-        """Remove checkpoints that nothing needs any more, and what a killed worker left of them."""
+        """Remove checkpoints that nothing needs any more."""
         for path, wanted in ((self.last_checkpoint, last), (self.best_checkpoint, best)):
             if wanted:
                 with disk_errors(f"delete {path}"):
                     path.unlink(missing_ok=True)
-                    path.with_name(path.name + ".part").unlink(missing_ok=True)
 
 
 @final

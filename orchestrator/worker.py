@@ -3,7 +3,6 @@
 The same for every executor: in this process, in a process of its own, or on another machine.
 """
 
-import errno
 import hashlib
 import sys
 import time
@@ -15,8 +14,9 @@ from typing import Any, final
 import numpy as np
 
 from orchestrator import checkpoint, machine, plugins
-from orchestrator.contracts import Data, Diverged, Training
-from orchestrator.errors import BadData, DiskError, MissingInput
+from orchestrator.contracts import Data, Training
+from orchestrator.errors import BadData, DiskError
+from orchestrator.failures import described
 from orchestrator.jobs import Began, Event, Facts, Failed, Finished, Job, Measured, Paused, Saved
 from orchestrator.plain import dumps, from_plain, to_plain
 from orchestrator.recipe import Split
@@ -165,7 +165,7 @@ class _RunningJob:
             "training": self._training.state_dict(),
             "best": self._snapshot,
         }
-        sha256 = checkpoint.write(self._folder.last_checkpoint, state)
+        sha256 = checkpoint.write(self._folder.last_checkpoint, state, aside=self._folder.attempt(self.job.attempt))
         self._unsaved_seconds = 0.0
         self._checkpoint_seconds = time.perf_counter() - began
         return Saved(run_id=self.job.run_id, attempt=self.job.attempt, epoch=len(self.epochs), sha256=sha256)
@@ -178,7 +178,7 @@ class _RunningJob:
             return [Failed(run_id=job.run_id, attempt=job.attempt, failure=failure)]
         events: list[Event] = [self.save()] if job.keep_last else []
         state = {"recipe": to_plain(job.recipe), "epoch": self._best.epoch, "snapshot": self._snapshot}
-        sha256 = checkpoint.write(self._folder.best_checkpoint, state)
+        sha256 = checkpoint.write(self._folder.best_checkpoint, state, aside=self._folder.attempt(job.attempt))
         test = self._measure(shelf) if job.measure == "test" else None
         events.append(
             Finished(run_id=job.run_id, attempt=job.attempt, best_epoch=self._best.epoch, best_sha256=sha256, test=test)
@@ -252,26 +252,7 @@ class _Shelf:
 def _failed(job: Job, error: Exception) -> Failed:
     """The event for an error that ended a job; the whole traceback goes to the worker's log."""
     traceback.print_exception(error, file=sys.stderr)
-    return Failed(run_id=job.run_id, attempt=job.attempt, failure=Failure(kind=_failure_kind(error), message=_one_line(error)))
-
-
-def _failure_kind(error: Exception) -> FailureKind:
-    if isinstance(error, Diverged):
-        return FailureKind.DIVERGED
-    # torch names it OutOfMemoryError on a GPU, and on the CPU raises RuntimeError from its allocator.
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error):
-        return FailureKind.OUT_OF_MEMORY
-    if isinstance(error, DiskError) or (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EIO, errno.EFBIG)):
-        return FailureKind.DISK
-    if isinstance(error, BadData | MissingInput):
-        return FailureKind.DATA
-    return FailureKind.CRASHED
-
-
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    shown = text if isinstance(error, Diverged | BadData | MissingInput | DiskError) else f"{type(error).__name__}: {text}"
-    return shown if len(shown) <= 500 else shown[:497] + "..."
+    return Failed(run_id=job.run_id, attempt=job.attempt, failure=described(error))
 
 
 def _limit_threads(threads: int) -> None:

@@ -2,8 +2,9 @@
 
 `runs`, in the order given; what a run does not have is missing (NaN, NaT, NA, or the text ""):
 
-    study run kind number attempt lost         run as on the command line, "part2/trials/0007"; its trial's number; jobs
-                                               started for it; workers that died under it
+    study run kind number attempt setbacks     run as on the command line, "part2/trials/0007"; its trial's number; jobs
+                                               started for it; how many of them were tried again
+    micro_batch                                images that passed through the model at a time; 0: the whole batch
     status failure failure_message             RUNNING PAUSED COMPLETE PRUNED FAILED; why it failed
     metric direction rule                      what the run is judged by
     best_value best_epoch best_val_loss        the metric's value, the epoch that it comes from, that epoch's loss in nats
@@ -35,7 +36,8 @@ _RUNS = {
     "kind": "str",
     "number": "int64",
     "attempt": "int64",
-    "lost": "int64",
+    "setbacks": "int64",
+    "micro_batch": "int64",
     "status": "str",
     "failure": "str",
     "failure_message": "str",
@@ -130,7 +132,8 @@ def _run_row(study: str, record: RunRecord, epochs: Sequence[Epoch]) -> dict[str
         "kind": record.kind.value,
         "number": record.number,
         "attempt": record.attempt,
-        "lost": record.lost,
+        "setbacks": len(record.setbacks),
+        "micro_batch": record.micro_batch,
         "status": record.status.value,
         "failure": record.failure.kind.value if record.failure else "",
         "failure_message": record.failure.message if record.failure else "",

@@ -13,6 +13,7 @@ from orchestrator.machine import SystemClock
 from orchestrator.opening import OpenedStudy, Request, open_study
 from orchestrator.record import Epoch, Kind, RunRecord
 from orchestrator.store import Store, StudyFolder
+from orchestrator.watchdog import USUAL, Patience
 
 PLUGINS = Path(__file__).parent / "plugins"
 
@@ -33,6 +34,7 @@ def conduct(
     say: Callable[[str], None] = lambda line: None,
     checkpoint_share: float = 0.02,
     replicate: bool = False,
+    patience: Patience = USUAL,
     **request: Any,
 ) -> Sequence[RunRecord]:
     """Conduct it to `trials` trials; `fixed` gives trial number -> parameters that override what was sampled."""
@@ -56,6 +58,7 @@ def conduct(
         say=say,
         checkpoint_share=checkpoint_share,
         replicate=replicate,
+        patience=patience,
     ).run(trials)
 
 

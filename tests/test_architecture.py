@@ -26,6 +26,10 @@ FLOORS = {
     ],
     2: [
         "study",
+        "failures",
+        "remedies",
+        "health",
+        "watchdog",
         "scheduling",
         "worker",
         "executors",

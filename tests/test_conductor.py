@@ -41,14 +41,20 @@ class Interrupted:
         self._inner = InProcess(device="cpu", threads=1, data_folder=tmp_path / "data")
         self._left = after
 
-    def start(self, job: Job) -> None:
-        self._inner.start(job)
+    def start(self, job: Job, avoid: int | None = None) -> int:
+        return self._inner.start(job, avoid)
 
     def grant(self, run_id: str, until_epoch: int) -> None:
         self._inner.grant(run_id, until_epoch)
 
     def stop(self, run_id: str, keep: bool = False) -> None:
         self._inner.stop(run_id, keep)
+
+    def replace(self, worker: int) -> None:
+        self._inner.replace(worker)
+
+    def retire(self, worker: int) -> None:
+        self._inner.retire(worker)
 
     def events(self, timeout: float) -> tuple[Event, ...]:
         events = tuple(self._inner.events(timeout))
@@ -70,6 +76,7 @@ class Hasty:
         self._inner = InProcess(device="cpu", threads=1, data_folder=tmp_path / "data")
         self.start, self.grant = self._inner.start, self._inner.grant
         self.stop, self.close = self._inner.stop, self._inner.close
+        self.replace, self.retire = self._inner.replace, self._inner.retire
 
     def events(self, timeout: float) -> tuple[Event, ...]:
         batch: list[Event] = []
@@ -213,7 +220,6 @@ def test_fewer_trials_than_are_under_way_leave_one_paused_which_goes_on_later(tm
         ("raise", FailureKind.CRASHED),
         ("diverge", FailureKind.DIVERGED),
         ("out-of-memory", FailureKind.OUT_OF_MEMORY),
-        ("full-disk", FailureKind.DISK),
     ],
 )
 def test_a_trial_that_fails_is_told_apart_counted_and_costs_no_other(

@@ -22,7 +22,7 @@ from orchestrator.hyperparameters import complete
 from orchestrator.jobs import Began, Event, Failed, Finished, Job, Measured, Paused, Saved, WorkerLost
 from orchestrator.recipe import Recipe
 from orchestrator.record import Epoch, Metric, Status
-from orchestrator.store import Store
+from orchestrator.store import RunFolder, Store
 from tests._commands import ended
 from tests._studies import PLUGINS, conduct, results, without_time
 
@@ -57,6 +57,7 @@ def job(
 ) -> Job:
     path = folder / "run"
     path.mkdir(exist_ok=True)
+    RunFolder(path).begin_attempt(attempt)
     recipe = Recipe(
         plan="p",
         trainer=trainer,
@@ -218,7 +219,8 @@ def test_a_trial_whose_worker_dies_is_retried_from_its_checkpoint(tmp_path: Path
         executor.close()
     assert [record.status.finished for record in records] == [True] * 4
     assert Path(marker).exists()
-    assert (records[1].attempt, records[1].lost, records[1].epochs) == (2, 1, 8)
+    assert (records[1].attempt, len(records[1].setbacks), records[1].epochs) == (2, 1, 8)
+    assert records[1].setbacks[0].kind == "lost"
     assert any("retry 1 of 2" in line for line in said)
     calm = conduct(tmp_path / "calm", 4, fixed={1: {**fixed[1], "misbehaviour": ""}})
     assert [record.best for record in records] == [record.best for record in calm]

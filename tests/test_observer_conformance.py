@@ -81,7 +81,7 @@ def test_a_study_with_everything_that_can_happen_is_copied_without_a_warning(obs
         for record in (first, second):
             observer.measured(seen(record, epochs[: epoch.number]), epoch)
     observer.closed(replace(seen(first, epochs[:2]), status=Status.PAUSED))
-    observer.opened(replace(second, attempt=2, lost=1), epochs[:1])
+    observer.opened(replace(second, attempt=2), epochs[:1])
     observer.measured(seen(second, epochs[:2]), epochs[1])
     observer.closed(ended(second, epochs[:2], Status.FAILED))
     observer.opened(seen(first, epochs[:2]), epochs[:2])

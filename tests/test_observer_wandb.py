@@ -135,7 +135,7 @@ def test_a_run_opened_again_has_every_epoch_once(mirror: Callable[..., ObserverP
     observer.opened(record, [])
     for epoch in epochs[:3]:
         observer.measured(seen(record, epochs[: epoch.number]), epoch)
-    again = replace(record, attempt=2, lost=1)  # its worker died; the checkpoint was of epoch 2
+    again = replace(record, attempt=2)  # its worker died; the checkpoint was of epoch 2
     observer.opened(again, epochs[:2])
     observer.measured(seen(again, epochs[:3]), epochs[2])
     observer.closed(replace(seen(again, epochs[:3]), status=Status.PAUSED))

@@ -31,6 +31,7 @@ class Processes:
 
     def __init__(self, *, devices: Sequence[str], threads: int, data_folder: Path, logs: Path) -> None:
         self._selector = selectors.DefaultSelector()
+        self._lost: list[WorkerLost] = []  # what was ended here, to be told with the next events
         self._deaths_in_a_row = 0
         with disk_errors(f"write {logs}"):
             logs.mkdir(parents=True, exist_ok=True)
@@ -45,11 +46,15 @@ class Processes:
         """How many jobs can run at a time."""
         return len(self._workers)
 
-    def start(self, job: Job) -> None:
-        """Hand the job to the first free worker."""
-        worker = next(worker for worker in self._workers if worker.job is None)
+    def start(self, job: Job, avoid: int | None = None) -> int | None:
+        """Hand the job to the first free worker that it need not avoid."""
+        allowed = [worker for worker in self._workers if worker.index != avoid] or self._workers
+        worker = next((worker for worker in allowed if worker.job is None), None)
+        if worker is None:
+            return None
         worker.job = job
         worker.send(job)
+        return worker.index
 
     def grant(self, run_id: str, until_epoch: int) -> None:
         """Let the run train up to and including this epoch."""
@@ -63,10 +68,20 @@ class Processes:
             if not keep:
                 worker.job = None
 
+    def replace(self, worker: int) -> None:
+        """Kill the process, also one that is stopped, and start another."""
+        place = self._dismiss(worker)
+        self._hire(place)
+
+    def retire(self, worker: int) -> None:
+        """Kill the process, and start no other there."""
+        self._workers.remove(self._dismiss(worker))
+
     def events(self, timeout: float) -> Sequence[Event]:
         """What the workers said, and who died, since the last call."""
-        happened: list[Event] = []
-        for key, _ in self._selector.select(timeout):
+        happened: list[Event] = [*self._lost]
+        self._lost.clear()
+        for key, _ in self._selector.select(0.0 if happened else timeout):
             worker: _Worker = key.data
             said, alive = worker.hear()
             for event in said:
@@ -98,16 +113,26 @@ class Processes:
         worker.begin()
         self._selector.register(worker.channel, selectors.EVENT_READ, worker)
 
-    def _replace(self, worker: "_Worker") -> WorkerLost:
+    def _dismiss(self, index: int) -> "_Worker":
+        worker = next(worker for worker in self._workers if worker.index == index)
+        worker.kill()
+        self._lost.append(self._lose(worker))
+        return worker
+
+    def _lose(self, worker: "_Worker") -> WorkerLost:
         self._selector.unregister(worker.channel)
         job, message = worker.job, worker.end()
-        self._deaths_in_a_row += 1
-        if self._deaths_in_a_row >= _DEATHS_BEFORE_GIVING_UP * len(self._workers):
-            raise OrchestrateError(f"workers die before they begin a job ({message}); see {worker.log}")
-        self._hire(worker)
         if job is None:
             return WorkerLost(worker=worker.index, message=message)
         return WorkerLost(worker=worker.index, message=message, run_id=job.run_id, attempt=job.attempt)
+
+    def _replace(self, worker: "_Worker") -> WorkerLost:
+        lost = self._lose(worker)
+        self._deaths_in_a_row += 1
+        if self._deaths_in_a_row >= _DEATHS_BEFORE_GIVING_UP * len(self._workers):
+            raise OrchestrateError(f"workers die before they begin a job ({lost.message}); see {worker.log}")
+        self._hire(worker)
+        return lost
 
 
 @final
@@ -167,13 +192,14 @@ class _Worker:
     def end(self) -> str:
         """Say nothing more to the process, and see it end. Returns how it ended."""
         self.channel.close()
-        try:
-            code = self._process.wait(_SECONDS_TO_END)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            code = self._process.wait()
         self.job = None
-        return f"worker {self.index} {_ending(code)}"
+        for _ in range(2):
+            try:
+                return f"worker {self.index} {_ending(self._process.wait(_SECONDS_TO_END))}"
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+        # The kernel ends it when its device or its disk answers; until then it can do nothing, and after that neither.
+        return f"worker {self.index} does not even end when it is killed"
 
 
 def _environment(threads: int) -> dict[str, str]:

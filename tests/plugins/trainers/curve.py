@@ -7,6 +7,7 @@ import math
 import os
 import random
 import signal
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,8 +17,19 @@ from typing import Any, final
 import torch
 
 from orchestrator.contracts import Data, Diverged, Predictor, Suits
+from orchestrator.errors import BadData, MissingInput
 from orchestrator.recipe import Recipe
 from orchestrator.record import Epoch
+
+ERRORS = {
+    "raise": RuntimeError("this trainer was told to fail"),
+    "diverge": Diverged("train_loss is nan"),
+    "out-of-memory": torch.OutOfMemoryError("no room for 3 GiB"),
+    "full-disk": OSError(28, "No space left on device"),
+    "bad-data": BadData("batch 3 of the training images is damaged"),
+    "missing-data": MissingInput("there are no training images"),
+    "device": RuntimeError("CUDA error: an illegal memory access was encountered"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +39,7 @@ class Hyperparameters:
     weight_decay: float = 1e-3
     label_smoothing: float = 0.0
     dropout: float = 0.0
-    misbehaviour: str = ""  # raise, diverge, out-of-memory, kill, full-disk, foreign-number
+    misbehaviour: str = ""  # one of ERRORS, or raise-differently, explode, kill, hang, foreign-number
     at_epoch: int = 2  # of the misbehaviour; 0 is before the first
     marker: str = ""  # a file that is made by the misbehaviour, which then does not happen again
     seconds: float = 0.0  # that an epoch takes
@@ -69,16 +81,14 @@ class Curve:
                 return
             Path(settings.marker).touch()
         match settings.misbehaviour:
-            case "raise":
-                raise RuntimeError("this trainer was told to fail")
-            case "diverge":
-                raise Diverged("train_loss is nan")
-            case "out-of-memory":
-                raise torch.OutOfMemoryError("no room for 3 GiB")
-            case "full-disk":
-                raise OSError(28, "No space left on device")
             case "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
+            case "hang":
+                threading.Event().wait()
+            case "raise-differently":
+                raise RuntimeError(f"process {os.getpid()} failed at {time.monotonic_ns()}")
+            case error if error in ERRORS:
+                raise ERRORS[error]
 
     def state_dict(self) -> dict[str, Any]:
         return {"epoch": self._epoch}

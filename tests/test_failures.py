@@ -1,0 +1,122 @@
+"""Each kind of failure has its rule, and real worker processes keep it."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.errors import BadData, DiskError, MissingInput, OrchestrateError
+from orchestrator.executors.processes import Processes
+from orchestrator.record import FailureKind, Kind, RunRecord, Status
+from orchestrator.store import Store
+from orchestrator.watchdog import USUAL
+from tests._studies import PLUGINS, conduct, results
+
+QUICK = replace(USUAL, floor=1.0, epochs=2.0, beginning=20.0, unknown=30.0)
+
+
+@pytest.fixture(autouse=True)
+def in_plugin_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(PLUGINS)
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Iterator[Processes]:
+    """One worker process."""
+    executor = Processes(devices=["cpu"], threads=1, data_folder=tmp_path, logs=tmp_path / "logs")
+    yield executor
+    executor.close()
+
+
+@pytest.fixture
+def two_workers(tmp_path: Path) -> Iterator[Processes]:
+    executor = Processes(devices=["cpu", "cpu"], threads=1, data_folder=tmp_path, logs=tmp_path / "logs")
+    yield executor
+    executor.close()
+
+
+def kinds(record: RunRecord) -> tuple[list[FailureKind], FailureKind | None]:
+    """Of what was tried again, and of what ended the run."""
+    return [setback.kind for setback in record.setbacks], record.failure.kind if record.failure else None
+
+
+def recorded(tmp_path: Path) -> list[RunRecord]:
+    return Store(tmp_path / "runs").known("curves").runs(Kind.TRIAL)
+
+
+@pytest.mark.slow
+def test_each_kind_of_failure_is_told_apart_and_has_its_rule(tmp_path: Path, worker: Processes) -> None:
+    """In one study: what is tried again is what another attempt can cure, from the checkpoint and with the same numbers."""
+    said: list[str] = []
+    once: dict[str, Any] = {"at_epoch": 6, "seconds": 0.01}
+    fixed: dict[int, dict[str, Any]] = {
+        1: {"misbehaviour": "diverge"},
+        2: {"misbehaviour": "raise", **once, "marker": str(tmp_path / "raised")},
+        3: {"misbehaviour": "raise"},
+        4: {"misbehaviour": "raise-differently"},
+        5: {"misbehaviour": "hang", **once, "marker": str(tmp_path / "hung")},
+        6: {"misbehaviour": "kill", **once, "marker": str(tmp_path / "killed")},
+        7: {"misbehaviour": "device", **once, "marker": str(tmp_path / "refused")},
+    }
+    records = conduct(
+        tmp_path, 9, executor=worker, fixed=fixed, say=said.append, checkpoint_share=1.0, patience=QUICK, pruner="none"
+    )
+    crashed, hung, lost = FailureKind.CRASHED, FailureKind.HUNG, FailureKind.LOST
+    assert [kinds(record) for record in records] == [
+        ([], None),
+        ([], FailureKind.DIVERGED),
+        ([crashed], None),
+        ([crashed], crashed),
+        ([crashed, crashed], crashed),
+        ([hung], None),
+        ([lost], None),
+        ([crashed], None),
+        ([], None),
+    ]
+    assert [record.status is Status.FAILED for record in records] == [number in (1, 3, 4) for number in range(9)]
+    assert records[3].failure is not None
+    assert records[3].failure.message == "RuntimeError: this trainer was told to fail; given up after 2 attempts"
+    assert records[5].setbacks[0].message.startswith("worker 0 was killed by signal 9: no progress for ")
+    assert any("trials/0005: hung: " in line and "retry 1 of 2" in line for line in said)
+    calm = {number: {**words, "misbehaviour": ""} for number, words in fixed.items() if number in (2, 5, 6, 7)}
+    alone = conduct(tmp_path / "alone", 9, fixed={**fixed, **calm}, pruner="none")
+    assert [record.best for record in records] == [record.best for record in alone]
+    assert results(Store(tmp_path / "runs").known("curves"))[8] == results(Store(tmp_path / "alone" / "runs").known("curves"))[8]
+
+
+@pytest.mark.slow
+def test_a_trial_that_always_hangs_fails_as_hung_and_costs_no_other(tmp_path: Path, worker: Processes) -> None:
+    patience = replace(QUICK, floor=0.5, beginning=8.0)
+    records = conduct(
+        tmp_path, 3, executor=worker, fixed={1: {"misbehaviour": "hang", "at_epoch": 3}}, patience=patience, checkpoint_share=1.0
+    )
+    assert [record.status for record in records] == [Status.COMPLETE, Status.FAILED, Status.COMPLETE]
+    assert kinds(records[1]) == ([FailureKind.HUNG] * 2, FailureKind.HUNG)
+    assert records[1].epochs == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("misbehaviour", "error", "code"),
+    [("full-disk", DiskError, 74), ("bad-data", BadData, 65), ("missing-data", MissingInput, 66)],
+)
+def test_what_concerns_every_trial_stops_the_study_and_burns_none(
+    tmp_path: Path, worker: Processes, misbehaviour: str, error: type[OrchestrateError], code: int
+) -> None:
+    fixed = {2: {"misbehaviour": misbehaviour, "at_epoch": 3}}
+    with pytest.raises(error, match=r"curves/trials/0002: .*the same command carries on") as raised:
+        conduct(tmp_path, 6, executor=worker, fixed=fixed)
+    assert raised.value.exit_code == code
+    assert [record.status for record in recorded(tmp_path)] == [Status.COMPLETE, Status.COMPLETE, Status.RUNNING]
+    records = conduct(tmp_path, 2)
+    assert [record.status for record in recorded(tmp_path)] == [Status.COMPLETE, Status.COMPLETE, Status.PAUSED]
+    assert len(records) == 3
+
+
+def test_a_broken_trainer_stops_the_study_early(tmp_path: Path) -> None:
+    fixed = {number: {"misbehaviour": "raise", "at_epoch": 1} for number in range(1, 40)}
+    with pytest.raises(OrchestrateError, match=r"5 runs in a row failed the same way .crashed: RuntimeError: this trainer"):
+        conduct(tmp_path, 40, fixed=fixed)
+    assert [record.status for record in recorded(tmp_path)] == [Status.COMPLETE, *[Status.FAILED] * 5]
