@@ -82,7 +82,7 @@ class Dispatch:
     def free(self) -> int:
         """Jobs that could be started now. None while as many wait for another worker as there are workers."""
         waiting, workers = len(self._waiting), self._executor.workers
-        return workers - (len(self._active) - waiting) if waiting < workers else 0
+        return max(workers - (len(self._active) - waiting), 0) if waiting < workers else 0
 
     @property
     def active(self) -> int:

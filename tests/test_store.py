@@ -208,15 +208,34 @@ def test_the_latest_study_is_the_one_worked_on_last(tmp_path: Path) -> None:
     assert store.latest().name == "a"
 
 
-def test_checkpoints_that_nobody_needs_are_deleted_with_what_a_killed_worker_left(tmp_path: Path) -> None:
+def test_checkpoints_that_nobody_needs_are_deleted(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
-    files = [tmp_path / name for name in ("last.pt", "last.pt.part", "best.pt", "best.pt.part")]
-    for file in files:
-        file.touch()
+    run.last_checkpoint.touch()
+    run.best_checkpoint.touch()
     run.delete_checkpoints(best=False)
-    assert [file.exists() for file in files] == [False, False, True, True]
+    assert (run.last_checkpoint.exists(), run.best_checkpoint.exists()) == (False, True)
     run.delete_checkpoints()
-    assert not any(file.exists() for file in files)
+    assert not list(tmp_path.iterdir())
+
+
+def test_only_the_current_attempt_can_replace_a_checkpoint(tmp_path: Path) -> None:
+    """Whatever an earlier one had begun to write stays its own, and what a killed conductor left of it is cleared away."""
+    run = RunFolder(tmp_path)
+    run.begin_attempt(1)
+    checkpoint.write(run.last_checkpoint, {"attempt": 1}, aside=run.attempt(1))
+    late = (run.attempt(1) / "last.pt.part").open("wb")
+    run.begin_attempt(2)
+    with late:
+        late.write(b"late")
+    with pytest.raises(DiskError, match="attempt-1"):
+        checkpoint.write(run.last_checkpoint, {"attempt": "late"}, aside=run.attempt(1))
+    assert checkpoint.read(run.last_checkpoint) == {"attempt": 1}
+    checkpoint.write(run.last_checkpoint, {"attempt": 2}, aside=run.attempt(2))
+    (tmp_path / "ended-0123456789abcdef").mkdir()
+    (tmp_path / "ended-0123456789abcdef" / "last.pt.part").touch()
+    run.end_attempts()
+    assert checkpoint.read(run.last_checkpoint) == {"attempt": 2}
+    assert [file.name for file in tmp_path.iterdir()] == ["last.pt"]
 
 
 def test_a_finished_status_is_final() -> None:
