@@ -272,6 +272,12 @@ class RunArchive(Protocol):
     def keep_epochs(self, epochs: Sequence[Epoch]) -> None:
         """Replace the recorded epochs by these. Raises DiskError."""
 
+    def begin_attempt(self, number: int) -> None:
+        """Let the worker of this attempt, and no other one, replace the run's checkpoints from now on. Raises DiskError."""
+
+    def end_attempts(self) -> None:
+        """Let no worker replace them. Raises DiskError."""
+
     def delete_checkpoints(self, *, last: bool = True, best: bool = True) -> None:
         """Remove checkpoints that nothing needs any more. Raises DiskError."""
 

@@ -9,14 +9,13 @@ from orchestrator.record import Failure, FailureKind
 # given to is tried elsewhere, and counts once on each.
 _RUNS_BEFORE_RETIRING = 3
 
-# Runs that end FAILED, one after the other and for the same reason, before a study is stopped. Fewer of the kinds that a sound
-# trainer never shows; more of those that some regions of a sound search space are full of.
+# Runs that end FAILED, one after the other and for the same reason, before a study is stopped. More of what some regions of a
+# sound search space are full of; divergence is such a region's too, costs little, and is told to the sampler.
 _RUNS_BEFORE_STOPPING = {
     FailureKind.CRASHED: 5,
     FailureKind.LOST: 5,
     FailureKind.HUNG: 5,
-    FailureKind.OUT_OF_MEMORY: 10,
-    FailureKind.DIVERGED: 10,
+    FailureKind.OUT_OF_MEMORY: 20,
 }
 
 

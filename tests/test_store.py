@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator import checkpoint
 from orchestrator.errors import BadData, DiskError, InvalidInput, MissingInput, TryAgainLater, UnknownName
 from orchestrator.plain import dumps
 from orchestrator.recipe import Recipe

@@ -35,6 +35,12 @@ class MemoryRun:
         """The recorded epochs."""
         return list(self.recorded)
 
+    def begin_attempt(self, number: int) -> None:
+        """Nothing is fenced off: simulated workers write nothing."""
+
+    def end_attempts(self) -> None:
+        """Nothing was fenced off."""
+
     def keep_epochs(self, epochs: Sequence[Epoch]) -> None:
         """Replace the recorded epochs by these."""
         self.recorded = list(epochs)

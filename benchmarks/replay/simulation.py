@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import final
 
-from orchestrator.jobs import Began, Event, Facts, Failed, Finished, Job, Measured, Paused, Saved
+from orchestrator.jobs import Began, Event, Facts, Failed, Finished, Job, Measured, Paused, Saved, WorkerLost
 from orchestrator.recipe import Recipe
 from orchestrator.record import Epoch, Failure, FailureKind
 
@@ -36,6 +36,7 @@ class _Simulated:
     """A job that a simulated worker has."""
 
     job: Job
+    worker: int
     curve: Sequence[Epoch]
     done: int
     granted: int
@@ -53,7 +54,7 @@ class SimulatedExecutor:
 
     def __init__(self, *, workers: int, clock: SimulatedClock, curve: Callable[[Recipe], Sequence[Epoch]]) -> None:
         self.epochs_trained = 0  # by all workers together, epochs that diverged included
-        self._workers = workers
+        self._workers = list(range(workers))  # those in service
         self._clock = clock
         self._curve = curve
         self._jobs: dict[str, _Simulated] = {}
@@ -65,18 +66,21 @@ class SimulatedExecutor:
     @property
     def workers(self) -> int:
         """How many jobs can run at a time."""
-        return self._workers
+        return len(self._workers)
 
-    def start(self, job: Job) -> None:
+    def start(self, job: Job, avoid: int | None = None) -> int:  # noqa: ARG002 - no simulated worker is ever at fault
         """Hand the job to a free worker. Raises ValueError where there is none."""
-        if len(self._jobs) == self._workers:
-            raise ValueError(f"all {self._workers} workers are busy, and {job.run_id} was started")
+        if len(self._jobs) == len(self._workers):
+            raise ValueError(f"all {len(self._workers)} workers are busy, and {job.run_id} was started")
+        busy = {simulated.worker for simulated in self._jobs.values()}
+        worker = next(number for number in self._workers if number not in busy)
         done = self._checkpoints.get(job.run_id, 0) if job.resume else 0
-        simulated = _Simulated(job=job, curve=self._curve(job.recipe), done=done, granted=job.until_epoch)
+        simulated = _Simulated(job=job, worker=worker, curve=self._curve(job.recipe), done=done, granted=job.until_epoch)
         self._jobs[job.run_id] = simulated
         epochs = tuple(simulated.curve[:done])
         self._pending.append(Began(run_id=job.run_id, attempt=job.attempt, epochs=epochs, facts=_FACTS))
         self._go_on(simulated)
+        return worker
 
     def grant(self, run_id: str, until_epoch: int) -> None:
         """Let the run train up to and including this epoch."""
@@ -95,6 +99,18 @@ class SimulatedExecutor:
             simulated.pausing = True
         else:
             self._pause(simulated)
+
+    def replace(self, worker: int) -> None:
+        """End what a worker does; what it had since its last checkpoint is lost."""
+        for simulated in [simulated for simulated in self._jobs.values() if simulated.worker == worker]:
+            job = self._jobs.pop(simulated.job.run_id).job
+            message = f"worker {worker} was replaced"
+            self._pending.append(WorkerLost(worker=worker, message=message, run_id=job.run_id, attempt=job.attempt))
+
+    def retire(self, worker: int) -> None:
+        """As `replace`, with one worker less from then on."""
+        self.replace(worker)
+        self._workers.remove(worker)
 
     def events(self, timeout: float) -> Sequence[Event]:  # noqa: ARG002 - simulated time passes at once
         """What has happened; if nothing has, the clock goes forward to the end of the next epoch.
