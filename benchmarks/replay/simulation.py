@@ -54,6 +54,7 @@ class SimulatedExecutor:
 
     def __init__(self, *, workers: int, clock: SimulatedClock, curve: Callable[[Recipe], Sequence[Epoch]]) -> None:
         self.epochs_trained = 0  # by all workers together, epochs that diverged included
+        self._trained: dict[str, int] = {}  # run_id -> the last epoch that was trained and not lost since
         self._workers = list(range(workers))  # those in service
         self._clock = clock
         self._curve = curve
@@ -105,6 +106,7 @@ class SimulatedExecutor:
         for simulated in [simulated for simulated in self._jobs.values() if simulated.worker == worker]:
             job = self._jobs.pop(simulated.job.run_id).job
             message = f"worker {worker} was replaced"
+            self._trained[job.run_id] = self._checkpoints.get(job.run_id, 0)
             self._pending.append(WorkerLost(worker=worker, message=message, run_id=job.run_id, attempt=job.attempt))
 
     def retire(self, worker: int) -> None:
@@ -115,7 +117,8 @@ class SimulatedExecutor:
     def events(self, timeout: float) -> Sequence[Event]:  # noqa: ARG002 - simulated time passes at once
         """What has happened; if nothing has, the clock goes forward to the end of the next epoch.
 
-        Raises RuntimeError when nothing can ever happen: every worker waits for a grant.
+        Raises RuntimeError when nothing can ever happen, because every worker waits for a grant, and when a run trains an epoch
+        again that was not lost with its worker.
         """
         while not self._pending:
             if not self._ends:
@@ -142,6 +145,9 @@ class SimulatedExecutor:
     def _end_epoch(self, simulated: _Simulated) -> None:
         job, epoch = simulated.job, simulated.curve[simulated.done]
         simulated.busy = False
+        if epoch.number <= self._trained.get(job.run_id, 0):
+            raise RuntimeError(f"{job.run_id} trains epoch {epoch.number} a second time")
+        self._trained[job.run_id] = epoch.number
         self.epochs_trained += 1
         last = simulated.done + 1 == len(simulated.curve)
         if last and len(simulated.curve) < job.recipe.epochs:
