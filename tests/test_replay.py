@@ -26,6 +26,7 @@ from orchestrator.hyperparameters import complete
 from orchestrator.jobs import Began, Event, Failed, Finished, Job, Measured, Paused, Saved
 from orchestrator.recipe import Recipe
 from orchestrator.record import Epoch, Kind, Metric, Provenance, RunRecord, Status
+from orchestrator.store import RunFolder
 from orchestrator.study import PRUNERS
 from tests._studies import PLUGINS, conduct, opened, without_time
 
@@ -52,7 +53,7 @@ def simulated(workers: int = 1) -> SimulatedExecutor:
     return SimulatedExecutor(workers=workers, clock=SimulatedClock(), curve=full_training)
 
 
-def job(folder: Path, *, until: int = 4, number: int = 0, **params: Any) -> Job:
+def job(folder: Path, *, until: int = 4, number: int = 0, attempt: int = 1, **params: Any) -> Job:
     recipe = Recipe(
         plan="p",
         trainer="curve",
@@ -63,9 +64,10 @@ def job(folder: Path, *, until: int = 4, number: int = 0, **params: Any) -> Job:
     )
     path = folder / f"{number}"
     path.mkdir(exist_ok=True, parents=True)
+    RunFolder(path).begin_attempt(attempt)
     return Job(
         run_id=f"s/trials/{number:04d}",
-        attempt=1,
+        attempt=attempt,
         recipe=recipe,
         metric=Metric(),
         until_epoch=until,
@@ -131,7 +133,7 @@ def paused_and_resumed(executor: Executor, folder: Path) -> list[Event]:
     happened += until(executor, (Paused, 1))
     executor.start(job(folder, number=1))
     happened += until(executor, (Finished, 1))
-    executor.start(replace(job(folder), attempt=2, resume=True))
+    executor.start(replace(job(folder, attempt=2), resume=True))
     return happened + until(executor, (Finished, 1))
 
 
@@ -156,7 +158,7 @@ def test_an_epoch_that_is_under_way_is_kept_by_a_pause(tmp_path: Path) -> None:
     until(executor, (Measured, 1))
     executor.stop("s/trials/0000", keep=True)
     assert [type(event) for event in executor.events(1.0)] == [Measured, Saved, Paused]
-    executor.start(replace(job(tmp_path), attempt=2, resume=True))
+    executor.start(replace(job(tmp_path, attempt=2), resume=True))
     until(executor, (Finished, 1))
     assert executor.epochs_trained == 4
 
@@ -166,7 +168,7 @@ def test_a_run_that_trains_an_epoch_again_is_found_out(tmp_path: Path) -> None:
     executor.start(job(tmp_path, until=2))
     until(executor, (Measured, 2))
     executor.stop("s/trials/0000")
-    executor.start(replace(job(tmp_path), attempt=2, resume=True))
+    executor.start(replace(job(tmp_path, attempt=2), resume=True))
     with pytest.raises(RuntimeError, match="epoch 1 a second time"):
         until(executor, (Finished, 1))
 
