@@ -9,6 +9,7 @@ from typing import Any
 from orchestrator.conductor import Conductor, Origin
 from orchestrator.contracts import Executor, Observer
 from orchestrator.executors.in_process import InProcess
+from orchestrator.jobs import Event, Job
 from orchestrator.machine import SystemClock
 from orchestrator.opening import OpenedStudy, Request, open_study
 from orchestrator.record import Epoch, Kind, RunRecord
@@ -16,6 +17,45 @@ from orchestrator.store import Store, StudyFolder
 from orchestrator.watchdog import USUAL, Patience
 
 PLUGINS = Path(__file__).parent / "plugins"
+
+
+class PowerCut(BaseException):
+    """The end of the conductor's process, as far as it can be had inside a test."""
+
+
+class Interrupted:
+    """The executor, until `after` events were heard; then the power is cut, and what was under way is lost."""
+
+    workers = 1
+
+    def __init__(self, tmp_path: Path, after: int) -> None:
+        self._inner = InProcess(device="cpu", threads=1, data_folder=tmp_path / "data")
+        self._left = after
+
+    def start(self, job: Job, avoid: int | None = None) -> int:
+        return self._inner.start(job, avoid)
+
+    def grant(self, run_id: str, until_epoch: int) -> None:
+        self._inner.grant(run_id, until_epoch)
+
+    def stop(self, run_id: str, keep: bool = False) -> None:
+        self._inner.stop(run_id, keep)
+
+    def replace(self, worker: int) -> None:
+        self._inner.replace(worker)
+
+    def retire(self, worker: int) -> None:
+        self._inner.retire(worker)
+
+    def events(self, timeout: float) -> tuple[Event, ...]:
+        events = tuple(self._inner.events(timeout))
+        self._left -= len(events)
+        if self._left <= 0:
+            raise PowerCut
+        return events
+
+    def close(self) -> None:
+        self._inner.close()
 
 
 def opened(folder: Path, **request: Any) -> OpenedStudy:

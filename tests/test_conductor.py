@@ -12,11 +12,11 @@ from orchestrator.conductor import BEST_KEPT
 from orchestrator.dispatch import Assignment, Dispatch
 from orchestrator.errors import DiskError
 from orchestrator.executors.in_process import InProcess
-from orchestrator.jobs import Event, Job
+from orchestrator.jobs import Event
 from orchestrator.machine import SystemClock
 from orchestrator.record import FailureKind, Kind, Provenance, RunRecord, Status
 from orchestrator.store import Store, StudyFolder
-from tests._studies import PLUGINS, conduct, opened, results
+from tests._studies import PLUGINS, Interrupted, PowerCut, conduct, opened, results
 
 
 @pytest.fixture(autouse=True)
@@ -26,45 +26,6 @@ def in_plugin_folder(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def folder(tmp_path: Path, name: str = "curves") -> StudyFolder:
     return Store(tmp_path / "runs").known(name)
-
-
-class PowerCut(BaseException):
-    """The end of the conductor's process, as far as it can be had inside a test."""
-
-
-class Interrupted:
-    """The executor, until `after` events were heard; then the power is cut, and what was under way is lost."""
-
-    workers = 1
-
-    def __init__(self, tmp_path: Path, after: int) -> None:
-        self._inner = InProcess(device="cpu", threads=1, data_folder=tmp_path / "data")
-        self._left = after
-
-    def start(self, job: Job, avoid: int | None = None) -> int:
-        return self._inner.start(job, avoid)
-
-    def grant(self, run_id: str, until_epoch: int) -> None:
-        self._inner.grant(run_id, until_epoch)
-
-    def stop(self, run_id: str, keep: bool = False) -> None:
-        self._inner.stop(run_id, keep)
-
-    def replace(self, worker: int) -> None:
-        self._inner.replace(worker)
-
-    def retire(self, worker: int) -> None:
-        self._inner.retire(worker)
-
-    def events(self, timeout: float) -> tuple[Event, ...]:
-        events = tuple(self._inner.events(timeout))
-        self._left -= len(events)
-        if self._left <= 0:
-            raise PowerCut
-        return events
-
-    def close(self) -> None:
-        self._inner.close()
 
 
 class Hasty:
@@ -113,16 +74,6 @@ def test_a_job_that_trains_ahead_of_its_decisions_is_still_pruned_once(tmp_path:
     records = conduct(tmp_path, 12, executor=Hasty(tmp_path))
     assert [record.number for record in records] == list(range(12))
     assert all(record.status.finished for record in records)
-
-
-@pytest.mark.parametrize("pruner", ["asha", "hyperband", "percentile"])
-@pytest.mark.parametrize("first", [3, 12])
-def test_every_pruner_prunes_the_same_after_a_stop(tmp_path: Path, pruner: str, first: int) -> None:
-    conduct(tmp_path / "alone", 20, pruner=pruner)
-    conduct(tmp_path / "twice", first, pruner=pruner)
-    conduct(tmp_path / "twice", 20, pruner=pruner)
-    assert results(folder(tmp_path / "twice")) == results(folder(tmp_path / "alone"))
-    assert any(record.status is Status.PRUNED for record in folder(tmp_path / "alone").runs())
 
 
 def test_a_trial_that_cannot_begin_again_fails_with_the_epochs_that_it_has(
@@ -186,13 +137,6 @@ def test_a_resumed_trial_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     assert began[0] >= before.last.epoch >= 3  # the last checkpoint's event may have been lost with the power
     assert began[1] == 0
     assert after[0].attempt == 2
-
-
-def test_twenty_five_and_twenty_five_are_fifty(tmp_path: Path) -> None:
-    conduct(tmp_path / "alone", 50)
-    conduct(tmp_path / "twice", 25)
-    conduct(tmp_path / "twice", 50)
-    assert results(folder(tmp_path / "twice")) == results(folder(tmp_path / "alone"))
 
 
 def test_a_finished_study_does_nothing_more(tmp_path: Path) -> None:

@@ -1,0 +1,79 @@
+"""A study that was stopped or killed, and resumed, asks for the same recipes as one left alone: one worker, same seed."""
+
+import random
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.record import Kind, Status
+from orchestrator.store import Store, StudyFolder
+from orchestrator.study import PRUNERS, SAMPLERS
+from tests._commands import start, wait_for
+from tests._studies import PLUGINS, Interrupted, PowerCut, conduct, results
+
+TRIALS = 50
+MEMORY = Path("/dev/shm")
+
+
+@pytest.fixture(autouse=True)
+def in_plugin_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(PLUGINS)
+
+
+@pytest.fixture
+def quick(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a disk in memory, where there is one: hundreds of trials write thousands of files, each of them synced."""
+    if not MEMORY.is_dir():
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        yield Path(folder)
+
+
+def study(folder: Path, name: str = "curves") -> StudyFolder:
+    return Store(folder / "runs").known(name)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("pruner", PRUNERS)
+def test_twenty_five_and_twenty_five_are_fifty(quick: Path, sampler: str, pruner: str) -> None:
+    conduct(quick / "alone", TRIALS, sampler=sampler, pruner=pruner)
+    conduct(quick / "twice", 25, sampler=sampler, pruner=pruner)
+    conduct(quick / "twice", TRIALS)
+    alone = results(study(quick / "alone"))
+    assert results(study(quick / "twice")) == alone
+    cut = random.Random(f"{sampler}/{pruner}")
+    for _ in range(3):
+        with pytest.raises(PowerCut):
+            conduct(
+                quick / "cut", TRIALS, sampler=sampler, pruner=pruner, executor=Interrupted(quick / "cut", cut.randint(20, 60))
+            )
+    conduct(quick / "cut", TRIALS)
+    assert results(study(quick / "cut")) == alone
+    assert pruner == "none" or any(record.status is Status.PRUNED for record in study(quick / "alone").runs())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("sampler", "pruner"), [("tpe", "median"), ("tpe", "asha"), ("random", "hyperband")])
+def test_a_study_that_was_killed_at_random_moments_asks_for_the_same(tmp_path: Path, sampler: str, pruner: str) -> None:
+    folder = tmp_path / "killed"
+    words = ("study", "curves", "--trials", str(TRIALS), "--sampler", sampler, "--pruner", pruner, "--mirror", "off")
+    draw = random.Random(f"{sampler}/{pruner}")
+    records = folder / "runs" / "curves" / "trials"
+    for killed in range(4):
+        conductor = start(*words, "--runs", folder / "runs", "--data-dir", folder / "data")
+        reached = 10 * killed + draw.randint(1, 9)
+        wait_for(lambda reached=reached: len(list(records.glob("*/record.json"))) >= reached, f"trial {reached}")  # type: ignore[misc]  # bound on purpose
+        time.sleep(draw.uniform(0, 0.1))
+        conductor.kill()
+        conductor.communicate()
+        assert conductor.returncode == -9
+    conductor = start(*words, "--runs", folder / "runs", "--data-dir", folder / "data")
+    _, messages = conductor.communicate(timeout=300)
+    assert conductor.returncode == 0, messages
+    conduct(tmp_path / "alone", TRIALS, sampler=sampler, pruner=pruner)
+    assert results(study(folder)) == results(study(tmp_path / "alone"))
+    assert len(study(folder).runs(Kind.TRIAL)) == TRIALS
