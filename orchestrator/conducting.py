@@ -2,10 +2,15 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from orchestrator import plugins
+from orchestrator.budget import Budget
 from orchestrator.conductor import Conductor, Origin, put_by
 from orchestrator.contracts import Clock
+from orchestrator.endings import Ending, Patience, Stop
+from orchestrator.enqueued import Enqueued
 from orchestrator.errors import TryAgainLater
 from orchestrator.limits import Limits
 from orchestrator.machine import SystemClock, commit
@@ -16,13 +21,17 @@ from orchestrator.record import RunRecord, Status
 from orchestrator.staff import Workplace, executor, mirror, observing, published
 from orchestrator.state import State, state
 from orchestrator.store import Store
+from orchestrator.study import warm_up
+from orchestrator.submitting import most_predictions
 
 
 def conduct(request: Request, limits: Limits, workplace: Workplace, say: Callable[[str], None]) -> State:
     """Open the study, and run it until it has its trials. Raises OrchestrateError."""
     clock = SystemClock()
+    began = clock.now()
     store = Store(workplace.runs)
     opened = open_study(request, store, workplace.data_folder, clock, say)
+    opened = replace(opened, file=replace(opened.file, limits=limits))
     folder, trials = opened.folder, opened.file.trials
     with folder.lock():
         if folder.exists() and folder.read().uuid != opened.file.uuid:
@@ -32,7 +41,7 @@ def conduct(request: Request, limits: Limits, workplace: Workplace, say: Callabl
             say(f"study {folder.name} has {before.finished} finished trials, and {trials} were asked for: nothing to do")
             put_by(folder, [record for record in before.trials if record.status is Status.RUNNING])
         else:
-            _run(opened, limits, workplace, store, before.trials, clock, say)
+            _run(opened, began, workplace, store, before.trials, clock, say)
     after = state(folder, opened.file)
     _tell(after, say)
     return after
@@ -40,7 +49,7 @@ def conduct(request: Request, limits: Limits, workplace: Workplace, say: Callabl
 
 def _run(
     opened: OpenedStudy,
-    limits: Limits,
+    began: float,
     workplace: Workplace,
     store: Store,
     before: Sequence[RunRecord],
@@ -61,7 +70,7 @@ def _run(
         observers = [copy, *mirror(opened.file, folder, workplace.mirror), console]
         with observing(observers, say):
             replay(copy, ((record, folder.folder(record).epochs()) for record in before))
-            Conductor(
+            conductor = Conductor(
                 study=opened.file,
                 plan=opened.plan,
                 folder=folder,
@@ -71,8 +80,40 @@ def _run(
                 origin=Origin(commit=commit_id, dirty=dirty),
                 complete=opened.complete,
                 say=say,
-                replicate=limits.replicate,
-            ).run(trials)
+                endings=_endings(opened, began, len(force.devices), workplace, clock),
+                enqueued=Enqueued(folder),
+                replicate=opened.file.limits.replicate,
+            )
+            conductor.run(trials)
+    end = conductor.ended
+    if end is not None:
+        folder.write(replace(opened.file, ended=end.reason))
+        folder.forget_stop()
+        say(f"study {folder.name} ends before it has {trials} trials: {end.reason}; {end.advice}")
+
+
+def _endings(opened: OpenedStudy, began: float, workers: int, workplace: Workplace, clock: Clock) -> list[Ending]:
+    """The rules by which this session may end early."""
+    limits, plan = opened.file.limits, opened.plan
+    endings: list[Ending] = [Stop(opened.folder)]
+    if limits.patience is not None:
+        endings.append(Patience(limits.patience))
+    if limits.budget is not None:
+        dataset = opened.file.options.dataset
+        suits = plugins.dataset(dataset).suits
+        endings.append(
+            Budget(
+                seconds=limits.budget,
+                began=began,
+                clock=clock,
+                plan=plan,
+                suits=suits,
+                workers=workers,
+                predictions=most_predictions(dataset, suits, workplace.data_folder),
+                useful_epochs=min(warm_up(plan.epochs), plan.epochs),
+            )
+        )
+    return endings
 
 
 def _announce(opened: OpenedStudy, before: Sequence[RunRecord], say: Callable[[str], None]) -> None:

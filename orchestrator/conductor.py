@@ -10,6 +10,8 @@ from typing import Any, final
 
 from orchestrator.contracts import Clock, Decision, Executor, Observer, StudyArchive, StudyPlan
 from orchestrator.dispatch import Assignment, Dispatch, Update, summed_up
+from orchestrator.endings import EXHAUSTED, End, Ending
+from orchestrator.enqueued import Enqueued
 from orchestrator.record import Best, Epoch, Kind, Metric, Provenance, RunRecord, Status
 from orchestrator.seeds import derive
 from orchestrator.store import StudyFile
@@ -33,8 +35,8 @@ class Conductor:
     """Runs the trials of one study; the caller holds the study's lock.
 
     `complete` fills in a trainer's defaults; `say` gets lines for the user. With `replicate`, a study that has tried every
-    setting of its space trains them again with fresh seeds; without, it ends. `search` asks and prunes, in place of what the
-    study's options name.
+    setting of its space trains them again with fresh seeds; without, it ends. `endings` may end it earlier. Settings that are
+    `enqueued` come first. `search` asks and prunes, in place of what the study's options name.
     """
 
     def __init__(
@@ -49,6 +51,8 @@ class Conductor:
         origin: Origin,
         complete: Callable[[Mapping[str, Any]], Mapping[str, Any]],
         say: Callable[[str], None],
+        endings: Sequence[Ending] = (),
+        enqueued: Enqueued | None = None,
         replicate: bool = False,
         checkpoint_share: float = 0.02,
         search: Study | None = None,
@@ -61,7 +65,10 @@ class Conductor:
         self._origin = origin
         self._complete = complete
         self._say = say
+        self._endings = endings
         self._replicate = replicate
+        self._enqueued = enqueued
+        self._taken: set[str | None] = set()  # the files of enqueued settings that have a trial
         options = study.options
         self._study = search or Study(plan, seed=options.seed, sampler=options.sampler, pruner=options.pruner)
         self._scheduler = self._study.scheduler()
@@ -75,25 +82,35 @@ class Conductor:
         )
         self._records: dict[int, RunRecord] = {}
         self._configurations: dict[str, RunRecord] = {}  # of each configuration, the first trial that has it
+        self.ended: End | None = None
         self._finished = 0
         self._kept: list[RunRecord] = []
 
     def run(self, trials: int) -> Sequence[RunRecord]:
-        """Until exactly `trials` trials are finished, or nothing is left to try. Returns the records of all trials.
+        """Until exactly `trials` trials are finished, or `ended` says why there are fewer. Returns the records of all trials.
 
-        Raises DiskError, and what `Dispatch.wait` raises, with what was under way to be resumed.
+        Raises DiskError or BadData, and what `Dispatch.wait` raises, with what was under way to be resumed.
         """
         interrupted = self._take_over()
-        while self._finished < trials:
-            self._fill(trials, interrupted)
-            if not self._dispatch.active:
-                self._say(f"every setting of the search space was tried, so the study ends with {self._finished} trials")
-                break
-            for update in self._dispatch.wait(timeout=1.0):
-                self._hear(update)
+        while self._finished < trials and self.ended is None:
+            end = self._end()
+            if end is None:
+                self._fill(trials, interrupted)
+            elif end.pause:
+                self._dispatch.put_by()
+            if self._dispatch.active:
+                for update in self._dispatch.wait(timeout=1.0):
+                    self._hear(update)
+            else:
+                self.ended = end or EXHAUSTED
         for record in put_by(self._folder, interrupted):
             self._records[record.number] = record
         return [self._records[number] for number in sorted(self._records)]
+
+    def _end(self) -> End | None:
+        """What the first rule says that would end the session; one that pauses what runs comes first."""
+        ends = [end for end in (ending.end() for ending in self._endings) if end is not None]
+        return max(ends, key=lambda end: end.pause, default=None)
 
     def _fill(self, trials: int, interrupted: list[RunRecord]) -> None:
         """Give every free worker a trial, as long as there is one."""
@@ -109,15 +126,27 @@ class Conductor:
             self._note(record, self._folder.folder(record).epochs())
             if record.status.finished:
                 self._tidy(record)
-        return [record for record in self._records.values() if record.status is Status.RUNNING]
+        return [record for record in self._records.values() if record.status is Status.RUNNING or record.put_by]
 
     def _next(self) -> RunRecord | None:
-        """A paused trial that the scheduler wants to go on with, or a new one; None when there is nothing to try."""
+        """What a user enqueued, a paused trial that the scheduler wants to go on with, or a new one; None when all was tried."""
+        if (asked_for := self._asked_for()) is not None:
+            return asked_for
         paused = [self._study.curve(number) for number, record in self._records.items() if record.status is Status.PAUSED]
         resumed = self._scheduler.resume(paused, self._study.others(-1)) if paused else None
         if resumed is None:
             return self._new()
         return next(record for record in self._records.values() if record.run_id == resumed)
+
+    def _asked_for(self) -> RunRecord | None:
+        """A trial of the setting that waits longest."""
+        if self._enqueued is None:
+            return None
+        for name in self._enqueued.names():
+            if name not in self._taken:
+                return replace(self._trial(self._enqueued.params(name)), enqueued=name)
+            self._enqueued.remove(name)  # an earlier session was killed before it could
+        return None
 
     def _new(self) -> RunRecord | None:
         """The next trial, as Optuna or the plan's reference settings suggest it, or a replicate where all was tried."""
@@ -155,6 +184,8 @@ class Conductor:
         until = min(self._scheduler.next_rung(record.epochs), record.recipe.epochs)
         started = self._dispatch.start(record, Assignment(until_epoch=until))
         self._note(started, self._folder.folder(started).epochs())
+        if self._enqueued is not None and record.enqueued is not None:
+            self._enqueued.remove(record.enqueued)
 
     def _hear(self, update: Update) -> None:
         for note in update.notes:
@@ -180,6 +211,9 @@ class Conductor:
         before = self._records.get(record.number)
         if before is None:
             self._configurations.setdefault(record.recipe.configuration(), record)
+            self._taken.add(record.enqueued)
+        for ending in self._endings:
+            ending.note(record)
         self._finished += record.status.finished - (before is not None and before.status.finished)
         self._records[record.number] = record
         self._study.know(record, worth(record.metric, epochs))
@@ -213,7 +247,7 @@ def put_by(folder: StudyArchive, interrupted: Sequence[RunRecord]) -> list[RunRe
     paused = []
     for record in interrupted:
         run = folder.folder(record)
-        paused.append(summed_up(replace(record, status=Status.PAUSED), run.epochs()))
+        paused.append(summed_up(replace(record, status=Status.PAUSED, put_by=True), run.epochs()))
         run.write(paused[-1])
     return paused
 

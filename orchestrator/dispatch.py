@@ -51,6 +51,7 @@ class _Active:
     worker: int | None = None
     avoid: int | None = None
     hung: str = ""  # why its worker was killed
+    put_by: bool = False  # what its record says when it is PAUSED
 
 
 @final
@@ -95,7 +96,7 @@ class Dispatch:
         again = folder.begun()
         epochs = folder.epochs() if again else []
         attempt = record.attempt + 1 if again else 1
-        record = summed_up(replace(record, status=Status.RUNNING, failure=None, attempt=attempt), epochs)
+        record = summed_up(replace(record, status=Status.RUNNING, put_by=False, failure=None, attempt=attempt), epochs)
         folder.write(record)
         active = _Active(record=record, folder=folder, assignment=assignment, epochs=epochs, resume=again)
         self._active[record.run_id] = active
@@ -120,6 +121,12 @@ class Dispatch:
             self._ready.append(self._close(active, Status.PAUSED))
         else:
             self._executor.stop(run_id, keep=True)
+
+    def put_by(self) -> None:
+        """Pause all runs until the next session, whose first they are. May be called again: a lost job is sent once more."""
+        for run_id, active in tuple(self._active.items()):
+            active.put_by = True
+            self.pause(run_id)
 
     def wait(self, timeout: float) -> Iterator[Update]:
         """What has changed, one by one: the caller acts on each before the next event is taken, however many come together.
@@ -272,7 +279,8 @@ class Dispatch:
         self._watchdog.end(active.record.run_id)
         active.folder.end_attempts()
         provenance = replace(active.record.provenance, finished=self._clock.now())
-        active.record = replace(active.record, status=status, failure=failure, provenance=provenance)
+        put_by = active.put_by and status is Status.PAUSED
+        active.record = replace(active.record, status=status, put_by=put_by, failure=failure, provenance=provenance)
         active.folder.write(active.record)
         for observer in self._observers:
             observer.closed(active.record)

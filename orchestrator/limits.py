@@ -9,4 +9,7 @@ from typing import final
 class Limits:
     """Each session has its own: they may differ when a study is resumed."""
 
+    budget: float | None = None  # seconds of wall time for this session and all that comes after the search
+    patience: int | None = None  # trials without a new best one
+
     replicate: bool = False  # train settings again with fresh seeds when the search space is exhausted, instead of ending

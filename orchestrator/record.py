@@ -173,6 +173,8 @@ class RunRecord:
     best_checkpoint: Checkpoint | None = None
     test: Evaluation | None = None
     reference: str | None = None  # the reference system whose setting this is, "004-P1"
+    put_by: bool = False  # PAUSED by the end of a session, not by the scheduler: the first to go on in the next one
+    enqueued: str | None = None  # the file in which a user asked for this setting
     replicate_of: str | None = None  # run_id of the trial whose setting this trains again, with another seed
     provenance: Provenance
 

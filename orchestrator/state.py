@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Any, final
 
+from orchestrator.durations import spoken
+from orchestrator.enqueued import Enqueued
+from orchestrator.plain import to_plain
 from orchestrator.record import Kind, RunRecord, Status
 from orchestrator.store import StudyFile, StudyFolder
 
@@ -16,6 +19,7 @@ class State:
     trials: tuple[RunRecord, ...]
     retrains: tuple[RunRecord, ...]
     conducted: bool
+    enqueued: int  # settings that wait to be tried
 
     @property
     def best(self) -> RunRecord | None:
@@ -32,6 +36,11 @@ class State:
     def exit_code(self) -> int:
         """1 when every trial failed."""
         return int(bool(self.trials) and all(record.status is Status.FAILED for record in self.trials))
+
+    @property
+    def replicates(self) -> int:
+        """Trials that train another's setting again."""
+        return sum(record.replicate_of is not None for record in self.trials)
 
     def counts(self) -> str:
         """`25 COMPLETE, 15 PRUNED`; a RUNNING trial without a conductor was interrupted."""
@@ -53,6 +62,10 @@ class State:
             "best": None
             if best is None or best.best is None
             else {"run": best.run_id, best.metric.name: best.best.value, "epoch": best.best.epoch},
+            "replicates": self.replicates,
+            "enqueued": self.enqueued,
+            "limits": to_plain(self.study.limits),
+            "ended": self.study.ended,
             "retrains": {record.run_id: record.status.value for record in self.retrains},
         }
 
@@ -60,8 +73,14 @@ class State:
         """For a person."""
         lines = [
             f"{self.study.name}: {self.finished} of {self.study.trials} trials finished ({self.counts() or 'none begun'})",
-            "being conducted now" if self.conducted else "nobody is working on it",
+            f"being conducted now{self._limits()}" if self.conducted else "nobody is working on it",
         ]
+        if self.study.ended:
+            lines.append(f"its last session ended early: {self.study.ended}")
+        if self.replicates:
+            lines.append(f"{self.replicates} of the trials replicate another with a fresh seed")
+        if self.enqueued:
+            lines.append(f"{self.enqueued} enqueued and waiting to be tried")
         if self.best is not None and self.best.best is not None:
             lines.append(f"best {self.best.metric.name} {self.best.best.value:.4f}: {self.best.run_id}")
         for record in self.retrains:
@@ -69,12 +88,20 @@ class State:
             lines.append(f"{record.run_id}: {record.status}, {record.epochs} of {record.recipe.epochs} epochs{test}")
         return "\n".join(lines)
 
+    def _limits(self) -> str:
+        limits = self.study.limits
+        budget = [f"budget {spoken(limits.budget)}"] if limits.budget is not None else []
+        patience = [f"patience {limits.patience} trials"] if limits.patience is not None else []
+        return "".join(f", {limit}" for limit in [*budget, *patience])
+
 
 def state(folder: StudyFolder, study: StudyFile | None = None) -> State:
     """The state of a study; `study` is what study.json says or will say. Raises BadData for a damaged record."""
+    trials = tuple(folder.runs(Kind.TRIAL))
     return State(
         study=study or folder.read(),
-        trials=tuple(folder.runs(Kind.TRIAL)),
+        trials=trials,
         retrains=tuple(folder.runs(Kind.RETRAIN)),
         conducted=folder.locked(),
+        enqueued=len(set(Enqueued(folder).names()) - {record.enqueued for record in trials}),
     )

@@ -1,6 +1,7 @@
 """Run folders, the only truth: this module alone knows the names of the files in them.
 
     RUNS/STUDY/study.json                    what the study is; study.lock beside it dies with its process
+    RUNS/STUDY/enqueued/….json               settings that wait to be tried; stop beside it asks the conductor to end
     RUNS/STUDY/trials/0007/record.json       replaced atomically; its finished status is the commit
                            epochs.jsonl      one epoch a line, appended; a torn last line is dropped when read
                            last.pt best.pt   to resume, to predict
@@ -21,12 +22,13 @@ import shutil
 import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, TypeVar, final
 
 from orchestrator.errors import BadData, MissingInput, OrchestrateError, TryAgainLater, UnknownName
 from orchestrator.files import disk_errors, replace, sync_folder
+from orchestrator.limits import Limits
 from orchestrator.plain import dumps, freeze, from_plain, parse, to_plain
 from orchestrator.record import Epoch, Kind, RunRecord
 from orchestrator.settings import StudyOptions, checked_name
@@ -51,6 +53,8 @@ class StudyFile:
     trials: int  # finished trials asked for
     created: float  # seconds since 1970-01-01 UTC
     storage: str = ""  # where the published copy goes, without password; "" is RUNS/optuna.db
+    limits: Limits = field(default_factory=Limits)  # of the latest session
+    ended: str = ""  # why the latest session ended with fewer trials; "" also while it runs, and after it was killed
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "plan_content", freeze(self.plan_content))
@@ -151,6 +155,8 @@ class StudyFolder:
         self.path = runs / name
         self.study_file = self.path / "study.json"
         self.lock_file = self.path / "study.lock"
+        self.enqueued = self.path / "enqueued"  # settings that wait to be tried, a file each
+        self.stop_file = self.path / "stop"
         self.logs = self.path / "logs"  # what workers and observers print
 
     def exists(self) -> bool:
@@ -247,6 +253,20 @@ class StudyFolder:
                 shutil.rmtree(self.logs, ignore_errors=True)
                 self.lock_file.unlink()
                 self.path.rmdir()
+
+    def ask_to_stop(self) -> None:
+        """Ask the conductor that holds the study to end its session. Raises DiskError."""
+        with disk_errors(f"write {self.stop_file}"):
+            self.stop_file.touch()
+
+    def stop_asked(self) -> bool:
+        """Whether somebody has asked."""
+        return self.stop_file.exists()
+
+    def forget_stop(self) -> None:
+        """Take the request back: a new session was not asked to stop. Raises DiskError."""
+        with disk_errors(f"delete {self.stop_file}"):
+            self.stop_file.unlink(missing_ok=True)
 
     def refuse_if_locked(self) -> None:
         """Raise TryAgainLater now if `lock` would."""

@@ -15,8 +15,8 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from orchestrator.contracts import Baseline, Curve, Scheduler, StudyPlan
-from orchestrator.errors import UnknownName
-from orchestrator.plain import parse
+from orchestrator.errors import InvalidInput, UnknownName
+from orchestrator.plain import dumps, parse
 from orchestrator.points import Axis, Choices, Continuum, Place, Points, Steps
 from orchestrator.record import RunRecord, Status
 from orchestrator.scheduling import Pruning, RunOut
@@ -42,7 +42,7 @@ _ATTEMPTS = 6
 _STARTUP_TRIALS = 5  # trained out before anything is pruned: Optuna's default, and the careful one of its published comparisons
 
 
-def _warm_up(epochs: int) -> int:
+def warm_up(epochs: int) -> int:
     """Epochs in which nothing is pruned: a tenth, and two at least: with warm-up and BatchNorm the first says little."""
     return max(2, round(epochs / 10))
 
@@ -78,13 +78,11 @@ def _patience(epochs: int) -> int:
 
 
 _PRUNERS: dict[str, Callable[[int], optuna.pruners.BasePruner]] = {
-    "median": lambda epochs: optuna.pruners.MedianPruner(_STARTUP_TRIALS, _warm_up(epochs)),
-    "percentile": lambda epochs: optuna.pruners.PercentilePruner(25.0, _STARTUP_TRIALS, _warm_up(epochs)),
-    "patient": lambda epochs: _Patient(
-        optuna.pruners.MedianPruner(_STARTUP_TRIALS, _warm_up(epochs)), patience=_patience(epochs)
-    ),
-    "asha": lambda epochs: optuna.pruners.SuccessiveHalvingPruner(min_resource=_warm_up(epochs)),
-    "hyperband": lambda epochs: optuna.pruners.HyperbandPruner(min_resource=_warm_up(epochs), max_resource=epochs),
+    "median": lambda epochs: optuna.pruners.MedianPruner(_STARTUP_TRIALS, warm_up(epochs)),
+    "percentile": lambda epochs: optuna.pruners.PercentilePruner(25.0, _STARTUP_TRIALS, warm_up(epochs)),
+    "patient": lambda epochs: _Patient(optuna.pruners.MedianPruner(_STARTUP_TRIALS, warm_up(epochs)), patience=_patience(epochs)),
+    "asha": lambda epochs: optuna.pruners.SuccessiveHalvingPruner(min_resource=warm_up(epochs)),
+    "hyperband": lambda epochs: optuna.pruners.HyperbandPruner(min_resource=warm_up(epochs), max_resource=epochs),
 }
 
 # Those that note in a trial which rungs it has passed whenever they are asked: a trial that takes place again is asked again.
@@ -111,7 +109,7 @@ class Study:
                 raise UnknownName("pruner", pruner, PRUNERS)
             pruner = _PRUNERS[pruner](plan.epochs) if pruner in _PRUNERS else optuna.pruners.NopPruner()
         self._space = dict(plan.space)
-        self._points = Points({name: _axis(distribution) for name, distribution in self._space.items()})
+        self._points = points(self._space)
         self._taken: set[Place] = set()  # the settings that trials have
         self._metric = plan.metric
         self._baselines = fitting(plan)
@@ -350,6 +348,39 @@ def contains(distribution: object, value: object) -> bool:
 def describe(space: Mapping[str, Any]) -> dict[str, Any]:
     """A search space as plain data: name -> what Optuna's own JSON text of the distribution says."""
     return {name: parse(optuna.distributions.distribution_to_json(distribution)) for name, distribution in space.items()}
+
+
+def space(described: Mapping[str, Any]) -> dict[str, BaseDistribution]:
+    """The search space that `describe` described."""
+    return {name: optuna.distributions.json_to_distribution(dumps(content)) for name, content in described.items()}
+
+
+def points(space: Mapping[str, Any]) -> Points:
+    """The points of a search space."""
+    return Points({name: _axis(distribution) for name, distribution in space.items()})
+
+
+def value(distribution: BaseDistribution, name: str, text: str) -> Any:
+    """The value of the hyperparameter `name` that a user's text means. Raises InvalidInput with what would have been right."""
+    axis = _axis(distribution)
+    match distribution:
+        case CategoricalDistribution():
+            for choice in distribution.choices:
+                if text in (str(choice), dumps(choice)):
+                    return choice
+            raise InvalidInput(f"{name} = {text} is none of {', '.join(map(str, distribution.choices))}")
+        case FloatDistribution() | IntDistribution():
+            try:
+                number = float(text)
+            except ValueError:
+                raise InvalidInput(f"{name} = {text} is no number") from None
+            if not contains(distribution, number):  # NaN is in no range
+                raise InvalidInput(f"{name} = {text} is outside its range, {distribution.low} to {distribution.high}")
+            nearest = axis.value(axis.place(number))
+            if not math.isclose(nearest, number, rel_tol=1e-9, abs_tol=1e-12):
+                raise InvalidInput(f"{name} = {text} is not on its grid of steps; the nearest value is {nearest}")
+            return nearest
+    raise InvalidInput(f"{name} cannot be enqueued: {distribution} is no range that is known here")
 
 
 def _same(one: tuple[float, ...], other: tuple[float, ...]) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import final
 
 from orchestrator import plugins
+from orchestrator.contracts import Suits
 from orchestrator.errors import InvalidInput
 from orchestrator.loading import predictor
 from orchestrator.out_of_distribution import CHALLENGE, Files, OutOfDistribution, check_files
@@ -53,6 +54,14 @@ def target(dataset: str, ood_folder: Path | None, data_folder: Path, *, partial:
         plugins.dataset(dataset).check(data_folder)
         return Target(dataset=dataset, files=None)
     return Target(dataset=dataset, files=check_files(folder, geometry, partial=partial, verify=True))
+
+
+def most_predictions(dataset: str, suits: Suits, data_folder: Path) -> int:
+    """Images that a submission may have to predict, at the most, as far as can be said without reading any."""
+    geometry = OUT_OF_DISTRIBUTION.get(dataset)
+    if geometry is not None and _any_there(data_folder / "ood-test", geometry):
+        return len(geometry.ids())
+    return suits.train_images  # no data set here has more test than training images
 
 
 def submit(

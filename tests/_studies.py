@@ -8,6 +8,8 @@ from typing import Any
 
 from orchestrator.conductor import Conductor, Origin
 from orchestrator.contracts import Executor, Observer
+from orchestrator.endings import Ending
+from orchestrator.enqueued import Enqueued
 from orchestrator.executors.in_process import InProcess
 from orchestrator.jobs import Event, Job
 from orchestrator.machine import SystemClock
@@ -75,6 +77,7 @@ def conduct(
     checkpoint_share: float = 0.02,
     replicate: bool = False,
     patience: Patience = USUAL,
+    endings: Sequence[Ending] = (),
     **request: Any,
 ) -> Sequence[RunRecord]:
     """Conduct it to `trials` trials; `fixed` gives trial number -> parameters that override what was sampled."""
@@ -86,7 +89,7 @@ def conduct(
 
     workers = executor or InProcess(device="cpu", threads=1, data_folder=folder / "data")
     study.folder.write(study.file)
-    return Conductor(
+    conductor = Conductor(
         study=study.file,
         plan=study.plan,
         folder=study.folder,
@@ -97,9 +100,15 @@ def conduct(
         complete=complete,
         say=say,
         checkpoint_share=checkpoint_share,
+        endings=endings,
+        enqueued=Enqueued(study.folder),
         replicate=replicate,
         patience=patience,
-    ).run(trials)
+    )
+    records = conductor.run(trials)
+    if conductor.ended is not None:
+        say(conductor.ended.reason)
+    return records
 
 
 def results(folder: StudyFolder) -> list[tuple[Any, ...]]:

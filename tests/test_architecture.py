@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("orchestrator", "trainers", "search_spaces", "reports", "benchmarks")
 
 FLOORS = {
-    0: ["errors", "plain", "seeds", "recipe", "record", "settings", "files", "passwords", "points", "limits"],
+    0: ["errors", "plain", "seeds", "recipe", "record", "settings", "files", "passwords", "points", "limits", "durations"],
     1: [
         "jobs",
         "contracts",
@@ -40,9 +40,23 @@ FLOORS = {
         "state",
         "storage_url",
         "fetching",
+        "endings",
+        "budget",
+        "enqueued",
     ],
     3: ["dispatch"],
-    4: ["plan_checks", "opening", "staff", "conductor", "conducting", "retrain", "retraining", "submitting", "mirroring"],
+    4: [
+        "plan_checks",
+        "opening",
+        "staff",
+        "conductor",
+        "conducting",
+        "retrain",
+        "retraining",
+        "submitting",
+        "mirroring",
+        "enqueueing",
+    ],
     5: ["cli"],
 }
 

@@ -29,7 +29,20 @@ from tests._studies import PLUGINS, results
 
 QUIET = ("--mirror", "off", "--executor", "in-process")
 SECONDS_TO_END = 5.0  # after an interruption
-COMMANDS = ["study", "retrain-best", "retrain", "submit", "leaderboard", "status", "mirror", "data", "data fetch", "data verify"]
+COMMANDS = [
+    "study",
+    "retrain-best",
+    "retrain",
+    "submit",
+    "leaderboard",
+    "status",
+    "enqueue",
+    "stop",
+    "mirror",
+    "data",
+    "data fetch",
+    "data verify",
+]
 
 
 @pytest.fixture(autouse=True)

@@ -22,6 +22,8 @@ _MODULES = {
     "submit": "submit",
     "leaderboard": "leaderboard",
     "status": "status",
+    "enqueue": "enqueue",
+    "stop": "stop",
     "mirror": "mirror",
     "data": "data",
 }

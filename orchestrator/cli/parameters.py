@@ -7,7 +7,8 @@ from typing import Any, final
 
 import click
 
-from orchestrator.errors import UnknownName
+from orchestrator.durations import seconds_of
+from orchestrator.errors import InvalidInput, UnknownName
 
 
 @final
@@ -25,6 +26,20 @@ class WholeNumber(click.ParamType[int]):
         if not re.fullmatch("[0-9]{1,18}", text) or int(text) < self._at_least:
             self.fail(f"{text!r} is not a whole number of at least {self._at_least}", param, ctx)
         return int(text)
+
+
+@final
+class Duration(click.ParamType[float]):
+    """A duration such as 90s, 45m or 6h, in seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The seconds. Raises click.BadParameter."""
+        try:
+            return seconds_of(str(value))
+        except InvalidInput as error:
+            self.fail(str(error), param, ctx)
 
 
 @final

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli.common import format_option, say, storage_option, work_options
-from orchestrator.cli.parameters import WholeNumber
+from orchestrator.cli.parameters import Duration, WholeNumber
 
 if TYPE_CHECKING:
     from orchestrator.state import State
@@ -27,6 +27,16 @@ if TYPE_CHECKING:
 )
 @click.option("--sampler", metavar="NAME", help="What suggests the next trial: tpe, random.  [default: tpe]")
 @click.option(
+    "--budget",
+    type=Duration(),
+    metavar="TIME",
+    help="Wall time of this command and what follows it: the search ends when the rest, as measured, is what confirmation, full "
+    "retrain and submission will need. 90s, 45m, 6h, 1.5d.",
+)
+@click.option(
+    "--patience", type=WholeNumber(1), metavar="N", help="End when N trials, one after the other, brought no better one."
+)
+@click.option(
     "--replicate", is_flag=True, help="When every setting of the search space was tried, train them again with fresh seeds."
 )
 @storage_option
@@ -41,6 +51,8 @@ def study(
     seed: int | None,
     pruner: str | None,
     sampler: str | None,
+    budget: float | None,
+    patience: int | None,
     replicate: bool,
     storage: str | None,
     form: str,
@@ -54,9 +66,9 @@ def study(
     """Search for the best hyperparameters of PLAN, a plan's name or its Python file.
 
     The study ends when it has exactly N finished trials. The same command goes on with a study that was interrupted, and a
-    larger N extends it; then all options but --trials may be left out. Only --trials, --replicate, --workers, --executor,
-    --device and --mirror may differ from what the study was begun with. No setting is tried twice: a study ends when its search
-    space is exhausted, unless --replicate is given.
+    larger N extends it; then all options but --trials may be left out. Only --trials, --budget, --patience, --replicate,
+    --workers, --executor, --device and --mirror may differ from what the study was begun with. No setting is tried twice: a study
+    ends when its search space is exhausted, unless --replicate is given.
     """
     from orchestrator.conducting import conduct
     from orchestrator.limits import Limits
@@ -75,7 +87,7 @@ def study(
         storage=storage,
     )
     workplace = Workplace(runs=runs, data_folder=data_dir, device=device, workers=workers, executor=executor, mirror=mirror)
-    outcome = conduct(request, Limits(replicate=replicate), workplace, say)
+    outcome = conduct(request, Limits(budget=budget, patience=patience, replicate=replicate), workplace, say)
     if form == "json":
         click.echo(json.dumps(outcome.plain()))
     if outcome.exit_code:

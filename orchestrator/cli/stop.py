@@ -1,0 +1,29 @@
+"""`orchestrate stop`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from orchestrator.cli.common import runs_option, say
+
+
+@click.command("stop", short_help="End a study's session politely.")
+@click.argument("study")
+@runs_option
+def stop(study: str, runs: Path) -> None:
+    """Ask whoever works on STUDY to end: its running trials are paused after their epoch, with their checkpoints kept.
+
+    The command that conducts the study then ends with exit code 0, and goes on when it is given again.
+    """
+    from orchestrator.store import Store
+
+    folder = Store(runs).known(study)
+    if not folder.locked():
+        say(f"nobody is working on {study}: there is nothing to stop")
+        return
+    folder.ask_to_stop()
+    say(f"asked: study {study} ends when the epochs that run now are over")
+
+
+COMMANDS: dict[str, Any] = {"stop": stop}

@@ -1,0 +1,54 @@
+"""From what a user types after `orchestrate enqueue` to a setting that waits in the study's folder."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from orchestrator import study
+from orchestrator.enqueued import Enqueued
+from orchestrator.errors import InvalidInput, UnknownName
+from orchestrator.state import State, state
+from orchestrator.store import StudyFolder
+
+
+def enqueue(folder: StudyFolder, words: Sequence[str], say: Callable[[str], None]) -> None:
+    """Let a setting, given as `name=value` words, wait to be tried next. Raises UnknownName, InvalidInput or DiskError."""
+    before = state(folder)
+    space = study.space(before.study.plan_content["space"])
+    params = _parsed(words, space)
+    waiting = Enqueued(folder)
+    _tell_duplicates(params, space, before, waiting, say)
+    waiting.add(params)
+    sampled = [name for name in space if name not in params]
+    left = f"; {', '.join(sampled)} will be sampled" if sampled else ""
+    say(f"enqueued for {folder.name}: {', '.join(f'{name} {value}' for name, value in params.items())}{left}")
+    if before.finished >= before.study.trials:
+        say(f"the study has its {before.study.trials} trials: a larger --trials lets it take this one")
+    elif not before.conducted:
+        say(f"nobody is working on it: the next session, orchestrate study {before.study.plan}, takes it first")
+
+
+def _parsed(words: Sequence[str], space: Mapping[str, Any]) -> dict[str, Any]:
+    params: dict[str, Any] = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals:
+            raise InvalidInput(f"{word!r} is no setting; write name=value, such as {next(iter(space), 'name')}=…")
+        if name not in space:
+            raise UnknownName("hyperparameter", name, space, "only what the study samples can be enqueued")
+        if name in params:
+            raise InvalidInput(f"{name} is given twice")
+        params[name] = study.value(space[name], name, text)
+    return params
+
+
+def _tell_duplicates(
+    params: Mapping[str, Any], space: Mapping[str, Any], before: State, waiting: Enqueued, say: Callable[[str], None]
+) -> None:
+    """Say whether the setting, as far as it is given, is a known one: it is tried all the same, since it was asked for."""
+    if any(params == waiting.params(name) for name in waiting.names()):
+        say("note: the same waits already; it will be trained twice, with another seed")
+    if space.keys() <= params.keys():
+        place = study.points(space).place
+        known = next((record for record in before.trials if place(record.recipe.params) == place(params)), None)
+        if known is not None:
+            say(f"note: this is the setting of {known.run_id} ({known.status}); it will be trained again, with another seed")
