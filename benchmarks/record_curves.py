@@ -49,7 +49,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     given.journal.parent.mkdir(parents=True, exist_ok=True)
-    done = _read(given.journal)
+    done = read_journal(given.journal)
     missing = [number for number in range(RUNS) if number not in done]
     if missing:
         data = subset(given.data_dir)
@@ -120,7 +120,7 @@ def _record(number: int, data: Data) -> dict[str, Any]:
     }
 
 
-def _read(journal: Path) -> dict[int, dict[str, Any]]:
+def read_journal(journal: Path) -> dict[int, dict[str, Any]]:
     """The runs that are there, by number. A line that an interruption cut off is dropped from the file."""
     if not journal.exists():
         return {}

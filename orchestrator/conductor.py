@@ -12,7 +12,7 @@ from orchestrator.contracts import Clock, Decision, Executor, Observer, StudyArc
 from orchestrator.dispatch import Assignment, Dispatch, Update, summed_up
 from orchestrator.endings import EXHAUSTED, End, Ending
 from orchestrator.enqueued import Enqueued
-from orchestrator.record import Best, Epoch, Kind, Metric, Provenance, RunRecord, Status
+from orchestrator.record import Epoch, Kind, Metric, Provenance, RunRecord, Status
 from orchestrator.seeds import derive
 from orchestrator.store import StudyFile
 from orchestrator.study import Study
@@ -254,11 +254,14 @@ def put_by(folder: StudyArchive, interrupted: Sequence[RunRecord]) -> list[RunRe
 
 def worth(metric: Metric, epochs: Sequence[Epoch]) -> tuple[float, ...]:
     """What a run was worth after each of its epochs; NaN while nothing finite was measured."""
-    values = []
-    best: Best | None = None
+    better = max if metric.direction == "maximize" else min
+    values: list[float] = []
+    known = math.nan  # what it is worth so far
     for epoch in epochs:
-        this = metric.best([epoch])
-        if metric.rule == "last" or best is None or (this is not None and metric.order(this) < metric.order(best)):
-            best = this
-        values.append(best.value if best is not None else math.nan)
+        value = metric.of(epoch)
+        if metric.rule == "last" or math.isnan(known):
+            known = value if math.isfinite(value) else math.nan
+        elif math.isfinite(value):
+            known = better(known, value)
+        values.append(known)
     return tuple(values)

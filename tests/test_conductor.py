@@ -1,20 +1,23 @@
 """A study has exactly its trials, whatever happens to them, and an interrupted one ends as one that was left alone."""
 
+import math
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from orchestrator import plugins
-from orchestrator.conductor import BEST_KEPT
+from orchestrator.conductor import BEST_KEPT, worth
 from orchestrator.dispatch import Assignment, Dispatch
 from orchestrator.errors import DiskError
 from orchestrator.executors.in_process import InProcess
 from orchestrator.jobs import Event
 from orchestrator.machine import SystemClock
-from orchestrator.record import FailureKind, Kind, Provenance, RunRecord, Status
+from orchestrator.record import Epoch, FailureKind, Kind, Metric, Provenance, RunRecord, Status
 from orchestrator.store import Store, StudyFolder
 from tests._studies import PLUGINS, Interrupted, PowerCut, conduct, opened, results
 
@@ -137,6 +140,22 @@ def test_a_resumed_trial_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     assert began[0] >= before.last.epoch >= 3  # the last checkpoint's event may have been lost with the power
     assert began[1] == 0
     assert after[0].attempt == 2
+
+
+@given(
+    losses=st.lists(st.sampled_from([0.5, 1.0, 2.0, math.nan, math.inf]), max_size=6),
+    direction=st.sampled_from(["maximize", "minimize"]),
+    rule=st.sampled_from(["best", "last"]),
+)
+def test_a_curve_is_what_the_metric_says_of_every_beginning_of_the_run(losses: list[float], direction: Any, rule: Any) -> None:
+    metric = Metric(name="val_loss", direction=direction, rule=rule)
+    epochs = [
+        Epoch(number=number, train_loss=1.0, train_acc=0.0, val_loss=loss, val_acc=0.0, lr=0.1, seconds=0.0)
+        for number, loss in enumerate(losses, start=1)
+    ]
+    best = [metric.best(epochs[:count]) for count in range(1, len(epochs) + 1)]
+    expected = [found.value if found is not None else math.nan for found in best]
+    assert worth(metric, epochs) == pytest.approx(expected, nan_ok=True)
 
 
 def test_a_finished_study_does_nothing_more(tmp_path: Path) -> None:
