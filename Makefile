@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STUDY := part2-digits
 
-.PHONY: study test check replay lock clean
+.PHONY: study test test-slow check replay lock clean
 
 study: .venv/installed
 	$(BIN)/orchestrate study part2 --trials 40 --dataset digits
@@ -19,6 +19,10 @@ study: .venv/installed
 
 test: .venv/installed check
 	$(BIN)/python -m pytest
+
+# What takes minutes: crashes at every named point, a full disk, a real database server.
+test-slow: .venv/installed
+	$(BIN)/python -m pytest -m slow
 
 check: .venv/installed
 	$(BIN)/ruff format --check .

@@ -11,13 +11,13 @@ from orchestrator.conductor import Conductor, Origin, put_by
 from orchestrator.contracts import Clock
 from orchestrator.endings import Ending, Patience, Stop
 from orchestrator.enqueued import Enqueued
-from orchestrator.errors import TryAgainLater
+from orchestrator.errors import Mismatch, TryAgainLater, Unavailable
 from orchestrator.limits import Limits
 from orchestrator.machine import SystemClock, commit
 from orchestrator.observers.console import Console
 from orchestrator.observers.replay import replay
 from orchestrator.opening import OpenedStudy, Request, open_study
-from orchestrator.record import RunRecord, Status
+from orchestrator.record import Kind, RunRecord, Status
 from orchestrator.staff import Workplace, executor, mirror, observing, published
 from orchestrator.state import State, state
 from orchestrator.store import Store
@@ -40,6 +40,7 @@ def conduct(request: Request, limits: Limits, workplace: Workplace, say: Callabl
         if before.finished >= trials:
             say(f"study {folder.name} has {before.finished} finished trials, and {trials} were asked for: nothing to do")
             put_by(folder, [record for record in before.trials if record.status is Status.RUNNING])
+            _complete_copy(opened, store, say)
         else:
             _run(opened, began, workplace, store, before.trials, clock, say)
     after = state(folder, opened.file)
@@ -67,9 +68,11 @@ def _run(
         console = Console(
             sys.stderr, total=trials, workers=len(force.devices), metric=opened.plan.metric, before=before, clock=clock
         )
-        observers = [copy, *mirror(opened.file, folder, workplace.mirror), console]
+        copies = [copy, *mirror(opened.file, folder, workplace.mirror)]
+        observers = [*copies, console]
         with observing(observers, say):
-            replay(copy, ((record, folder.folder(record).epochs()) for record in before))
+            for observer in copies:
+                replay(observer, ((record, folder.folder(record).epochs()) for record in before))
             conductor = Conductor(
                 study=opened.file,
                 plan=opened.plan,
@@ -114,6 +117,16 @@ def _endings(opened: OpenedStudy, began: float, workers: int, workplace: Workpla
             )
         )
     return endings
+
+
+def _complete_copy(opened: OpenedStudy, store: Store, say: Callable[[str], None]) -> None:
+    """Publish what a session that was killed after its last record had no time to publish. Nothing depends on it."""
+    folder = opened.folder
+    try:
+        with observing([copy := published(folder.read(), opened.storage, store, folder)], say):
+            replay(copy, ((record, folder.folder(record).epochs()) for record in folder.runs(Kind.TRIAL)))
+    except (Unavailable, Mismatch) as error:
+        say(f"warning: the published copy was not looked at: {error}")
 
 
 def _announce(opened: OpenedStudy, before: Sequence[RunRecord], say: Callable[[str], None]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, final
 
 from orchestrator.contracts import Clock, Executor, Observer, RunArchive, StudyArchive
+from orchestrator.crash_points import CrashPoint, reached
 from orchestrator.errors import OrchestrateError, Unavailable
 from orchestrator.failures import is_device_error
 from orchestrator.health import Health
@@ -101,6 +102,7 @@ class Dispatch:
         active = _Active(record=record, folder=folder, assignment=assignment, epochs=epochs, resume=again)
         self._active[record.run_id] = active
         self._begin(active)
+        reached(CrashPoint.JOB_SENT)
         return record
 
     def grant(self, run_id: str, until_epoch: int) -> None:
@@ -121,6 +123,7 @@ class Dispatch:
             self._ready.append(self._close(active, Status.PAUSED))
         else:
             self._executor.stop(run_id, keep=True)
+        reached(CrashPoint.PAUSE_ASKED)
 
     def put_by(self) -> None:
         """Pause all runs until the next session, whose first they are. May be called again: a lost job is sent once more."""
@@ -204,8 +207,10 @@ class Dispatch:
         active.folder.append(event.epoch)
         active.epochs.append(event.epoch)
         active.record = summed_up(active.record, active.epochs)
+        reached(CrashPoint.EPOCH_RECORDED)
         for observer in self._observers:
             observer.measured(active.record, event.epoch)
+        reached(CrashPoint.EPOCH_HEARD)
         return Update(record=active.record, epochs=active.epochs, decide=True)
 
     def _failed(self, active: _Active, failure: Failure) -> Update:
@@ -281,7 +286,9 @@ class Dispatch:
         provenance = replace(active.record.provenance, finished=self._clock.now())
         put_by = active.put_by and status is Status.PAUSED
         active.record = replace(active.record, status=status, put_by=put_by, failure=failure, provenance=provenance)
+        reached(CrashPoint.END_HEARD)
         active.folder.write(active.record)
+        reached(CrashPoint.END_RECORDED)
         for observer in self._observers:
             observer.closed(active.record)
         if failure is not None:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from orchestrator.crash_points import reached
 from orchestrator.errors import DiskError
 
 
@@ -25,11 +26,14 @@ def replace(path: Path, content: bytes, *, aside: Path | None = None) -> None:
     """
     part = (aside or path.parent) / (path.name + ".part")
     try:
-        with part.open("wb") as stream:
+        part.unlink(missing_ok=True)  # left by a kill, or a link to somewhere else that must not be written through
+        with part.open("xb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
+        reached(f"{path.name} written aside")
         part.replace(path)
+        reached(f"{path.name} renamed")
     except BaseException:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from orchestrator.contracts import Clock, StudyPlan, Trainer
 from orchestrator.errors import BadData, InvalidInput, Mismatch
 from orchestrator.fetching import ensure
 from orchestrator.hyperparameters import complete
-from orchestrator.plain import to_plain
+from orchestrator.plain import shortened, to_plain
 from orchestrator.plan_checks import check_known, check_space, check_trainer, checked_plan
 from orchestrator.record import Kind
 from orchestrator.settings import StudyOptions, checked_name
@@ -160,7 +160,7 @@ def _differences(where: str, old: Any, new: Any) -> list[str]:
         for name in sorted({*old, *new}):
             found += _differences(f"{where}.{name}".lstrip("."), old.get(name), new.get(name))
         return found
-    return [] if old == new else [f"{where}: {json.dumps(old)} -> {json.dumps(new)}"]
+    return [] if old == new else [f"{where}: {shortened(json.dumps(old))} -> {shortened(json.dumps(new))}"]
 
 
 def _check_runs(folder: StudyFolder) -> None:

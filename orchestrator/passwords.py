@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import final
 from urllib.parse import unquote
 
-_IN_USERINFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s/:@]*):([^\s@]+)@")
+# Up to the last @ of the word, because a pasted password may hold one: rather too much is hidden than a part shown.
+_IN_USERINFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s/:@]*):(\S+)@")
 _IN_QUERY = re.compile(r"([?&](?:password|passwd|sslpassword|token)=)([^&\s'\"]+)")
 _HIDDEN = "***"
 

@@ -18,6 +18,10 @@ from orchestrator.errors import BadData
 
 T = TypeVar("T")
 
+_NOT_FINITE = ("nan", "inf", "-inf")
+_MOST_DIGITS = 20  # of a number of 64 bits, with its sign
+_LONGEST = 300  # characters that a message quotes of what does not fit
+
 
 def freeze(value: object) -> Any:
     """A deeply immutable copy of plain data: mappings become read-only, lists become tuples.
@@ -26,6 +30,8 @@ def freeze(value: object) -> Any:
     """
     if isinstance(value, enum.Enum):
         return value.value
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise TypeError("a whole number of more than 64 bits is not plain data")
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Mapping):
@@ -58,8 +64,8 @@ def from_plain(kind: type[T], data: object) -> T:
     """
     try:
         return typing.cast(T, _convert(kind, data))
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise BadData(f"{kind.__name__}: {error}") from error
+    except (TypeError, ValueError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+        raise BadData(f"{kind.__name__}: {shortened(error)}") from error
 
 
 def dumps(value: object) -> str:
@@ -73,11 +79,23 @@ def canonical(value: object) -> str:
 
 
 def parse(text: str | bytes) -> Any:
-    """JSON text as plain data. Raises BadData where it is not JSON."""
+    """JSON text as plain data. Raises BadData where it is not JSON, or holds a whole number of more than 64 bits."""
     try:
-        return json.loads(text)
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadData(f"not JSON: {error}") from error
+        return json.loads(text, parse_int=_whole_number)
+    except (ValueError, RecursionError) as error:
+        raise BadData(f"not JSON: {shortened(error)}") from error
+
+
+def _whole_number(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS or not -(2**63) <= (number := int(digits)) < 2**63:
+        raise ValueError(f"the number {digits[:_MOST_DIGITS]}… is too large")
+    return number
+
+
+def shortened(value: object) -> str:
+    """The value as a text that a message may quote, whatever a file held."""
+    text = str(value)
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
 
 
 @functools.cache
@@ -111,7 +129,7 @@ def _convert(kind: Any, data: Any) -> Any:
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
         return kind(data)
     if kind is float:
-        return float(_expect(data, int, float, str))
+        return float(data) if data in _NOT_FINITE else float(_expect(data, int, float))
     return _expect(data, kind)
 
 

@@ -9,6 +9,8 @@ from typing import Literal
 from orchestrator.plain import freeze
 from orchestrator.recipe import Recipe
 
+_YEAR_10000 = 253_402_300_800.0  # seconds since 1970-01-01 UTC: what calendars, ours and pandas', end with
+
 
 class Kind(enum.StrEnum):
     """Why a run was made."""
@@ -133,6 +135,9 @@ class Provenance:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "versions", freeze(self.versions))
+        for name, moment in (("started", self.started), ("finished", self.finished or 0.0)):
+            if not 0 <= moment < _YEAR_10000:
+                raise ValueError(f"{name} is {moment}, no time that a calendar has")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

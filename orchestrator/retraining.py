@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import final
 
 from orchestrator import plugins
+from orchestrator.crash_points import CrashPoint, reached
 from orchestrator.fetching import ensure
 from orchestrator.hyperparameters import complete
 from orchestrator.machine import SystemClock, commit
@@ -55,6 +56,7 @@ def retrain(request: RetrainRequest, folder: StudyFolder, workplace: Workplace, 
                 with observing(observers, say):
                     record = Retraining(folder=folder, executor=workers, observers=observers, clock=clock, say=say).run(record)
         say(_result(record))
+        reached(CrashPoint.RETRAINED)
         submit(run, record, what, workplace.data_folder, force.devices[0], say)
     return record
 

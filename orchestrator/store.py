@@ -29,7 +29,7 @@ from typing import IO, Any, TypeVar, final
 from orchestrator.errors import BadData, MissingInput, OrchestrateError, TryAgainLater, UnknownName
 from orchestrator.files import disk_errors, replace, sync_folder
 from orchestrator.limits import Limits
-from orchestrator.plain import dumps, freeze, from_plain, parse, to_plain
+from orchestrator.plain import dumps, freeze, from_plain, parse, shortened, to_plain
 from orchestrator.record import Epoch, Kind, RunRecord
 from orchestrator.settings import StudyOptions, checked_name
 
@@ -198,7 +198,7 @@ class StudyFolder:
                 if run.begun():
                     record = run.read()
                     if (record.kind, run_name(record.run_id)) != (kind, folder.name):
-                        raise BadData(f"{run.record_file} is the record of {record.run_id}; move {folder} away")
+                        raise BadData(f"{run.record_file} is the record of {shortened(record.run_id)}; move {folder} away")
                     found.append(record)
         return found
 

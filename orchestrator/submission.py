@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from orchestrator.contracts import Predictor
+from orchestrator.crash_points import CrashPoint, reached
 from orchestrator.errors import BadData, MissingInput
 from orchestrator.files import disk_errors, sync_folder
 from orchestrator.out_of_distribution import Files, Images, mapped
@@ -68,6 +69,7 @@ def write_submission(path: Path, rows: Rows, *, classes: int) -> None:
                 stream.flush()
                 os.fsync(stream.fileno())
             check_submission(aside, rows.ids, classes=classes)
+            reached(CrashPoint.SUBMISSION_ASIDE)
             aside.replace(path)
             sync_folder(path.parent)
     finally:

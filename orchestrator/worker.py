@@ -15,6 +15,7 @@ import numpy as np
 
 from orchestrator import checkpoint, machine, plugins
 from orchestrator.contracts import Data, Training
+from orchestrator.crash_points import CrashPoint, reached
 from orchestrator.errors import BadData, DiskError
 from orchestrator.failures import described
 from orchestrator.jobs import Began, Event, Facts, Failed, Finished, Job, Measured, Paused, Saved
@@ -78,6 +79,7 @@ class Runner:
         if not keep:
             return []
         try:
+            reached(CrashPoint.PAUSING)
             saved = running.save()
         except Exception as error:
             return [_failed(running.job, error)]
@@ -134,6 +136,7 @@ class _RunningJob:
                 raise BadData(f"{self._folder.last_checkpoint} belongs to another recipe")
             epochs = [from_plain(Epoch, epoch) for epoch in state["epochs"]]
             self._training.load_state_dict(state["training"])
+            reached(CrashPoint.STATE_LOADED)
         except (BadData, DiskError, KeyError, TypeError, ValueError, RuntimeError) as error:
             return f"trained again from the beginning: {error}"
         self.epochs = epochs
@@ -143,6 +146,7 @@ class _RunningJob:
 
     def step(self, shelf: "_Shelf") -> list[Event]:
         epoch = self._training.epoch()
+        reached(CrashPoint.EPOCH_TRAINED)
         dumps(epoch)  # an epoch that cannot be recorded is its trainer's failure, told here and not on the way out
         self.epochs.append(epoch)
         self._unsaved_seconds += epoch.seconds
@@ -193,6 +197,7 @@ class _RunningJob:
         chosen = probabilities[np.arange(len(labels)), labels]
         with np.errstate(divide="ignore"):
             loss = float(-np.log(chosen).mean())
+        reached(CrashPoint.TEST_MEASURED)
         return Evaluation(images=len(labels), loss=loss, acc=float((probabilities.argmax(1) == labels).mean()))
 
 

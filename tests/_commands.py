@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import psutil
@@ -22,8 +22,8 @@ main()
 SECONDS = 120.0  # to wait for anything at all
 
 
-def start(*words: str | Path, folder: Path = PLUGINS) -> subprocess.Popen[str]:
-    """Start a command; its output and its messages can be read from it."""
+def start(*words: str | Path, folder: Path = PLUGINS, variables: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    """Start a command; its output and its messages can be read from it. `variables` are added to its environment."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "ORCHESTRATE_"))}
     return subprocess.Popen(
         [sys.executable, "-c", _PROGRAM, *map(str, words)],
@@ -32,13 +32,13 @@ def start(*words: str | Path, folder: Path = PLUGINS) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         cwd=folder,
-        env=environment,
+        env={**environment, **(variables or {})},
     )
 
 
-def run(*words: str | Path, folder: Path = PLUGINS, code: int = 0) -> tuple[str, str]:
+def run(*words: str | Path, folder: Path = PLUGINS, code: int = 0, variables: Mapping[str, str] | None = None) -> tuple[str, str]:
     """Run a command to its end. Returns what it wrote to stdout and to stderr."""
-    process = start(*words, folder=folder)
+    process = start(*words, folder=folder, variables=variables)
     output, messages = process.communicate(timeout=300)
     assert process.returncode == code, f"exit code {process.returncode}, expected {code}:\n{output}\n{messages}"
     return output, messages

@@ -11,7 +11,20 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("orchestrator", "trainers", "search_spaces", "reports", "benchmarks")
 
 FLOORS = {
-    0: ["errors", "plain", "seeds", "recipe", "record", "settings", "files", "passwords", "points", "limits", "durations"],
+    0: [
+        "errors",
+        "plain",
+        "seeds",
+        "recipe",
+        "record",
+        "settings",
+        "files",
+        "passwords",
+        "crash_points",
+        "points",
+        "limits",
+        "durations",
+    ],
     1: [
         "jobs",
         "contracts",

@@ -9,17 +9,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy.engine import make_url
 
 from orchestrator.errors import Mismatch, OrchestrateError, Unavailable
 from orchestrator.observers.process import ObserverProcess
 from orchestrator.observers.replay import replay
 from orchestrator.passwords import Secrets, hide_passwords
 from orchestrator.record import Status
+from orchestrator.storage_url import database_url
 from tests import _observed
 from tests._observed import curve, ended, eventually, gone, running, seen, study_of
 
@@ -180,6 +183,30 @@ def test_a_password_is_hidden_wherever_it_is_quoted(password: str) -> None:
     said = Secrets({"nested": [{"url": url}]}).hide(f"cannot open {url} ({password})")
     assert said == "cannot open postgresql+psycopg://user:***@host/name (***)"
     assert hide_passwords(f"{url} and {url}").count("***") == 2
+
+
+@pytest.mark.parametrize("password", ["p@ss", "@", "p@ss@word@", "%zz", "100%", "a/b@c:d", "%40"])
+def test_no_part_of_a_pasted_password_is_shown(password: str) -> None:
+    url = f"postgresql://user:{password}@host:5432/name"
+    assert hide_passwords(f"cannot open {url}, sorry") == "cannot open postgresql://user:***@host:5432/name, sorry"
+    given = make_url(database_url(url))
+    assert (given.username, given.password, given.host, given.port) == ("user", unquote(password), "host", 5432)
+    assert given.drivername == "postgresql+psycopg"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:////home/me@work/runs/optuna.db",
+        "sqlite:///C:/me@work/optuna.db",
+        "postgresql+psycopg://host/name?options=a@b",
+        "postgresql+psycopg://me@host/name",
+        "postgresql+psycopg:///name?host=/var/run",
+        "mysql+pymysql://me:secret@host/name?x=a@b",
+    ],
+)
+def test_other_addresses_are_given_to_the_database_as_they_are(url: str) -> None:
+    assert database_url(url) == url
 
 
 def test_a_decoded_password_and_one_in_the_query_are_hidden() -> None:

@@ -14,7 +14,7 @@ from orchestrator.record import Epoch, Failure, FailureKind, Kind, Provenance, R
 
 floats = st.floats(allow_nan=False)
 plain = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
@@ -92,7 +92,7 @@ def test_canonical_text_does_not_depend_on_the_order_of_keys() -> None:
     assert canonical({"b": 1, "a": {"d": 2, "c": 3}}) == canonical({"a": {"c": 3, "d": 2}, "b": 1})
 
 
-@pytest.mark.parametrize("value", [object(), {1, 2}, b"bytes"])
+@pytest.mark.parametrize("value", [object(), {1, 2}, b"bytes", 2**63, -(2**63) - 1, 10**400])
 def test_only_plain_data_is_frozen(value: object) -> None:
     with pytest.raises(TypeError, match="plain data"):
         freeze({"value": value})

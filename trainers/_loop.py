@@ -8,6 +8,7 @@ from typing import Any, final
 import torch
 
 from orchestrator.contracts import Data, Diverged
+from orchestrator.crash_points import CrashPoint, reached
 from orchestrator.errors import BadData
 from orchestrator.plain import to_plain
 from orchestrator.recipe import Recipe
@@ -141,6 +142,7 @@ class SupervisedTraining:
                 self._optimizer.zero_grad(set_to_none=True)
                 torch.autograd.backward(loss)
                 self._optimizer.step()
+                reached(CrashPoint.IN_EPOCH)
                 losses[step] = loss.detach()
                 hits += (logits.detach().argmax(dim=1) == labels).sum()
         return losses.tolist(), int(hits) / (self._steps * self._batch_size)

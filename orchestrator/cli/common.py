@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from orchestrator.cli.parameters import Location, OneOf
+from orchestrator.passwords import hide_passwords
 from orchestrator.store import Store, StudyFolder
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -75,10 +77,18 @@ def storage_option(command: F) -> F:
         "--storage",
         metavar="URL",
         envvar="ORCHESTRATE_STORAGE",
+        callback=_advise_about_password,
         help="Database of the copy for optuna-dashboard and colleagues, also taken from ORCHESTRATE_STORAGE.  "
         "[default: as before, else optuna.db in the runs folder]",
     )
     return option(command)
+
+
+def _advise_about_password(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    typed = context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
+    if typed and value is not None and hide_passwords(value) != value:
+        say("warning: everybody on this machine can read a command line; a URL with a password belongs in ORCHESTRATE_STORAGE")
+    return value
 
 
 def mirror_option(command: F) -> F:

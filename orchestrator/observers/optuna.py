@@ -23,6 +23,8 @@ from orchestrator.record import Epoch, Kind, RunRecord, Status
 
 # Seconds between attempts while the database is away: doubled from the first to the last.
 _FIRST_DELAY, _LAST_DELAY = 0.5, 10.0
+# Seconds that it may be away when everything else is done: a restart takes less, and what takes longer may take for ever.
+_PATIENCE = 15.0
 _STATES = {
     Status.RUNNING: TrialState.RUNNING,
     Status.PAUSED: TrialState.RUNNING,  # Optuna's finished states are final, and a paused run may go on
@@ -117,9 +119,10 @@ class PublishedStudy:
         self._delay = _FIRST_DELAY
         self._next_attempt = 0.0
         self._trouble = ""
+        self._away_since = math.inf
         where = f"the database {hide_passwords(configuration.url)}"
         try:
-            self._storage = _connect(configuration.url)
+            self._storage = connect(configuration.url)
             self._claim()
         except OrchestrateError:
             raise
@@ -152,11 +155,11 @@ class PublishedStudy:
             self._attempt()
 
     def finish(self, timeout: float) -> str | None:
-        """Complete the copy, within `timeout` seconds. Returns what is missing otherwise."""
+        """Complete the copy, within `timeout` seconds. Returns what is missing then, or when the database is away for long."""
         deadline = time.monotonic() + timeout
         while self._behind:
             self._attempt()
-            if self._behind and time.monotonic() + _FIRST_DELAY > deadline:
+            if self._behind and time.monotonic() + _FIRST_DELAY > min(deadline, self._away_since + _PATIENCE):
                 return f"{len(self._behind)} trials could not be written: {self._trouble}"
             if self._behind:
                 time.sleep(_FIRST_DELAY)
@@ -178,13 +181,14 @@ class PublishedStudy:
                 self._complete()
         except Exception as error:  # whatever it was, the records are safe and the next attempt begins with reading
             self._study_id = None
+            self._away_since = min(self._away_since, time.monotonic())
             self._next_attempt = time.monotonic() + self._delay
             self._delay = min(2 * self._delay, _LAST_DELAY)
             if (cause := _cause(error)) != self._trouble:
                 self._trouble = cause
                 print(f"the database cannot be written: {cause}", flush=True)
         else:
-            self._delay = _FIRST_DELAY
+            self._delay, self._away_since = _FIRST_DELAY, math.inf
 
     def _complete(self) -> None:
         study_id = self._claim() if self._study_id is None else self._study_id
@@ -274,7 +278,11 @@ class PublishedStudy:
             self._storage.set_trial_state_values(trial_id, wanted.state, values)
 
 
-def _connect(url: str) -> RDBStorage:
+def connect(url: str) -> RDBStorage:
+    """The database at an SQLAlchemy URL, set up so that others may use it at the same time."""
+    if url.startswith("postgresql+psycopg:"):
+        # Seconds; without them a host that does not answer is waited for longer than anybody waits for us.
+        return RDBStorage(url, engine_kwargs={"pool_pre_ping": True, "connect_args": {"connect_timeout": 10}})
     if not url.startswith("sqlite"):
         return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
     # Seconds; the default of 5 is an error when a dashboard or another study holds the file for longer.

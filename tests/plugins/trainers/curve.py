@@ -17,6 +17,7 @@ from typing import Any, final
 import torch
 
 from orchestrator.contracts import Data, Diverged, Predictor, Suits
+from orchestrator.crash_points import CrashPoint, reached
 from orchestrator.errors import BadData, MissingInput
 from orchestrator.recipe import Recipe
 from orchestrator.record import Epoch
@@ -43,6 +44,7 @@ class Hyperparameters:
     at_epoch: int = 2  # of the misbehaviour; 0 is before the first
     marker: str = ""  # a file that is made by the misbehaviour, which then does not happen again
     seconds: float = 0.0  # that an epoch takes
+    told_seconds: float = 0.25  # that it says it took: what checkpoints may cost is a share of that
 
 
 @final
@@ -58,6 +60,7 @@ class Curve:
         settings = self._settings
         self._epoch += 1
         time.sleep(settings.seconds)
+        reached(CrashPoint.IN_EPOCH)
         if settings.misbehaviour and self._epoch == settings.at_epoch:
             self._misbehave(settings)
         distance = abs(math.log10(settings.learning_rate / 0.03)) + settings.dropout + settings.label_smoothing
@@ -71,7 +74,7 @@ class Curve:
             val_loss=-math.log(acc) + 0.1,
             val_acc=acc,
             lr=settings.learning_rate,
-            seconds=0.25,
+            seconds=settings.told_seconds,
             batch_losses=(1.0, 0.5),
         )
 
