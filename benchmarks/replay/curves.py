@@ -72,7 +72,7 @@ def _taskset(task: str, number: int) -> LearningCurves:
             task=task,
             metric=Metric(name="val_loss", direction="minimize", rule="last"),
             epochs=val_loss.shape[1],
-            curves=_epochs(val_loss, train_loss, np.full(val_loss.shape, math.nan)),
+            curves=_epochs(val_loss, train_loss, np.full(val_loss.shape, math.nan), np.ones(len(val_loss))),
             hyperparameters=arrays["hyperparameters"].tolist(),
             params=arrays["params"][number],
         )
@@ -82,20 +82,23 @@ def _recorded_here(task: str, schedule: str) -> LearningCurves:
     """Runs of `benchmarks/record_curves.py` with one schedule, judged as the product judges."""
     with np.load(RECORDED_HERE, allow_pickle=False) as arrays:
         chosen = arrays["schedule"] == schedule
-        val_loss = arrays["val_loss"][chosen]
+        val_loss, seconds = arrays["val_loss"][chosen], arrays["seconds"][chosen]
         return LearningCurves(
             task=task,
             metric=Metric(),
             epochs=val_loss.shape[1],
-            curves=_epochs(val_loss, arrays["train_loss"][chosen], arrays["val_acc"][chosen]),
+            curves=_epochs(val_loss, arrays["train_loss"][chosen], arrays["val_acc"][chosen], seconds / seconds.mean()),
             hyperparameters=arrays["hyperparameters"].tolist(),
             params=arrays["params"][chosen],
         )
 
 
-def _epochs(val_loss: np.ndarray, train_loss: np.ndarray, val_acc: np.ndarray) -> list[list[Epoch]]:
+def _epochs(val_loss: np.ndarray, train_loss: np.ndarray, val_acc: np.ndarray, lasting: np.ndarray) -> list[list[Epoch]]:
+    """Arrays of configurations × epochs; `lasting` is the time that an epoch of each takes, in units of the task's mean."""
     found = []
-    for losses, train_losses, accuracies in zip(val_loss.tolist(), train_loss.tolist(), val_acc.tolist(), strict=True):
+    for losses, train_losses, accuracies, time in zip(
+        val_loss.tolist(), train_loss.tolist(), val_acc.tolist(), lasting.tolist(), strict=True
+    ):
         curve: list[Epoch] = []
         for number, loss in enumerate(losses, start=1):
             curve.append(
@@ -106,7 +109,7 @@ def _epochs(val_loss: np.ndarray, train_loss: np.ndarray, val_acc: np.ndarray) -
                     val_loss=loss,
                     val_acc=accuracies[number - 1],
                     lr=math.nan,
-                    seconds=1.0,
+                    seconds=time,
                 )
             )
             if not (math.isfinite(loss) and math.isfinite(train_losses[number - 1])):

@@ -37,7 +37,7 @@ class Figure:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What the studies of one pruner come to. Times are in nominal epochs."""
+    """What the studies of one pruner come to. Times are in mean epochs of the task."""
 
     seeds: int
     saved: Figure  # epochs of full training, over epochs trained

@@ -27,7 +27,7 @@ Configurations = Literal["random", "tpe"]
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came of one study. Times are in nominal epochs; the unit of regret is the task's median final loss less its best."""
+    """What came of one study. Times are in mean epochs of the task, regret and distance in its median loss less its best."""
 
     epochs_full: int  # that training all trials fully would take
     epochs_trained: int
