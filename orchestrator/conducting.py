@@ -5,13 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from orchestrator import plugins
-from orchestrator.budget import Budget
 from orchestrator.conductor import Conductor, Origin, put_by
 from orchestrator.contracts import Clock
-from orchestrator.endings import Ending, Patience, Stop
 from orchestrator.enqueued import Enqueued
 from orchestrator.errors import Mismatch, TryAgainLater, Unavailable
+from orchestrator.limiting import endings
 from orchestrator.limits import Limits
 from orchestrator.machine import SystemClock, commit
 from orchestrator.observers.console import Console
@@ -21,8 +19,6 @@ from orchestrator.record import Kind, RunRecord, Status
 from orchestrator.staff import Workplace, executor, mirror, observing, published
 from orchestrator.state import State, state
 from orchestrator.store import Store
-from orchestrator.study import warm_up
-from orchestrator.submitting import most_predictions
 
 
 def conduct(request: Request, limits: Limits, workplace: Workplace, say: Callable[[str], None]) -> State:
@@ -83,7 +79,7 @@ def _run(
                 origin=Origin(commit=commit_id, dirty=dirty),
                 complete=opened.complete,
                 say=say,
-                endings=_endings(opened, began, len(force.devices), workplace, clock),
+                endings=endings(opened, began, len(force.devices), workplace.data_folder, clock),
                 enqueued=Enqueued(folder),
                 replicate=opened.file.limits.replicate,
             )
@@ -93,30 +89,6 @@ def _run(
         folder.write(replace(opened.file, ended=end.reason))
         folder.forget_stop()
         say(f"study {folder.name} ends before it has {trials} trials: {end.reason}; {end.advice}")
-
-
-def _endings(opened: OpenedStudy, began: float, workers: int, workplace: Workplace, clock: Clock) -> list[Ending]:
-    """The rules by which this session may end early."""
-    limits, plan = opened.file.limits, opened.plan
-    endings: list[Ending] = [Stop(opened.folder)]
-    if limits.patience is not None:
-        endings.append(Patience(limits.patience))
-    if limits.budget is not None:
-        dataset = opened.file.options.dataset
-        suits = plugins.dataset(dataset).suits
-        endings.append(
-            Budget(
-                seconds=limits.budget,
-                began=began,
-                clock=clock,
-                plan=plan,
-                suits=suits,
-                workers=workers,
-                predictions=most_predictions(dataset, suits, workplace.data_folder),
-                useful_epochs=min(warm_up(plan.epochs), plan.epochs),
-            )
-        )
-    return endings
 
 
 def _complete_copy(opened: OpenedStudy, store: Store, say: Callable[[str], None]) -> None:

@@ -24,3 +24,11 @@ def ensure(dataset: str, folder: Path, say: Callable[[str], None]) -> None:
             reason = str(offline).partition(". ")[0]
             raise MissingInput(f"{missing}. Tried just now: {reason}") from offline
         source.check(folder)
+
+
+def look(dataset: str, folder: Path, say: Callable[[str], None]) -> None:
+    """Say what `ensure` would have to fetch, and leave it. Raises BadData for damaged files."""
+    try:
+        plugins.dataset(dataset).check(folder)
+    except MissingInput:
+        say(f"{dataset} is not in {folder}: a start fetches it first, once")

@@ -53,7 +53,14 @@ class OpenedStudy:
         return complete(self.trainer.hyperparameters, params)
 
 
-def open_study(request: Request, store: Store, data_folder: Path, clock: Clock, say: Callable[[str], None]) -> OpenedStudy:
+def open_study(
+    request: Request,
+    store: Store,
+    data_folder: Path,
+    clock: Clock,
+    say: Callable[[str], None],
+    find_data: Callable[[str, Path, Callable[[str], None]], None] = ensure,
+) -> OpenedStudy:
     """Find the plan, settle the options, compare with study.json where there is one, and check all that can be checked.
 
     Raises UnknownName, InvalidInput, MissingInput, BadData, Unavailable or Mismatch, each before anything was written.
@@ -86,7 +93,7 @@ def open_study(request: Request, store: Store, data_folder: Path, clock: Clock, 
         check_space(plan, trainer, name)
         check_trainer(plan, trainer, dataset, data_folder)
     _check_runs(folder)
-    ensure(dataset_name, data_folder, say)
+    find_data(dataset_name, data_folder, say)
     file = StudyFile(
         uuid=before.uuid if before else uuid.uuid4().hex,
         name=folder.name,

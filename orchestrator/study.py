@@ -31,8 +31,11 @@ _STATES = {
     Status.FAILED: TrialState.FAIL,
 }
 
+# Trials that TPE draws at random before it looks at any result: Optuna's default.
+STARTUP_SETTINGS = 10
+
 _SAMPLERS: dict[str, Callable[[int], optuna.samplers.BaseSampler]] = {
-    "tpe": lambda seed: optuna.samplers.TPESampler(seed=seed),
+    "tpe": lambda seed: optuna.samplers.TPESampler(n_startup_trials=STARTUP_SETTINGS, seed=seed),
     "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
 }
 

@@ -55,6 +55,7 @@ FLOORS = {
         "fetching",
         "endings",
         "budget",
+        "expectations",
         "enqueued",
     ],
     3: ["dispatch"],
@@ -69,6 +70,8 @@ FLOORS = {
         "submitting",
         "mirroring",
         "enqueueing",
+        "limiting",
+        "rehearsal",
     ],
     5: ["cli"],
 }

@@ -13,7 +13,7 @@ from orchestrator.cli.common import runs_option, say
 @click.argument("values", nargs=-1, required=True, metavar="NAME=VALUE...")
 @runs_option
 def enqueue(study: str, values: tuple[str, ...], runs: Path) -> None:
-    """Let STUDY try a setting next, given as values of hyperparameters that it samples: learning_rate=0.03 dropout=0.1.
+    """Let STUDY try a setting next, each NAME=VALUE a hyperparameter that it samples: learning_rate=0.03 dropout=0.1.
 
     What is not given is sampled. It is one of the trials that the study was asked for, and begins when a worker is free; nothing
     has to be running now.

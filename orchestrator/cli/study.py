@@ -1,6 +1,7 @@
 """`orchestrate study`."""
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,9 @@ from orchestrator.cli.common import format_option, say, storage_option, work_opt
 from orchestrator.cli.parameters import Duration, WholeNumber
 
 if TYPE_CHECKING:
+    from orchestrator.limits import Limits
+    from orchestrator.opening import Request
+    from orchestrator.staff import Workplace
     from orchestrator.state import State
 
 
@@ -39,6 +43,7 @@ if TYPE_CHECKING:
 @click.option(
     "--replicate", is_flag=True, help="When every setting of the search space was tried, train them again with fresh seeds."
 )
+@click.option("--dry-run", is_flag=True, help="Say what it would do, and the time and disk it expects; write nothing.")
 @storage_option
 @format_option("table", "json")
 @work_options
@@ -54,6 +59,7 @@ def study(
     budget: float | None,
     patience: int | None,
     replicate: bool,
+    dry_run: bool,
     storage: str | None,
     form: str,
     runs: Path,
@@ -87,12 +93,24 @@ def study(
         storage=storage,
     )
     workplace = Workplace(runs=runs, data_folder=data_dir, device=device, workers=workers, executor=executor, mirror=mirror)
-    outcome = conduct(request, Limits(budget=budget, patience=patience, replicate=replicate), workplace, say)
+    limits = Limits(budget=budget, patience=patience, replicate=replicate)
+    if dry_run:
+        return _rehearse(request, limits, workplace, form)
+    outcome = conduct(request, limits, workplace, say)
     if form == "json":
         click.echo(json.dumps(outcome.plain()))
     if outcome.exit_code:
         say(f"error: every trial failed; {_last_failure(outcome)}")
     return outcome.exit_code
+
+
+def _rehearse(request: "Request", limits: "Limits", workplace: "Workplace", form: str) -> int:
+    sys.dont_write_bytecode = True  # of the user's plug-ins either
+    from orchestrator.rehearsal import rehearse
+
+    rehearsal = rehearse(request, limits, workplace, say)
+    click.echo(json.dumps(rehearsal.plain()) if form == "json" else rehearsal.text())
+    return 0
 
 
 def _last_failure(outcome: "State") -> str:

@@ -1,0 +1,220 @@
+"""A session that ends early: out of time with what follows kept back, or out of patience; and goes on as one left alone."""
+
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from orchestrator import plugins
+from orchestrator.budget import Budget, afterwards
+from orchestrator.contracts import StudyPlan, Suits
+from orchestrator.durations import seconds_of, spoken
+from orchestrator.endings import Patience
+from orchestrator.errors import InvalidInput
+from orchestrator.executors.in_process import InProcess
+from orchestrator.jobs import Event, Job, Measured
+from orchestrator.record import Kind, RunRecord, Status
+from orchestrator.store import Store, StudyFolder
+from tests._cli import call, refused
+from tests._commands import run
+from tests._studies import PLUGINS, conduct, results
+
+MEMORY = Path("/dev/shm")
+TRAINED = 0.25  # seconds that an epoch of the trainer `curve` says it took
+
+
+@pytest.fixture(autouse=True)
+def in_plugin_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(PLUGINS)
+
+
+@pytest.fixture
+def quick(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a disk in memory, where there is one."""
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else tmp_path) as folder:
+        yield Path(folder)
+
+
+@dataclass
+class SimulatedClock:
+    """Stands still but for the epochs that are trained."""
+
+    time: float = 1_700_000_000.0
+
+    def now(self) -> float:
+        return self.time
+
+
+class Timed:
+    """The executor, whose epochs take the seconds that they say they take, on a simulated clock."""
+
+    workers = 1
+
+    def __init__(self, folder: Path, clock: SimulatedClock) -> None:
+        self._inner = InProcess(device="cpu", threads=1, data_folder=folder / "data")
+        self._clock = clock
+        self.grant, self.stop, self.close = self._inner.grant, self._inner.stop, self._inner.close
+        self.replace, self.retire = self._inner.replace, self._inner.retire
+
+    def start(self, job: Job, avoid: int | None = None) -> int:
+        return self._inner.start(job, avoid)
+
+    def events(self, timeout: float) -> tuple[Event, ...]:
+        events = tuple(self._inner.events(timeout))
+        self._clock.time += sum(event.epoch.seconds for event in events if isinstance(event, Measured))
+        return events
+
+
+def curves() -> tuple[StudyPlan, Suits]:
+    _, dataset, make = plugins.plan("curves")
+    suits = plugins.dataset(dataset).suits
+    return make(dataset, suits), suits
+
+
+def session(folder: Path, seconds: float, *, workers: int = 1) -> tuple[list[RunRecord], float, list[str]]:
+    """A session with this budget, on simulated time: the trials, the seconds used, and what was said."""
+    plan, suits = curves()
+    clock = SimulatedClock()
+    said: list[str] = []
+    budget = Budget(
+        seconds=seconds,
+        began=clock.now(),
+        clock=clock,
+        plan=plan,
+        suits=suits,
+        workers=workers,
+        predictions=suits.train_images,
+        useful_epochs=2,
+    )
+    began = clock.now()
+    records = conduct(folder, 40, pruner="none", executor=Timed(folder, clock), endings=[budget], say=said.append)
+    return list(records), clock.now() - began, said
+
+
+def folder(path: Path) -> StudyFolder:
+    return Store(path / "runs").known("curves")
+
+
+def test_what_follows_is_estimated_from_the_measured_epochs() -> None:
+    plan, suits = curves()
+    train = suits.train_images - suits.validation_images - suits.confirmation_images
+    one = afterwards(plan, suits, epoch_seconds=2.0, workers=1, predictions=3 * train)
+    assert one.confirmation == 9 * plan.confirm_epochs * 2.0
+    assert one.retrain == pytest.approx(plan.retrain_epochs * 2.0 * (train + suits.confirmation_images) / train)
+    assert one.submission == pytest.approx(2.0)  # as many steps as an epoch has, each predicted in a third of its time
+    assert one.seconds == pytest.approx(1.15 * (one.confirmation + one.retrain + one.submission))
+    four = afterwards(plan, suits, epoch_seconds=2.0, workers=4, predictions=0)
+    assert four.confirmation == 3 * plan.confirm_epochs * 2.0
+    assert four.retrain == one.retrain
+
+
+def test_the_search_leaves_the_time_that_follows_it_and_little_more(quick: Path) -> None:
+    plan, suits = curves()
+    kept = afterwards(plan, suits, epoch_seconds=TRAINED, workers=1, predictions=suits.train_images)
+    for seconds in (40.0, 40.6, 41.2, 41.8):
+        records, used, said = session(quick / str(seconds), seconds)
+        left = seconds - used
+        assert kept.seconds <= left <= kept.seconds + 3 * TRAINED
+        assert [record.epochs for record in records if record.status is Status.PAUSED] in ([], *([n] for n in range(2, 8)))
+        assert all(record.status in (Status.COMPLETE, Status.PAUSED) for record in records)
+        assert used == pytest.approx(sum(record.seconds for record in records))
+        assert f"of the budget of {spoken(seconds)} are used, and {kept.describe()}" in said[-1]
+
+
+def test_a_budget_that_is_too_small_says_so_after_the_first_measured_epoch(quick: Path) -> None:
+    records, used, said = session(quick, 10.0)
+    assert used == TRAINED
+    assert [(record.status, record.epochs) for record in records] == [(Status.PAUSED, 1)]
+    assert "are kept back for confirmation (18 s), full retrain (3 s) and submission (0 s)" in said[-1]
+    again, used, _ = session(quick, 10.0)
+    assert used == 0
+    assert [(record.status, record.epochs) for record in again] == [(Status.PAUSED, 1)]
+
+
+def test_sessions_with_budgets_of_their_own_add_up_to_one_left_alone(quick: Path) -> None:
+    for seconds in (31.0, 28.3, 44.0):
+        records, _, _ = session(quick / "parts", seconds)
+    assert 5 < len(records) < 40
+    conduct(quick / "parts", 40)
+    conduct(quick / "alone", 40, pruner="none")
+    assert results(folder(quick / "parts")) == results(folder(quick / "alone"))
+
+
+def test_patience_ends_a_study_that_has_stopped_improving_and_more_of_it_goes_on(quick: Path) -> None:
+    alone = conduct(quick / "alone", 40)
+    complete = [record for record in alone if record.status is Status.COMPLETE]
+    said: list[str] = []
+    records = conduct(quick / "patient", 40, endings=[Patience(6)], say=said.append)
+    leader = min((record for record in records if record.status is Status.COMPLETE), key=RunRecord.order)
+    assert len(records) == leader.number + 7 < 40
+    assert leader.run_id in said[-1]
+    for count in range(1, len(records)):  # not a trial too early
+        best = min((record for record in complete if record.number < count), key=RunRecord.order, default=None)
+        assert best is None or count - 1 - best.number < 6
+    assert conduct(quick / "patient", 40, endings=[Patience(6)]) == records
+    conduct(quick / "patient", 40, endings=[Patience(40)])
+    assert results(folder(quick / "patient")) == results(folder(quick / "alone"))
+
+
+def test_a_failed_trial_says_nothing_about_the_search(quick: Path) -> None:
+    broken = {"misbehaviour": "diverge", "at_epoch": 1}
+    records = conduct(quick, 9, endings=[Patience(4)], fixed=dict.fromkeys(range(1, 5), broken))
+    assert sum(record.status is Status.FAILED for record in records) == 4
+    assert len(records) > 5
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("45m", 2700), ("6h", 21600), ("1.5d", 129600), ("1h30m", 5400), ("0.5s", 0.5)]
+)
+def test_durations_are_read(text: str, seconds: float) -> None:
+    assert seconds_of(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "6", "h", "6 h", "-6h", "6h!", "0s", "6x", "1e3s", "infs", "9" * 400 + "s"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInput, match="write a number and a unit"):
+        seconds_of(text)
+
+
+def test_durations_are_told_in_units_that_suit_them() -> None:
+    assert [spoken(seconds) for seconds in (0.4, 45, 89, 90, 3600, 5400, 20000)] == [
+        *("0 s", "45 s", "89 s", "2 min", "60 min", "1 h 30 min", "5 h 33 min"),
+    ]
+
+
+def test_the_command_ends_with_0_says_why_and_status_remembers(quick: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("study", "curves", "--runs", quick / "runs", "--mirror", "off", "--executor", "in-process")
+    refused(capsys, 2, *words, "--trials", "14", "--budget", "6", says=["write a number and a unit"])
+    result = call(capsys, *words, "--trials", "14", "--patience", "2")
+    assert result.code == 0
+    assert "ends before it has 14 trials: the best trial, curves/trials/" in result.messages
+    assert "a larger --patience" in result.messages
+    state = json.loads(call(capsys, "status", "--runs", quick / "runs", "--format", "json").output)
+    assert state["finished"] < 14
+    assert (state["limits"]["patience"], state["limits"]["budget"]) == (2, None)
+    assert "was not improved" in state["ended"]
+    assert "ended early: the best trial" in call(capsys, "status", "--runs", quick / "runs").output
+    result = call(capsys, *words, "--budget", "5s")
+    assert result.code == 0
+    assert "of the budget of 5 s are used" in result.messages
+    assert call(capsys, *words).code == 0
+    state = json.loads(call(capsys, "status", "--runs", quick / "runs", "--format", "json").output)
+    assert (state["finished"], state["ended"], state["limits"]["patience"]) == (14, "", None)
+
+
+@pytest.mark.slow
+def test_a_real_session_leaves_real_time(tmp_path: Path) -> None:
+    began = time.monotonic()
+    words = ("study", "slow_curves", "--trials", "1000", "--budget", "70s", "--mirror", "off", "--runs", tmp_path / "runs")
+    _, messages = run(*words, "--data-dir", tmp_path)
+    left = 70 - (time.monotonic() - began)
+    assert "of the budget of 70 s are used" in messages
+    records = Store(tmp_path / "runs").known("slow_curves").runs(Kind.TRIAL)
+    plan, suits = curves()
+    kept = afterwards(plan, suits, epoch_seconds=TRAINED, workers=1, predictions=suits.train_images)
+    assert kept.confirmation + kept.retrain + kept.submission <= left
+    assert len(records) >= 5
