@@ -9,6 +9,7 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from benchmarks.replay.curves import LearningCurves
 from orchestrator.contracts import Baseline, StudyPlan
 from orchestrator.recipe import Recipe
+from orchestrator.seeds import derive
 
 _SCALES: tuple[Callable[[np.ndarray], np.ndarray], ...] = (
     lambda values: values,
@@ -19,8 +20,8 @@ _SCALES: tuple[Callable[[np.ndarray], np.ndarray], ...] = (
 
 
 def drawn(curves: LearningCurves, seed: int, trials: int) -> StudyPlan:
-    """`trials` different recorded configurations, drawn at random: the seed decides which, and in which order."""
-    numbers = np.random.default_rng(seed).choice(len(curves.curves), trials, replace=False)
+    """`trials` different recorded configurations, drawn at random: seed and task decide which, and in which order."""
+    numbers = np.random.default_rng(derive(seed, curves.task)).choice(len(curves.curves), trials, replace=False)
     baselines = tuple(Baseline(system=f"drawn {number}", params={"configuration": int(number)}) for number in numbers)
     return _plan(curves, {"configuration": IntDistribution(0, len(curves.curves) - 1)}, baselines)
 

@@ -44,7 +44,8 @@ def simulate(
     """Run a study of `trials` trials on recorded curves through the real conductor.
 
     "random" draws the configurations without replacement, the same for every pruner; "tpe" has Optuna's sampler in the loop,
-    and trains the recorded configuration that is nearest to what it asks for.
+    and trains the recorded configuration that is nearest to what it asks for. Raises RuntimeError where the study does not end
+    with all its trials finished, and as `SimulatedExecutor` does.
     """
     plan = drawn(curves, seed, trials) if configurations == "random" else sampled(curves)
     nearest = Nearest(curves)
@@ -72,6 +73,9 @@ def simulate(
         say=lambda line: print(line, file=sys.stderr),
         search=Study(plan, seed=options.seed, sampler=configurations, pruner=pruner(pruner_name, plan.epochs)),
     ).run(trials)
+    if len(records) != trials or not all(record.status.finished for record in records):
+        statuses = ", ".join(record.status for record in records)
+        raise RuntimeError(f"{pruner_name} was given {trials} trials and left {len(records)}: {statuses}")
     tried = [record.recipe.params["configuration"] for record in records]
     winner = _winner(records)
     known = winner.provenance.finished if winner is not None else None
