@@ -54,15 +54,14 @@ def _run(
     say: Callable[[str], None],
 ) -> None:
     folder, trials = opened.folder, opened.file.trials
-    force = workplace.workforce()
     commit_id, dirty = commit(Path.cwd())
-    with executor(workplace, force, folder) as workers:
+    with executor(workplace, folder, say) as workers:
         # Before the database knows the study's uuid, and only if the database takes it.
         with folder.replaced(opened.file):
             copy = published(opened.file, opened.storage, store, folder)
         _announce(opened, before, say)
         console = Console(
-            sys.stderr, total=trials, workers=len(force.devices), metric=opened.plan.metric, before=before, clock=clock
+            sys.stderr, total=trials, workers=workers.workers, metric=opened.plan.metric, before=before, clock=clock
         )
         copies = [copy, *mirror(opened.file, folder, workplace.mirror)]
         observers = [*copies, console]
@@ -79,7 +78,7 @@ def _run(
                 origin=Origin(commit=commit_id, dirty=dirty),
                 complete=opened.complete,
                 say=say,
-                endings=endings(opened, began, len(force.devices), workplace.data_folder, clock),
+                endings=endings(opened, began, workers.workers, workplace.data_folder, clock),
                 enqueued=Enqueued(folder),
                 replicate=opened.file.limits.replicate,
             )

@@ -144,8 +144,8 @@ class Dispatch:
             if update is not None:
                 yield update
             yield from self._unheard()
-            for active in tuple(self._waiting):
-                self._send(active)
+        for active in tuple(self._waiting):  # also when nothing was heard: a place may be filled again without an event
+            self._send(active)
         for run_id, why in self._watchdog.overdue():
             active = self._active[run_id]
             if active.worker is not None:

@@ -37,13 +37,13 @@ class Workforce:
     threads: int
 
 
-def workforce(device: str, workers: str) -> Workforce:
-    """How many workers on which devices. "auto" workers: one per GPU; without a GPU one, with all cores.
+def workforce(device: str, workers: str, per_device: int = 1) -> Workforce:
+    """How many workers on which devices. "auto" workers: `per_device` on each GPU; without a GPU on all cores, divided.
 
     Raises InvalidInput for what cannot be, Unavailable for a device that this machine does not have.
     """
     devices = _devices(device)
-    count = len(devices) if workers == "auto" else _count(workers)
+    count = len(devices) * per_device if workers == "auto" else counted("--workers", workers)
     spread = tuple(devices[worker % len(devices)] for worker in range(count))
     return Workforce(devices=spread, threads=max(1, cores() // count))
 
@@ -51,6 +51,17 @@ def workforce(device: str, workers: str) -> Workforce:
 def cores() -> int:
     """CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def thread_settings(threads: int) -> dict[str, str]:
+    """Environment variables of a worker, read when its libraries are first imported.
+
+    Its threads spin only briefly while they wait for each other: spinning for long, OpenMP's default, makes an epoch many times
+    slower as soon as anybody else, our own observers for instance, wants a core; sleeping at once makes small networks up to
+    three times slower on a quiet machine (docs/decisions.md has the figures).
+    """
+    count = str(threads)
+    return {"GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT", "3000"), "OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count}
 
 
 def host() -> str:
@@ -110,11 +121,12 @@ def _devices(device: str) -> list[str]:
     raise InvalidInput(f"device {device!r} is none of auto, cpu, mps, cuda, cuda:0, cuda:1 and so on")
 
 
-def _count(workers: str) -> int:
+def counted(option: str, given: str) -> int:
+    """The number of workers that an option gives. Raises InvalidInput for one that this machine cannot have."""
     most = _MOST_WORKERS_PER_CORE * cores()
-    if re.fullmatch("[0-9]{1,9}", workers) and 1 <= int(workers) <= most:
-        return int(workers)
+    if re.fullmatch("[0-9]{1,9}", given) and 1 <= int(given) <= most:
+        return int(given)
     raise InvalidInput(
-        f"--workers must be auto or a whole number from 1 to {most} ({_MOST_WORKERS_PER_CORE} per core of this machine), "
-        f"not {workers!r}"
+        f"{option} must be auto or a whole number from 1 to {most} ({_MOST_WORKERS_PER_CORE} per core of this machine), "
+        f"not {given!r}"
     )

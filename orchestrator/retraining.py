@@ -1,7 +1,7 @@
 """A whole session at a retrain: checked, locked, staffed, trained, submitted."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
@@ -38,8 +38,7 @@ def retrain(request: RetrainRequest, folder: StudyFolder, workplace: Workplace, 
     trainer = plugins.trainer(source.recipe.trainer)
     suits = plugins.dataset(source.recipe.dataset).suits
     trainer.check(complete(trainer.hyperparameters, source.recipe.params), suits, workplace.data_folder)
-    force = workplace.workforce()
-    one = replace(force, devices=force.devices[:1])  # a single run needs a single worker
+    device = workplace.device_here()
     clock = SystemClock()
     commit_id, dirty = commit(Path.cwd())
     with folder.lock():
@@ -51,13 +50,13 @@ def retrain(request: RetrainRequest, folder: StudyFolder, workplace: Workplace, 
         else:
             begun = "carried on" if run.record_file.is_file() else "begun"
             say(f"retrain of {source.run_id} for {epochs} epochs {begun}; in {run.path}")
-            with executor(workplace, one, folder) as workers:
+            with executor(workplace, folder, say, single=True) as workers:
                 observers = mirror(study, folder, workplace.mirror)
                 with observing(observers, say):
                     record = Retraining(folder=folder, executor=workers, observers=observers, clock=clock, say=say).run(record)
         say(_result(record))
         reached(CrashPoint.RETRAINED)
-        submit(run, record, what, workplace.data_folder, force.devices[0], say)
+        submit(run, record, what, workplace.data_folder, device, say)
     return record
 
 

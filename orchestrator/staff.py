@@ -11,7 +11,7 @@ from orchestrator.contracts import Executor, Observer
 from orchestrator.errors import OrchestrateError, Unavailable
 from orchestrator.executors.in_process import InProcess
 from orchestrator.executors.processes import Processes
-from orchestrator.machine import Workforce, workforce
+from orchestrator.machine import Workforce, counted, workforce
 from orchestrator.observers.process import ObserverProcess
 from orchestrator.plain import dumps
 from orchestrator.store import Store, StudyFile, StudyFolder
@@ -32,26 +32,62 @@ class Workplace:
     data_folder: Path
     device: str = "auto"
     workers: str = "auto"
+    workers_per_device: str = "1"
     executor: str = "processes"
+    ray_address: str = ""  # HOST:PORT of a cluster's head, or auto; "" starts Ray on this machine
     mirror: str = "auto"
 
     def workforce(self) -> Workforce:
-        """The devices and threads of its workers. Raises InvalidInput or Unavailable."""
-        return workforce(self.device, "1" if self.executor == "in-process" else self.workers)
+        """The devices and threads of its workers, without hiring any. Raises InvalidInput or Unavailable."""
+        if self.executor == "in-process":
+            return workforce(self.device, "1")
+        per_device = counted("--workers-per-device", self.workers_per_device)
+        if self.executor == "ray":
+            from orchestrator.executors.ray import survey
+
+            return survey(self.ray_address, device=self.device, workers=self.workers, per_device=per_device)
+        return workforce(self.device, self.workers, per_device)
+
+    def device_here(self) -> str:
+        """The device of this process, for work that is not handed out. Raises InvalidInput or Unavailable."""
+        return workforce("auto" if self.executor == "ray" else self.device, "1").devices[0]
 
 
 @contextlib.contextmanager
-def executor(workplace: Workplace, force: Workforce, folder: StudyFolder) -> Iterator[Executor]:
-    """The executor, whose workers are gone when the block is left, however it is left."""
-    hired: Executor
-    if workplace.executor == "in-process":
-        hired = InProcess(device=force.devices[0], threads=force.threads, data_folder=workplace.data_folder)
-    else:
-        hired = Processes(devices=force.devices, threads=force.threads, data_folder=workplace.data_folder, logs=folder.logs)
+def executor(
+    workplace: Workplace, folder: StudyFolder, say: Callable[[str], None], *, single: bool = False
+) -> Iterator[Executor]:
+    """The executor, with one worker for a `single` run; its workers are gone when the block is left, however it is left.
+
+    Raises InvalidInput, Unavailable, DiskError.
+    """
+    hired = _hired(workplace, folder, say, single=single)
     try:
         yield hired
     finally:
         hired.close()
+
+
+def _hired(workplace: Workplace, folder: StudyFolder, say: Callable[[str], None], *, single: bool) -> Executor:
+    data_folder = workplace.data_folder
+    if workplace.executor == "ray":
+        from orchestrator.executors.ray import RayActors
+
+        return RayActors(
+            address=workplace.ray_address,
+            device=workplace.device,
+            workers="1" if single else workplace.workers,
+            per_device=1 if single else counted("--workers-per-device", workplace.workers_per_device),
+            data_folder=data_folder,
+            folder=folder.path,
+            logs=folder.logs,
+            say=say,
+        )
+    force = workplace.workforce()
+    if workplace.executor == "in-process":
+        return InProcess(device=force.devices[0], threads=force.threads, data_folder=data_folder)
+    devices = force.devices[:1] if single else force.devices
+    return Processes(devices=devices, threads=force.threads, data_folder=data_folder, logs=folder.logs)
 
 
 def published(study: StudyFile, storage: str, store: Store, folder: StudyFolder) -> ObserverProcess:

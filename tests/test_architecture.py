@@ -32,6 +32,7 @@ FLOORS = {
         "store",
         "messages",
         "machine",
+        "placement",
         "checkpoint",
         "hyperparameters",
         "splits",
@@ -87,7 +88,7 @@ DOORS = {
     "click": ["orchestrator/cli/"],
 }
 
-NOT_YET = ("ray", "kaggle", "plotly")  # doors that are kept for what is not built
+NOT_YET = ("kaggle", "plotly")  # doors that are kept for what is not built
 
 
 def modules() -> dict[str, Path]:

@@ -26,10 +26,19 @@ from orchestrator.store import RunFolder, Store
 from tests._commands import ended
 from tests._studies import PLUGINS, conduct, results, without_time
 
+
+def on_ray(folder: Path) -> Executor:
+    from tests._ray import actors  # Ray is only started by slow tests
+
+    return actors(folder)
+
+
 EXECUTORS: dict[str, Callable[[Path], Executor]] = {
     "in-process": lambda folder: InProcess(device="cpu", threads=1, data_folder=folder),
     "processes": lambda folder: Processes(devices=["cpu"], threads=1, data_folder=folder, logs=folder / "logs"),
+    "ray": on_ray,
 }
+QUICK = ("in-process", "processes")
 
 
 def test_no_executor_is_left_out_here() -> None:
@@ -45,7 +54,7 @@ def in_plugin_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(PLUGINS)
 
 
-@pytest.fixture(params=sorted(EXECUTORS))
+@pytest.fixture(params=[*QUICK, pytest.param("ray", marks=pytest.mark.slow)])
 def executor(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Executor]:
     made = EXECUTORS[request.param](tmp_path)
     yield made
@@ -130,9 +139,9 @@ def test_a_paused_job_goes_on_where_it_was_with_the_same_numbers(executor: Execu
 
 def test_all_executors_give_the_same_numbers(tmp_path: Path) -> None:
     found = {}
-    for name, make in EXECUTORS.items():
+    for name in QUICK:  # tests/test_ray.py compares whole studies
         (tmp_path / name).mkdir()
-        executor = make(tmp_path / name)
+        executor = EXECUTORS[name](tmp_path / name)
         try:
             executor.start(job(tmp_path / name, trainer="cnn", epochs=2, batch_size=64, dropout=0.2))
             found[name] = epochs(until(executor, Finished, Failed))

@@ -16,7 +16,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 FORMATS = ("table", "csv", "json", "md")
 MIRRORS = ("auto", "offline", "online", "off")
-EXECUTORS = ("processes", "in-process")
+EXECUTORS = ("processes", "in-process", "ray")
 
 
 def runs_option(command: F) -> F:
@@ -124,14 +124,28 @@ def work_options(command: F) -> F:
         show_default=True,
         help="How many runs are trained at a time; auto: one per GPU, or one.",
     )
+    per_device = click.option(
+        "--workers-per-device",
+        metavar="N",
+        default="1",
+        show_default=True,
+        help="How many workers share a GPU, or the cores of a machine without one.",
+    )
     executor = click.option(
         "--executor",
         type=OneOf("executor", EXECUTORS),
         default="processes",
         show_default=True,
-        help="Where they are trained; in-process: in this process, for debugging.",
+        help="Where they are trained; in-process: in this process, for debugging; ray: on a cluster.",
     )
-    for option in (mirror_option, executor, workers, device_option, data_option, runs_option):
+    address = click.option(
+        "--ray-address",
+        metavar="HOST:PORT",
+        envvar="RAY_ADDRESS",
+        default="",
+        help="The cluster that --executor ray works on, also taken from RAY_ADDRESS.  [default: Ray is started on this machine]",
+    )
+    for option in (mirror_option, address, executor, per_device, workers, device_option, data_option, runs_option):
         command = option(command)
     return command
 

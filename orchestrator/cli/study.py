@@ -64,17 +64,14 @@ def study(
     form: str,
     runs: Path,
     data_dir: Path,
-    device: str,
-    workers: str,
-    executor: str,
-    mirror: str,
+    **work: Any,
 ) -> int:
     """Search for the best hyperparameters of PLAN, a plan's name or its Python file.
 
     The study ends when it has exactly N finished trials. The same command goes on with a study that was interrupted, and a
-    larger N extends it; then all options but --trials may be left out. Only --trials, --budget, --patience, --replicate,
-    --workers, --executor, --device and --mirror may differ from what the study was begun with. No setting is tried twice: a study
-    ends when its search space is exhausted, unless --replicate is given.
+    larger N extends it; then all options but --trials may be left out. Only --trials, --budget, --patience, --replicate, --mirror
+    and where it works (--device, --workers, --workers-per-device, --executor, --ray-address) may differ from what the study was
+    begun with. No setting is tried twice: a study ends when its search space is exhausted, unless --replicate is given.
     """
     from orchestrator.conducting import conduct
     from orchestrator.limits import Limits
@@ -92,7 +89,7 @@ def study(
         sampler=sampler,
         storage=storage,
     )
-    workplace = Workplace(runs=runs, data_folder=data_dir, device=device, workers=workers, executor=executor, mirror=mirror)
+    workplace = Workplace(runs=runs, data_folder=data_dir, **work)
     limits = Limits(budget=budget, patience=patience, replicate=replicate)
     if dry_run:
         return _rehearse(request, limits, workplace, form)

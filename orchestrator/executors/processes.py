@@ -16,6 +16,7 @@ from orchestrator import messages
 from orchestrator.errors import BadData, OrchestrateError
 from orchestrator.files import disk_errors
 from orchestrator.jobs import Began, Event, Failed, Finished, Job, Paused, WorkerLost
+from orchestrator.machine import thread_settings
 from orchestrator.messages import Command, Grant, Stop
 
 # Workers that die one after the other without beginning a job: then something is wrong that a new process cannot cure. More than
@@ -164,7 +165,7 @@ class _Worker:
                 stdout=log,
                 stderr=log,
                 pass_fds=[theirs.fileno()],
-                env=_environment(self._threads),
+                env={**os.environ, **thread_settings(self._threads)},
             )
 
     def send(self, command: Command) -> None:
@@ -200,15 +201,6 @@ class _Worker:
                 self._process.kill()
         # The kernel ends it when its device or its disk answers; until then it can do nothing, and after that neither.
         return f"worker {self.index} does not even end when it is killed"
-
-
-def _environment(threads: int) -> dict[str, str]:
-    """Of a worker. Its threads spin only briefly while they wait for each other: spinning for long, OpenMP's default, makes
-    an epoch many times slower as soon as anybody else, our own observers for instance, wants a core; sleeping at once makes small
-    networks up to three times slower on a quiet machine (docs/decisions.md has the figures).
-    """
-    count = str(threads)
-    return {"GOMP_SPINCOUNT": "3000", **os.environ, "OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count}
 
 
 def _ending(code: int) -> str:

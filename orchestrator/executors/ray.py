@@ -1,0 +1,438 @@
+"""Runs jobs in Ray actors, on as many machines as a cluster has. The only file that knows Ray.
+
+The conductor stays one process. What it says and hears are the lines of `messages`, one call at a time; nothing that travels is
+recorded by anybody else. Machines come and go: a place whose worker is lost is filled again as soon as there is room.
+"""
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, final
+
+from orchestrator import messages
+from orchestrator.errors import InvalidInput, OrchestrateError, Unavailable
+from orchestrator.executors import _shipping
+from orchestrator.executors._ray_worker import Opened, Probe, RayWorker, Said
+from orchestrator.files import disk_errors, replace
+from orchestrator.jobs import Began, Event, Failed, Finished, Job, Paused, WorkerLost
+from orchestrator.machine import Workforce, thread_settings
+from orchestrator.messages import Command, Grant, Stop
+from orchestrator.placement import Node, placement
+from orchestrator.store import RunFolder
+
+# Read by Ray when it is imported or begins: no reports about us to anybody, nothing rewritten in the environment of a worker
+# without a GPU, about which Ray would warn, and no line of its own on stdout, where our data goes.
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
+
+try:
+    import ray
+except ImportError as error:
+    raise Unavailable("--executor ray needs Ray; install it with: pip install 'sweep-conductor[ray]'") from error
+
+# Bytes that Ray may keep in memory on this machine, when it is started here: a checkpoint of a ResNet-50 with momentum is 200 MB.
+_OBJECT_STORE_BYTES = 512 * 2**20
+
+_SECONDS_TO_REACH = 5.0  # the head of a cluster
+_SECONDS_TO_CONNECT = 30.0  # a process of its own to the cluster, which takes 2 to 8
+_SECONDS_TO_BEGIN = 120.0  # workers: code is unpacked and torch imported, perhaps from a slow disk
+_SECONDS_TO_FETCH = 60.0  # what a call returned: a checkpoint, at most
+_SECONDS_BETWEEN_PINGS = 1.0  # to a worker that has nothing to do
+_SECONDS_WITHOUT_CALLS = 0.05  # before the next thing to do is looked for
+_SECONDS_BETWEEN_LOOKS = 2.0  # at the cluster's machines, while a place is empty
+_SECONDS_WITHOUT_A_WORKER = 300.0  # before a study gives up; a machine that reboots is back by then
+
+# As for worker processes: more than the attempts at one job, because a job that kills all its workers is only its own failure.
+_DEATHS_BEFORE_GIVING_UP = 5
+
+
+@final
+class RayActors:
+    """Workers on the cluster at `address`, or on this machine alone when that is "".
+
+    `folder` is the study's: workers that see it write their checkpoints there. `say` gets lines for the user.
+    Raises InvalidInput, Unavailable, DiskError.
+    """
+
+    def __init__(
+        self,
+        *,
+        address: str,
+        device: str,
+        workers: str,
+        per_device: int,
+        data_folder: Path,
+        folder: Path,
+        logs: Path,
+        say: Callable[[str], None],
+        seconds_without_a_worker: float = _SECONDS_WITHOUT_A_WORKER,
+    ) -> None:
+        self._say = say
+        self._patience = seconds_without_a_worker
+        self._own = Path(tempfile.mkdtemp(prefix="orchestrate-"))  # a short path: Ray puts sockets below it
+        self._probe = folder / f"probe-{secrets.token_hex(8)}"
+        self._places: list[_Place] = []
+        self._lost: list[WorkerLost] = []  # what was ended here, to be told with the next events
+        self._deaths_in_a_row = 0
+        try:
+            with disk_errors(f"write {logs}"):
+                logs.mkdir(parents=True, exist_ok=True)
+                content = secrets.token_hex(32)
+                self._probe.write_text(content)
+                _shipping.gather(self._own / "code")
+            _connect(address, self._own, {"working_dir": str(self._own / "code")})
+            self._placement = placement(_nodes(), device=device, workers=workers, per_device=per_device)
+            options: dict[str, Any] = {
+                "num_cpus": self._placement.threads,
+                "num_gpus": float(self._placement.gpu_share),
+                "runtime_env": {"env_vars": thread_settings(self._placement.threads)},
+            }
+            self._hire = ray.remote(RayWorker).options(**options).remote
+            self._settings = {
+                "device": "cuda:0" if self._placement.gpu_share else "cpu",
+                "threads": self._placement.threads,
+                "data_folder": str(data_folder.resolve()),
+            }
+            self._room = 0
+            self._looked = self._worked = time.monotonic()
+            self._look()
+            for index in range(self._placement.places):
+                log = (logs / f"worker-{index}.log").resolve()
+                probe = Probe(file=str(self._probe.resolve()), content=content, log=str(log))
+                self._places.append(_Place(index, probe, self._hire(**self._settings)))
+            self._await_workers()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def workers(self) -> int:
+        """How many jobs can run at a time: places that are filled, or will be as soon as their worker has begun.
+
+        One at least while any is in service: an empty cluster is waited for before it is given up.
+        """
+        return min(len(self._places), max(self._room, sum(place.opened for place in self._places), 1))
+
+    def start(self, job: Job, avoid: int | None = None) -> int | None:
+        """Hand the job to the first free worker that it need not avoid; None while all that there are still begin."""
+        allowed = [place for place in self._places if place.index != avoid] or self._places
+        place = next((place for place in allowed if place.opened and place.job is None), None)
+        if place is None:
+            return None
+        place.job = job
+        checkpoint = None
+        if job.resume and not place.shares_disk:
+            with contextlib.suppress(FileNotFoundError), disk_errors(f"read {job.folder}"):
+                checkpoint = RunFolder(Path(job.folder)).last_checkpoint.read_bytes()
+        place.send(job, checkpoint)
+        return place.index
+
+    def grant(self, run_id: str, until_epoch: int) -> None:
+        """Let the run train up to and including this epoch."""
+        for place in self._with(run_id):
+            place.send(Grant(run_id=run_id, until_epoch=until_epoch))
+            place.step()
+
+    def stop(self, run_id: str, keep: bool = False) -> None:
+        """End the run's job. Its worker is free at once, or once `Paused` came."""
+        for place in self._with(run_id):
+            place.send(Stop(run_id=run_id, keep=keep))
+            if not keep:
+                place.job = None
+
+    def replace(self, worker: int) -> None:
+        """End the actor, also one that is stopped, and ask for another."""
+        place = self._dismiss(worker)
+        place.fill(self._hire(**self._settings))
+
+    def retire(self, worker: int) -> None:
+        """End the actor, and ask for no other in its place."""
+        self._places.remove(self._dismiss(worker))
+
+    def events(self, timeout: float) -> Sequence[Event]:
+        """What the workers said, and who was lost, since the last call."""
+        happened: list[Event] = [*self._lost]
+        self._lost.clear()
+        for place in self._places:
+            place.go_on()
+        calls = {place.calls[0]: place for place in self._places if place.calls}
+        for call in _answered(list(calls), 0.0 if happened else timeout):
+            happened += self._hear(calls[call])
+        self._look_again()
+        return happened
+
+    def close(self) -> None:
+        """End all workers: what they would still do could not be recorded any more."""
+        for place in self._places:
+            place.kill()
+        self._places.clear()
+        ray.shutdown()
+        with contextlib.suppress(OSError):
+            self._probe.unlink(missing_ok=True)
+        shutil.rmtree(self._own, ignore_errors=True)
+
+    def _with(self, run_id: str) -> list["_Place"]:
+        return [place for place in self._places if place.job is not None and place.job.run_id == run_id]
+
+    def _hear(self, place: "_Place") -> list[Event]:
+        try:
+            said = ray.get(place.calls.popleft(), timeout=_SECONDS_TO_FETCH)
+        except ray.exceptions.RayError as error:
+            return [self._refill(place, error)]
+        if isinstance(said, Opened):
+            place.welcome(said)
+            if not said.shares_disk:
+                self._say(
+                    f"worker {place.index} on {said.host} does not see the runs folder: its checkpoints travel to this machine"
+                )
+            elif place.fillings > 1:
+                self._say(f"worker {place.index} is there again, on {said.host}")
+            return []
+        place.can_step = said.can_step
+        return self._take(place, said)
+
+    def _take(self, place: "_Place", said: Said) -> list[Event]:
+        """The events of a call; the checkpoints that they tell of lie in the run's folder before anybody hears them."""
+        job = place.job
+        events = []
+        for line in said.events.splitlines():
+            event = messages.decode_event(line)
+            events.append(event)
+            if isinstance(event, Began):
+                self._deaths_in_a_row = 0
+            if job is None or (event.run_id, event.attempt) != (job.run_id, job.attempt):
+                continue
+            _keep(said.checkpoints, Path(job.folder))
+            if isinstance(event, Finished | Failed | Paused):
+                place.job = None
+        return events
+
+    def _dismiss(self, index: int) -> "_Place":
+        place = next(place for place in self._places if place.index == index)
+        place.kill()
+        self._lost.append(_lost(place, f"worker {index} on {place.host} was ended"))
+        place.job = None
+        return place
+
+    def _refill(self, place: "_Place", error: Exception) -> WorkerLost:
+        place.kill()  # whatever it was, nothing more may come from it
+        lost = _lost(place, f"worker {place.index} on {place.host or 'its machine'} was lost ({_reason(error)})")
+        self._deaths_in_a_row += 1
+        if self._deaths_in_a_row >= _DEATHS_BEFORE_GIVING_UP * len(self._places):
+            raise OrchestrateError(f"workers die before they begin a job: {lost.message}; see {place.probe.log}")
+        place.fill(self._hire(**self._settings))
+        self._look()
+        return lost
+
+    def _await_workers(self) -> None:
+        """Let those begin for whom there is room. Raises Unavailable when nobody could, OrchestrateError when nobody can."""
+        deadline = time.monotonic() + _SECONDS_TO_BEGIN
+        while sum(place.opened for place in self._places) < self.workers and time.monotonic() < deadline:
+            beginning = {place.calls[0]: place for place in self._places if place.calls}
+            for call in _answered(list(beginning), 1.0):
+                self._hear(beginning[call])
+        if not any(place.opened for place in self._places):
+            raise Unavailable(
+                f"no worker of {self._needs()} could begin on the cluster within {_SECONDS_TO_BEGIN:.0f} s; is it busy?"
+            )
+
+    def _look_again(self) -> None:
+        """Keep an eye on the cluster while places are empty. Raises Unavailable when there was nobody for too long."""
+        now = time.monotonic()
+        if any(place.opened for place in self._places):
+            self._worked = now
+        elif now - self._worked > self._patience:
+            raise Unavailable(
+                f"for {self._patience:.0f} s no machine of the cluster had room for a worker of {self._needs()}; "
+                "nothing is lost, and the same command carries on"
+            )
+        if now - self._looked > _SECONDS_BETWEEN_LOOKS and not all(place.opened for place in self._places):
+            self._look()
+
+    def _look(self) -> None:
+        self._looked = time.monotonic()
+        room, before = self._placement.room(_nodes()), self._room
+        asked = self._placement.places
+        self._room = room
+        if min(room, asked) < min(before, asked) or (not before and room < asked):
+            self._say(
+                f"the cluster has room for {room} of the {asked} workers asked for, of {self._needs()} each; the study goes on "
+                "with what there is, and takes more when it comes"
+            )
+
+    def _needs(self) -> str:
+        cores = f"{self._placement.threads} {'core' if self._placement.threads == 1 else 'cores'}"
+        share = self._placement.gpu_share
+        return f"{cores} and {'a' if share == 1 else share} GPU" if share else cores
+
+
+@final
+class _Place:
+    """A place for a worker: the actor that fills it now, the calls that it has not answered yet, and the job that it has."""
+
+    def __init__(self, index: int, probe: Probe, actor: Any) -> None:
+        self.index = index
+        self.probe = probe
+        self.fillings = 0
+        self.job: Job | None = None
+        self.calls: deque[Any] = deque()
+        self.fill(actor)
+
+    def fill(self, actor: Any) -> None:
+        """Take this actor, which may have to wait until the cluster has room for it."""
+        self._actor = actor
+        self.opened, self.shares_disk, self.host = False, False, ""
+        self.job, self.can_step = None, False
+        self.fillings += 1
+        self.calls = deque([actor.open.remote(self.probe)])
+        self._answered = time.monotonic()
+
+    def welcome(self, opened: Opened) -> None:
+        """It works now."""
+        self.opened, self.shares_disk, self.host = True, opened.shares_disk, opened.host
+
+    def send(self, command: Command, checkpoint: bytes | None = None) -> None:
+        """Say something; it is heard after everything said before."""
+        self.calls.append(self._actor.obey.remote(messages.encode(command), checkpoint))
+
+    def step(self) -> None:
+        """Let it train an epoch, if its job may."""
+        self.calls.append(self._actor.step.remote())
+
+    def go_on(self) -> None:
+        """Give a worker that has answered everything the next thing to do. A loss is only noticed in an answer, hence pings."""
+        if self.calls:
+            self._answered = time.monotonic()
+        elif self.can_step:
+            self.step()
+        elif time.monotonic() - self._answered > _SECONDS_BETWEEN_PINGS:
+            self.calls.append(self._actor.ping.remote())
+
+    def kill(self) -> None:
+        """End the actor, whatever it does; its calls are forgotten."""
+        self.calls.clear()
+        self.opened = False
+        ray.kill(self._actor)
+
+
+def _answered(calls: list[Any], timeout: float) -> list[Any]:
+    """Those that have an answer; waits up to `timeout` seconds for the first."""
+    if not calls:  # all workers wait for a job
+        time.sleep(min(timeout, _SECONDS_WITHOUT_CALLS))
+        return []
+    ended, _ = ray.wait(calls, num_returns=1, timeout=timeout)
+    return list(ray.wait(calls, num_returns=len(calls), timeout=0.0)[0]) if ended else []
+
+
+def _lost(place: _Place, message: str) -> WorkerLost:
+    job = place.job
+    if job is None:
+        return WorkerLost(worker=place.index, message=message)
+    return WorkerLost(worker=place.index, message=message, run_id=job.run_id, attempt=job.attempt)
+
+
+def _keep(checkpoints: Mapping[str, bytes], folder: Path) -> None:
+    """Write what has travelled. Raises DiskError."""
+    run = RunFolder(folder)
+    for file in (run.last_checkpoint, run.best_checkpoint):
+        if file.name in checkpoints:
+            with disk_errors(f"write {file}"):
+                replace(file, checkpoints[file.name])
+
+
+def _reason(error: Exception) -> str:
+    """What Ray says, without its advice and its numbers."""
+    text = str(error)
+    if "node has died" in text or "node was" in text:
+        return "its machine is gone"
+    if isinstance(error, ray.exceptions.ActorUnavailableError):
+        return "it does not answer"
+    if isinstance(error, ray.exceptions.ActorDiedError):
+        return "its process ended"
+    return " ".join(text.split())[:200] or type(error).__name__
+
+
+def _nodes() -> list[Node]:
+    """The machines that are there now."""
+    return [
+        Node(cpus=int(node["Resources"].get("CPU", 0)), gpus=int(node["Resources"].get("GPU", 0)))
+        for node in ray.nodes()
+        if node["Alive"]
+    ]
+
+
+def survey(address: str, *, device: str, workers: str, per_device: int) -> Workforce:
+    """The workers that would be hired now, found out without hiring any. Raises InvalidInput or Unavailable."""
+    with tempfile.TemporaryDirectory(prefix="orchestrate-", ignore_cleanup_errors=True) as own:
+        _connect(address, Path(own), {})
+        try:
+            nodes = _nodes()
+        finally:
+            ray.shutdown()
+    found = placement(nodes, device=device, workers=workers, per_device=per_device)
+    return Workforce(
+        devices=("cuda" if found.gpu_share else "cpu",) * min(found.places, found.room(nodes)), threads=found.threads
+    )
+
+
+def _connect(address: str, own: Path, runtime_env: Mapping[str, Any]) -> None:
+    """Become part of the cluster, or start one here with its files in `own`. Raises InvalidInput or Unavailable."""
+    if ray.is_initialized():
+        raise OrchestrateError("this process is connected to Ray already; end that with ray.shutdown() first")
+    options: dict[str, Any] = {"address": address}
+    if not address:
+        options = {"address": "local", "object_store_memory": _OBJECT_STORE_BYTES, "include_dashboard": False}
+        options["_temp_dir"] = str(own)
+    else:
+        _check(address)
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        ray.init(**options, log_to_driver=False, logging_level="CRITICAL", runtime_env=dict(runtime_env))
+    except (ConnectionError, RuntimeError, ValueError, TimeoutError, ray.exceptions.RayError) as error:
+        raise Unavailable(f"Ray cannot be used{f' at {address}' if address else ''}: {_last_line(str(error))}") from error
+    finally:
+        if signal.getsignal(signal.SIGTERM) is not handler:
+            signal.signal(signal.SIGTERM, handler)  # Ray puts its own there, which would end this process its own way
+
+
+def _check(address: str) -> None:
+    """Try to connect in another process first: where nobody answers, Ray itself tries for many minutes, deaf to signals."""
+    if "://" in address:
+        raise InvalidInput(f"--ray-address {address!r} must be HOST:PORT or auto; run the command on a machine of the cluster")
+    host, _, port = address.rpartition(":")
+    if address != "auto":
+        if not (host and port.isdecimal() and int(port) < 65536):
+            raise InvalidInput(f"--ray-address {address!r} must be HOST:PORT or auto")
+        try:
+            socket.create_connection((host, int(port)), _SECONDS_TO_REACH).close()
+        except OSError as error:
+            raise Unavailable(f"nothing answers at --ray-address {address} ({error}); is the cluster running?") from error
+    program = "import sys, ray; ray.init(address=sys.argv[1], log_to_driver=False, logging_level='ERROR')"
+    try:
+        tried = subprocess.run(
+            [sys.executable, "-c", program, address],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS_TO_CONNECT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise Unavailable(f"what answers at --ray-address {address} is no Ray cluster, or a hung one") from error
+    if tried.returncode:
+        raise Unavailable(f"cannot connect to --ray-address {address} from this machine: {_last_line(tried.stderr)}")
+
+
+def _last_line(text: str) -> str:
+    return next((line.strip()[:300] for line in reversed(text.splitlines()) if line.strip()), "no reason given")
