@@ -9,7 +9,7 @@ import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from orchestrator.jobs import Event, Job
 from orchestrator.recipe import Recipe
@@ -106,6 +106,22 @@ class Training(Protocol):
 
     def snapshot(self) -> dict[str, Any]:
         """What `Trainer.restore` needs to predict, preprocessing included; independent of further training."""
+
+
+@runtime_checkable
+class MicroBatched(Protocol):
+    """What a Training offers besides where it can do with less memory: passing its batches through the model in parts.
+
+    The gradients of a batch's parts are accumulated to the mean over the batch, so that the sampled batch size keeps its
+    meaning. The `state_dict` of such a Training is independent of further training.
+    """
+
+    @property
+    def micro_batch(self) -> int:
+        """Images that pass through the model at a time: at first the whole batch."""
+
+    def limit_micro_batch(self, images: int) -> None:
+        """From the next epoch on let at most so many pass at a time; at least 2, as BatchNorm needs."""
 
 
 class Predictor(Protocol):

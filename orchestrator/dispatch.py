@@ -12,7 +12,7 @@ from orchestrator.crash_points import CrashPoint, reached
 from orchestrator.errors import OrchestrateError, Unavailable
 from orchestrator.failures import is_device_error
 from orchestrator.health import Health
-from orchestrator.jobs import Began, Event, Failed, Finished, Job, Measured, Paused, Saved, WorkerLost
+from orchestrator.jobs import Began, Event, Failed, Finished, Job, Measured, Paused, Reduced, Saved, WorkerLost
 from orchestrator.record import Checkpoint, Epoch, Failure, FailureKind, RunRecord, Status
 from orchestrator.remedies import RETRIES, Remedy, remedy, stopping
 from orchestrator.watchdog import USUAL, Patience, Watchdog
@@ -164,6 +164,8 @@ class Dispatch:
         match event:
             case Began():
                 return self._began(active, event)
+            case Reduced():
+                return self._reduced(active, event)
             case Measured():
                 return self._measured(active, event)
             case Saved():
@@ -200,6 +202,15 @@ class Dispatch:
             observer.opened(active.record, active.epochs)
         notes = (f"{active.record.run_id}: {event.note}",) if event.note else ()
         return Update(record=active.record, epochs=active.epochs, decide=bool(active.epochs), notes=notes)
+
+    def _reduced(self, active: _Active, event: Reduced) -> Update:
+        first = not active.record.micro_batch
+        active.record = replace(active.record, micro_batch=event.micro_batch)
+        active.folder.write(active.record)
+        note = (
+            f"{active.record.run_id}: not enough memory in epoch {event.epoch}; its batches are passed through the model in parts"
+        )
+        return Update(record=active.record, epochs=active.epochs, notes=(note,) if first else ())
 
     def _measured(self, active: _Active, event: Measured) -> Update:
         if active.worker is not None:
@@ -270,6 +281,7 @@ class Dispatch:
             resume=active.resume,
             measure=assignment.measure,
             checkpoint_share=self._checkpoint_share,
+            micro_batch=record.micro_batch,
             keep_last=assignment.keep_last,
         )
         active.worker = self._executor.start(job, active.avoid)

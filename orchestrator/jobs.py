@@ -21,6 +21,7 @@ class Job:
     resume: bool = False  # from the last checkpoint, where there is a sound one
     measure: Literal["none", "test"] = "none"  # what the best epoch is measured on after the last one
     checkpoint_share: float = 0.02  # of the training time may go into checkpoints; 0 writes none before the end
+    micro_batch: int = 0  # images that may pass through the model at a time, as an earlier epoch or attempt found; 0: any number
     keep_last: bool = False  # whether the checkpoint to resume from is also written after the last epoch
 
 
@@ -48,6 +49,16 @@ class Began:
     epochs: tuple[Epoch, ...]
     facts: Facts
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reduced:
+    """The memory was not enough: the epoch is trained again from its beginning with smaller micro-batches."""
+
+    run_id: str
+    attempt: int
+    epoch: int
+    micro_batch: int  # images that pass through the model at a time from now on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,4 +119,4 @@ class WorkerLost:
     attempt: int = 0
 
 
-Event = Began | Measured | Saved | Paused | Finished | Failed | WorkerLost
+Event = Began | Reduced | Measured | Saved | Paused | Finished | Failed | WorkerLost

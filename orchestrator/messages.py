@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from orchestrator.errors import BadData
-from orchestrator.jobs import Began, Event, Failed, Finished, Job, Measured, Paused, Saved
+from orchestrator.jobs import Began, Event, Failed, Finished, Job, Measured, Paused, Reduced, Saved
 from orchestrator.plain import dumps, from_plain, parse
 
 
@@ -26,7 +26,7 @@ class Stop:
 Command = Job | Grant | Stop
 
 _COMMANDS = {kind.__name__: kind for kind in (Job, Grant, Stop)}
-_EVENTS = {kind.__name__: kind for kind in (Began, Measured, Saved, Paused, Finished, Failed)}
+_EVENTS = {kind.__name__: kind for kind in (Began, Reduced, Measured, Saved, Paused, Finished, Failed)}
 
 
 def encode(message: Command | Event) -> bytes:

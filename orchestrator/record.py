@@ -47,6 +47,11 @@ class FailureKind(enum.StrEnum):
     DISK = "disk"
     DATA = "data"
 
+    @property
+    def of_setting(self) -> bool:
+        """Whether the hyperparameters are the reason: what samplers call infeasible."""
+        return self in (FailureKind.OUT_OF_MEMORY, FailureKind.DIVERGED)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:

@@ -18,7 +18,7 @@ from orchestrator.contracts import Baseline, Curve, Scheduler, StudyPlan
 from orchestrator.errors import InvalidInput, UnknownName
 from orchestrator.plain import dumps, parse
 from orchestrator.points import Axis, Choices, Continuum, Place, Points, Steps
-from orchestrator.record import RunRecord, Status
+from orchestrator.record import FailureKind, RunRecord, Status
 from orchestrator.scheduling import Pruning, RunOut
 from orchestrator.seeds import derive
 
@@ -124,6 +124,7 @@ class Study:
         self._remembers = isinstance(pruner, _REMEMBERING)
         self._references: set[str | None] = set()
         self._params: dict[int, dict[str, Any]] = {}
+        self._infeasible: dict[int, FailureKind] = {}
         self._curves: dict[int, Curve] = {}
         self._live: dict[int, optuna.Trial] = {}
         self._optuna: optuna.Study | None = None
@@ -162,6 +163,8 @@ class Study:
         curve = Curve(run_id=record.run_id, number=record.number, status=record.status, values=tuple(values))
         before = self._curves.get(record.number)
         self._curves[record.number] = curve
+        if record.failure is not None and record.failure.kind.of_setting:
+            self._infeasible[record.number] = record.failure.kind
         if record.number not in self._params:
             self._params[record.number] = {name: record.recipe.params[name] for name in self._space}
             self._taken.add(self._points.place(record.recipe.params))
@@ -212,9 +215,20 @@ class Study:
         if now.status is Status.RUNNING:
             return True
         del self._live[now.number]
-        state = _STATES[now.status]
-        self._optuna.tell(trial, now.values[-1] if state is TrialState.COMPLETE else None, state=state)
+        self._tell(self._optuna, trial, now)
         return True
+
+    def _tell(self, study: optuna.Study, trial: optuna.Trial, curve: Curve) -> None:
+        """How a trial ended, or that it paused.
+
+        A setting that ran out of memory or diverged is told as infeasible, and as PRUNED: of a FAIL samplers read nothing, and
+        propose the same again and again (docs/decisions.md has the figures).
+        """
+        state = _STATES[curve.status]
+        if curve.number in self._infeasible:
+            trial.set_constraint(self._infeasible[curve.number].value, 1.0)
+            state = TrialState.PRUNED
+        study.tell(trial, curve.values[-1] if state is TrialState.COMPLETE else None, state=state)
 
     def _current(self) -> optuna.Study:
         """The in-memory study, computed anew where it does not know what we know."""
@@ -246,8 +260,7 @@ class Study:
         if curve.status is Status.RUNNING:
             self._live[number] = trial
             return
-        state = _STATES[curve.status]
-        study.tell(trial, curve.values[-1] if state is TrialState.COMPLETE else None, state=state)
+        self._tell(study, trial, curve)
 
 
 @final

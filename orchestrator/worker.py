@@ -3,22 +3,23 @@
 The same for every executor: in this process, in a process of its own, or on another machine.
 """
 
+import gc
 import hashlib
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, final
 
 import numpy as np
 
 from orchestrator import checkpoint, machine, plugins
-from orchestrator.contracts import Data, Training
+from orchestrator.contracts import Data, MicroBatched, Training
 from orchestrator.crash_points import CrashPoint, reached
 from orchestrator.errors import BadData, DiskError
-from orchestrator.failures import described
-from orchestrator.jobs import Began, Event, Facts, Failed, Finished, Job, Measured, Paused, Saved
+from orchestrator.failures import described, exploded
+from orchestrator.jobs import Began, Event, Facts, Failed, Finished, Job, Measured, Paused, Reduced, Saved
 from orchestrator.plain import dumps, from_plain, to_plain
 from orchestrator.recipe import Split
 from orchestrator.record import Best, Epoch, Evaluation, Failure, FailureKind
@@ -27,6 +28,8 @@ from orchestrator.store import RunFolder
 
 # Seconds that the first checkpoint is taken to cost, until one was measured: a ResNet-18 with momentum takes .2 to .5.
 _FIRST_CHECKPOINT_SECONDS = 0.2
+
+_SMALLEST_MICRO_BATCH = 2  # images; BatchNorm can do nothing with one
 
 
 @final
@@ -50,7 +53,10 @@ class Runner:
         try:
             return self._start(job)
         except Exception as error:  # a trainer may raise anything, and the worker must live on
-            return [_failed(job, error)]
+            failed = _failed(job, error)
+        if failed.failure.kind is FailureKind.OUT_OF_MEMORY:
+            _free_memory()
+        return [failed]
 
     def grant(self, run_id: str, until_epoch: int) -> None:
         """Let the job train up to and including this epoch."""
@@ -58,14 +64,17 @@ class Runner:
             self._job.granted = max(self._job.granted, until_epoch)
 
     def step(self) -> Sequence[Event]:
-        """Train one epoch: `Measured`, then perhaps `Saved`, and after the last one `Finished`; or `Failed`."""
+        """Train one epoch: `Measured`, then perhaps `Saved`, and after the last one `Finished`; or `Failed`, or `Reduced`."""
         if self._job is None:
             return []
         running = self._job
         try:
-            events = running.step(self._shelf)
+            events: Sequence[Event] = running.step(self._shelf)
         except Exception as error:
             events = [_failed(running.job, error)]
+        # Here, because the error held on to everything that was computed.
+        if isinstance(last := events[-1], Failed) and last.failure.kind is FailureKind.OUT_OF_MEMORY:
+            events = self._with_less_memory(running) or events
         if any(isinstance(event, Finished | Failed) for event in events):
             self._job = None
         return events
@@ -88,13 +97,11 @@ class Runner:
     def _start(self, job: Job) -> Sequence[Event]:
         if self._device == "cpu":
             _limit_threads(self._threads)
-        trainer = plugins.trainer(job.recipe.trainer)
         data, digest = self._shelf.data(job.recipe.dataset, job.recipe.split)
-        training = trainer.begin(job.recipe, data, self._device)
-        running = _RunningJob(job, training, self._device)
+        running = _RunningJob(job, lambda: self._begin(job), self._device, data.suits.classes)
         note = running.resume() if job.resume else ""
         if note:  # loading may have stopped half-way: what goes on from scratch must be untouched
-            running = _RunningJob(job, trainer.begin(job.recipe, data, self._device), self._device)
+            running = _RunningJob(job, lambda: self._begin(job), self._device, data.suits.classes)
         self._job = running
         facts = Facts(
             host=machine.host(),
@@ -109,17 +116,35 @@ class Runner:
         self._job = None  # everything was trained, and only the end was not recorded
         return [began, *running.finish(self._shelf)]
 
+    def _begin(self, job: Job) -> Training:
+        data, _ = self._shelf.data(job.recipe.dataset, job.recipe.split)
+        return plugins.trainer(job.recipe.trainer).begin(job.recipe, data, self._device)
+
+    def _with_less_memory(self, running: "_RunningJob") -> Sequence[Event]:
+        """Let the epoch that failed begin again with half the micro-batch; nothing where that cannot be."""
+        try:
+            return running.reduce()
+        except Exception as error:
+            return [_failed(running.job, error)]
+        finally:
+            _free_memory()
+
 
 @final
 class _RunningJob:
     """One job between two epochs."""
 
-    def __init__(self, job: Job, training: Training, device: str) -> None:
+    def __init__(self, job: Job, begin: Callable[[], Training], device: str, classes: int) -> None:
         self.job = job
         self.granted = job.until_epoch
         self.epochs: list[Epoch] = []
-        self._training = training
+        self._begin = begin
+        self._training = begin()
+        if job.micro_batch and isinstance(self._training, MicroBatched):
+            self._training.limit_micro_batch(job.micro_batch)
+        self._state: dict[str, Any] | None = None  # of the training after its last epoch, where it can do with less memory
         self._device = device
+        self._classes = classes
         self._folder = RunFolder(Path(job.folder))
         self._best: Best | None = None
         self._snapshot: dict[str, Any] | None = None
@@ -140,6 +165,7 @@ class _RunningJob:
         except (BadData, DiskError, KeyError, TypeError, ValueError, RuntimeError) as error:
             return f"trained again from the beginning: {error}"
         self.epochs = epochs
+        self._state = state["training"]
         self._snapshot = state["best"]
         self._best = self.job.metric.best(epochs)
         return ""
@@ -149,16 +175,38 @@ class _RunningJob:
         reached(CrashPoint.EPOCH_TRAINED)
         dumps(epoch)  # an epoch that cannot be recorded is its trainer's failure, told here and not on the way out
         self.epochs.append(epoch)
+        self._state = self._training.state_dict() if isinstance(self._training, MicroBatched) else None
         self._unsaved_seconds += epoch.seconds
         best = self.job.metric.best(self.epochs)
         if best is not None and best.epoch == epoch.number:
             self._best, self._snapshot = best, self._training.snapshot()
         events: list[Event] = [Measured(run_id=self.job.run_id, attempt=self.job.attempt, epoch=epoch)]
+        if why := exploded(self.epochs, self._classes):
+            failure = Failure(kind=FailureKind.DIVERGED, message=why)
+            return [*events, Failed(run_id=self.job.run_id, attempt=self.job.attempt, failure=failure)]
         if len(self.epochs) == self.job.recipe.epochs:
             return events + self.finish(shelf)
         if self.job.checkpoint_share * self._unsaved_seconds >= self._checkpoint_seconds:
             events.append(self.save())
         return events
+
+    def reduce(self) -> list[Event]:
+        """Go back to the beginning of the epoch that did not fit, with half the micro-batch; nothing if that is too small.
+
+        Random streams belong to an epoch, so the state after the one before it is all that it begins from.
+        """
+        training = self._training
+        if not isinstance(training, MicroBatched) or (smaller := training.micro_batch // 2) < _SMALLEST_MICRO_BATCH:
+            return []
+        del training, self._training
+        _free_memory()
+        self._training = self._begin()
+        if self._state is not None:
+            self._training.load_state_dict(self._state)
+        if isinstance(self._training, MicroBatched):
+            self._training.limit_micro_batch(smaller)
+        number = len(self.epochs) + 1
+        return [Reduced(run_id=self.job.run_id, attempt=self.job.attempt, epoch=number, micro_batch=smaller)]
 
     def save(self) -> Saved:
         """Write the checkpoint to resume from; it holds all that the run has, so that it can be believed alone."""
@@ -166,7 +214,7 @@ class _RunningJob:
         state = {
             "recipe": self.job.recipe.fingerprint(),
             "epochs": [to_plain(epoch) for epoch in self.epochs],
-            "training": self._training.state_dict(),
+            "training": self._state or self._training.state_dict(),
             "best": self._snapshot,
         }
         sha256 = checkpoint.write(self._folder.last_checkpoint, state, aside=self._folder.attempt(self.job.attempt))
@@ -258,6 +306,15 @@ def _failed(job: Job, error: Exception) -> Failed:
     """The event for an error that ended a job; the whole traceback goes to the worker's log."""
     traceback.print_exception(error, file=sys.stderr)
     return Failed(run_id=job.run_id, attempt=job.attempt, failure=described(error))
+
+
+def _free_memory() -> None:
+    """Give back what nothing uses any more, and what the allocator of the device keeps for later."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _limit_threads(threads: int) -> None:

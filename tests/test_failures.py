@@ -120,3 +120,28 @@ def test_a_broken_trainer_stops_the_study_early(tmp_path: Path) -> None:
     with pytest.raises(OrchestrateError, match=r"5 runs in a row failed the same way .crashed: RuntimeError: this trainer"):
         conduct(tmp_path, 40, fixed=fixed)
     assert [record.status for record in recorded(tmp_path)] == [Status.COMPLETE, *[Status.FAILED] * 5]
+
+
+@pytest.mark.parametrize(("fits", "reduced"), [(16, 16), (3, 2), (1, 0)])
+def test_out_of_memory_halves_the_micro_batch_until_it_fits(tmp_path: Path, fits: int, reduced: int) -> None:
+    said: list[str] = []
+    fixed = {2: {"misbehaviour": "out-of-memory", "at_epoch": 3, "fits": fits, "batch_size": 64}}
+    records = conduct(tmp_path, 4, fixed=fixed, say=said.append, pruner="none")
+    short = records[2]
+    if reduced:
+        assert (short.status, short.micro_batch, short.failure) == (Status.COMPLETE, reduced, None)
+        assert short.recipe.params["batch_size"] == 64
+        calm = conduct(tmp_path / "calm", 4, fixed={2: {**fixed[2], "misbehaviour": ""}}, pruner="none")
+        assert [record.best for record in records] == [record.best for record in calm]
+    else:
+        assert kinds(short) == ([], FailureKind.OUT_OF_MEMORY)
+    assert sum("trials/0002: not enough memory in epoch 3" in line for line in said) == 1
+
+
+def test_a_loss_that_explodes_without_becoming_infinite_is_divergence(tmp_path: Path) -> None:
+    records = conduct(tmp_path, 3, fixed={1: {"misbehaviour": "explode", "at_epoch": 3}}, pruner="none")
+    assert [record.status for record in records] == [Status.COMPLETE, Status.FAILED, Status.COMPLETE]
+    assert kinds(records[1]) == ([], FailureKind.DIVERGED)
+    assert records[1].epochs == 4  # 59 steps are too few to judge
+    assert records[1].failure is not None
+    assert "exploded: 700 in epoch 4, where not knowing anything costs 2.3 with 10 classes" in records[1].failure.message

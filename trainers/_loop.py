@@ -21,10 +21,12 @@ from trainers._preprocessing import EvaluationTransform, Preprocessing, memory_f
 from trainers._schedules import Schedule
 from trainers._streams import generator, seeded
 
+_SMALLEST_MICRO_BATCH = 2  # images: BatchNorm cannot normalise one image whose features are single pixels
+
 
 @final
 class SupervisedTraining:
-    """Implements `contracts.Training`.
+    """Implements `contracts.Training` and `contracts.MicroBatched`.
 
     Every random stream of an epoch begins at a seed derived from the recipe's seed and the epoch's number, so that no
     generator has a state to save, and nothing else in the process can disturb a run.
@@ -47,6 +49,7 @@ class SupervisedTraining:
             torch.backends.cudnn.deterministic = True
         images = len(data.train_images)
         self._batch_size = min(settings.batch_size, images)
+        self._micro_batch = self._batch_size
         self._steps = images // self._batch_size  # the incomplete last batch is left out: BatchNorm learns badly from few images
         self._model = model.to(device).to(memory_format=memory_format(preprocessing.size))
         self._optimizer = make_optimizer(self._model, settings)
@@ -94,6 +97,19 @@ class SupervisedTraining:
             batch_losses=tuple(losses),
         )
 
+    @property
+    def micro_batch(self) -> int:
+        """Images that pass through the model at a time: the batch, or what `limit_micro_batch` said."""
+        return self._micro_batch
+
+    def limit_micro_batch(self, images: int) -> None:
+        """Pass at most so many images through the model at a time, 2 at least, also to validate.
+
+        The gradient of a step stays the exact mean over its batch, but BatchNorm normalises each part by its own statistics,
+        and dropout draws differently: the numbers differ from those of whole batches.
+        """
+        self._micro_batch = min(self._micro_batch, max(images, _SMALLEST_MICRO_BATCH))
+
     def state_dict(self) -> dict[str, Any]:
         """Weights, optimiser state and the epochs done, copied to the CPU; schedule and random streams follow from the last."""
         return {
@@ -128,33 +144,41 @@ class SupervisedTraining:
         images = len(self._data.train_images)
         order = torch.randperm(images, generator=generator(derive(self._seed, "shuffling", number))).to(self._device)
         draws = self._augment.draw(generator(derive(self._seed, "augmentation", number)))
-        losses = torch.empty(self._steps, device=self._device)
+        losses = torch.zeros(self._steps, device=self._device)
         hits = torch.zeros((), dtype=torch.int64, device=self._device)
         self._model.train()
         with seeded(derive(self._seed, "dropout", number), self._device):
             for step in range(self._steps):
                 chosen = order[step * self._batch_size : (step + 1) * self._batch_size]
-                labels = self._data.train_labels[chosen]
-                with autocast(self._device):
-                    logits = self._model(self._transform(self._augment.batch(chosen, draws)))
-                loss = torch.nn.functional.cross_entropy(logits.float(), labels, label_smoothing=self._label_smoothing)
                 self._set_rate(self._schedule.rate((number - 1) * self._steps + step))
                 self._optimizer.zero_grad(set_to_none=True)
-                torch.autograd.backward(loss)
+                for part in self._parts(chosen):
+                    labels = self._data.train_labels[part]
+                    with autocast(self._device):
+                        logits = self._model(self._transform(self._augment.batch(part, draws)))
+                    mean = torch.nn.functional.cross_entropy(logits.float(), labels, label_smoothing=self._label_smoothing)
+                    loss = mean * (len(part) / len(chosen))  # the parts' means add up to the mean over the batch
+                    torch.autograd.backward(loss)
+                    losses[step] += loss.detach()
+                    hits += (logits.detach().argmax(dim=1) == labels).sum()
                 self._optimizer.step()
                 reached(CrashPoint.IN_EPOCH)
-                losses[step] = loss.detach()
-                hits += (logits.detach().argmax(dim=1) == labels).sum()
         return losses.tolist(), int(hits) / (self._steps * self._batch_size)
+
+    def _parts(self, batch: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The batch in parts of equal size, or nearly: none larger than the micro-batch, if none need be smaller than 2."""
+        parts = min(-(-len(batch) // self._micro_batch), len(batch) // _SMALLEST_MICRO_BATCH)
+        return torch.tensor_split(batch, parts) if parts > 1 else (batch,)
 
     def _validate(self) -> tuple[float, float]:
         """Loss in nats, without label smoothing, and accuracy on the validation images as they are."""
         images, labels = self._data.validation_images, self._data.validation_labels
         loss = torch.zeros((), device=self._device)
         hits = torch.zeros((), dtype=torch.int64, device=self._device)
+        size = EVALUATION_BATCH if self._micro_batch == self._batch_size else min(EVALUATION_BATCH, self._micro_batch)
         self._model.eval()
         with torch.inference_mode(), autocast(self._device):
-            for batch, answers in zip(torch.split(images, EVALUATION_BATCH), torch.split(labels, EVALUATION_BATCH), strict=True):
+            for batch, answers in zip(torch.split(images, size), torch.split(labels, size), strict=True):
                 logits = self._model(self._transform(batch)).float()
                 loss += torch.nn.functional.cross_entropy(logits, answers, reduction="sum")
                 hits += (logits.argmax(dim=1) == answers).sum()

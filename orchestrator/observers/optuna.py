@@ -87,6 +87,7 @@ class _Trial:
             distributions={name: distributions[name] for name in params},
             user_attrs=attributes,
             intermediate_values=self._curve(),
+            constraints={record.failure.kind.value: 1.0} if record.failure and record.failure.kind.of_setting else None,
         )
         trial.datetime_start = datetime.fromtimestamp(record.provenance.started)  # Optuna's are local
         if state.is_finished() and record.provenance.finished is not None:
@@ -271,6 +272,9 @@ class PublishedStudy:
         for name, value in wanted.user_attrs.items():
             if there.user_attrs.get(name) != value:
                 self._storage.set_trial_user_attr(trial_id, name, value)
+        for name, value in wanted.system_attrs.items():
+            if there.system_attrs.get(name) != value:
+                self._storage.set_trial_system_attr(trial_id, name, value)
         if wanted.state.is_finished():
             if set(there.intermediate_values) - set(wanted.intermediate_values):
                 raise _ContradictionError("a trial has more epochs there than it was given")
@@ -326,6 +330,7 @@ def _same(there: FrozenTrial, wanted: FrozenTrial) -> bool:
         and there.params == wanted.params
         and there.distributions == wanted.distributions
         and there.intermediate_values == wanted.intermediate_values
+        and there.constraints == wanted.constraints
         and all(there.user_attrs.get(name) == value for name, value in wanted.user_attrs.items())
     )
 

@@ -42,6 +42,7 @@ class Hyperparameters:
     dropout: float = 0.0
     misbehaviour: str = ""  # one of ERRORS, or raise-differently, explode, kill, hang, foreign-number
     at_epoch: int = 2  # of the misbehaviour; 0 is before the first
+    fits: int = 0  # images at a time that do not run out of memory
     marker: str = ""  # a file that is made by the misbehaviour, which then does not happen again
     seconds: float = 0.0  # that an epoch takes
     told_seconds: float = 0.25  # that it says it took: what checkpoints may cost is a share of that
@@ -53,8 +54,12 @@ class Curve:
         self._recipe = recipe
         self._settings = Hyperparameters(**recipe.params)
         self._epoch = 0
+        self.micro_batch = self._settings.batch_size
         if self._settings.misbehaviour and self._settings.at_epoch == 0:
             self._misbehave(self._settings)
+
+    def limit_micro_batch(self, images: int) -> None:
+        self.micro_batch = images
 
     def epoch(self) -> Epoch:
         settings = self._settings
@@ -66,19 +71,22 @@ class Curve:
         distance = abs(math.log10(settings.learning_rate / 0.03)) + settings.dropout + settings.label_smoothing
         noise = random.Random(f"{self._recipe.seed}/{self._epoch}").uniform(-0.01, 0.01)
         acc = min(0.99, max(0.01, (1 - distance / 3) * (1 - math.exp(-self._epoch / 2)) + noise))
+        explode = settings.misbehaviour == "explode" and self._epoch >= settings.at_epoch
         foreign = settings.misbehaviour == "foreign-number" and self._epoch == settings.at_epoch
         return Epoch(
             number=self._epoch,
-            train_loss=-math.log(acc),
+            train_loss=700.0 if explode else -math.log(acc),
             train_acc=torch.tensor(acc) if foreign else acc,  # type: ignore[arg-type]  # what is under test
             val_loss=-math.log(acc) + 0.1,
             val_acc=acc,
             lr=settings.learning_rate,
             seconds=settings.told_seconds,
-            batch_losses=(1.0, 0.5),
+            batch_losses=(700.0,) * 55 if explode else (1.0, 0.5),
         )
 
     def _misbehave(self, settings: Hyperparameters) -> None:
+        if settings.misbehaviour == "out-of-memory" and self.micro_batch <= settings.fits:
+            return
         if settings.marker:
             if Path(settings.marker).exists():
                 return
