@@ -20,7 +20,7 @@ from orchestrator.errors import Mismatch, Unavailable
 from orchestrator.observers.optuna import PublishedStudy, open_copy
 from orchestrator.observers.process import ObserverProcess
 from orchestrator.observers.replay import replay
-from orchestrator.record import Epoch, Kind, RunRecord, Status
+from orchestrator.record import Epoch, Failure, FailureKind, Kind, RunRecord, Status
 from tests._observed import STARTED, UUID, curve, ended, eventually, running, seen, study_of
 
 SPACE = {"learning_rate": FloatDistribution(1e-4, 1.0, log=True), "batch_size": CategoricalDistribution([32, 64, 128])}
@@ -109,6 +109,24 @@ def test_stock_optuna_sees_the_study(copier: Copier, tmp_path: Path) -> None:
     assert wanted.items() <= found[0].user_attrs.items()
     assert found[0].user_attrs["val_loss"] == 2.5 / 3
     assert found[2].user_attrs["failure"] == "crashed: ValueError: broken"
+
+
+@pytest.mark.parametrize("kind", FailureKind)
+def test_stock_optuna_sees_why_a_setting_is_infeasible(copier: Copier, tmp_path: Path, kind: FailureKind) -> None:
+    """However it came to the copy: while the trial ran, or all at once."""
+    copy = copier()
+    failed = [
+        replace(ended(running(number), [], Status.FAILED), failure=Failure(kind=kind, message="no room")) for number in range(2)
+    ]
+    copy.opened(running(0), [])
+    copy.closed(failed[0])
+    replay(copy, [(failed[1], [])])
+    assert copy.finish(10) is None
+    again = copier()
+    replay(again, [(record, []) for record in failed])
+    assert again.finish(10) is None
+    infeasible = {kind.value: 1.0} if kind in (FailureKind.OUT_OF_MEMORY, FailureKind.DIVERGED) else {}
+    assert [(trial.state, trial.constraints) for trial in trials(tmp_path)] == [(TrialState.FAIL, infeasible)] * 2
 
 
 def test_intermediate_values_are_what_the_trial_was_worth(copier: Copier, tmp_path: Path) -> None:
