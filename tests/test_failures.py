@@ -14,7 +14,7 @@ from orchestrator.store import Store
 from orchestrator.watchdog import USUAL
 from tests._studies import PLUGINS, conduct, results
 
-QUICK = replace(USUAL, floor=1.0, epochs=2.0, beginning=20.0, unknown=30.0)
+QUICK = replace(USUAL, floor=3.0, epochs=2.0, beginning=60.0, unknown=120.0)
 
 
 @pytest.fixture(autouse=True)
@@ -88,7 +88,7 @@ def test_each_kind_of_failure_is_told_apart_and_has_its_rule(tmp_path: Path, wor
 
 @pytest.mark.slow
 def test_a_trial_that_always_hangs_fails_as_hung_and_costs_no_other(tmp_path: Path, worker: Processes) -> None:
-    patience = replace(QUICK, floor=0.5, beginning=8.0)
+    patience = replace(QUICK, floor=2.0, beginning=10.0)
     records = conduct(
         tmp_path, 3, executor=worker, fixed={1: {"misbehaviour": "hang", "at_epoch": 3}}, patience=patience, checkpoint_share=1.0
     )
