@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 PATIENCE = replace(USUAL, floor=3.0, epochs=2.0, beginning=60.0, unknown=120.0)
 # Most of the worker's time goes into checkpoints, so that it is most often stopped somewhere in one.
-BUSY = {"told_seconds": 10.0, "seconds": 0.001}
+BUSY = {"told_seconds": 1.0, "seconds": 0.001}
 TRIALS = 4
 
 
