@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import torch
 
 from orchestrator import plugins
@@ -25,7 +26,6 @@ from orchestrator.hyperparameters import complete
 from orchestrator.recipe import Recipe
 from orchestrator.record import Epoch
 from orchestrator.seeds import derive
-from orchestrator.study import Study
 
 PACKED = Path(__file__).parent / "curves" / "cifar100_cnn.npz"
 RUNS = 200
@@ -39,6 +39,9 @@ SIZE = 16  # pixels
 NETWORK: Mapping[str, Any] = {"channels": [12, 24, 48], "hidden": 64}
 HYPERPARAMETERS = ("batch_size", "learning_rate", "weight_decay", "label_smoothing", "dropout")
 MEASURES = ("val_loss", "val_acc", "train_loss")
+
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 def main() -> None:
@@ -92,8 +95,9 @@ def _halved(images: np.ndarray) -> np.ndarray:
 def recipe(number: int) -> Recipe:
     """The run with this number: the five hyperparameters drawn at random over the ranges of the plan `part1`."""
     _, dataset, make = plugins.plan("part1")
-    plan = replace(make(dataset, plugins.dataset(dataset).suits), baselines=())
-    sampled, _ = Study(plan, seed=0, sampler="random", pruner="none").ask(number)
+    plan = make(dataset, plugins.dataset(dataset).suits)
+    sampler = optuna.samplers.RandomSampler(seed=derive(0, "sampler", number))
+    sampled = optuna.create_study(sampler=sampler).ask(dict(plan.space)).params
     trainer = plugins.trainer(plan.recipe.trainer)
     schedule = SCHEDULES[number % len(SCHEDULES)]
     params = complete(trainer.hyperparameters, {**plan.recipe.params, **NETWORK, "schedule": schedule, **sampled})

@@ -78,7 +78,7 @@ FLOORS = {
 }
 
 DOORS = {
-    "optuna": ["orchestrator/study.py", "orchestrator/observers/optuna.py", "search_spaces/", "benchmarks/replay/"],
+    "optuna": ["orchestrator/study.py", "orchestrator/observers/optuna.py", "search_spaces/", "benchmarks/"],
     "wandb": ["orchestrator/observers/wandb.py"],
     "ray": ["orchestrator/executors/ray.py"],
     "kaggle": [],

@@ -299,6 +299,8 @@ def test_regret_of_a_case_by_hand() -> None:
     assert (second.kept, second.regret, second.distance) == (False, 2 / 3, 1.0)
     best = judged(tried=[1, 3, 6], chosen=1, **common)
     assert (best.kept, best.regret, best.distance) == (True, 0.0, 1 / 3)
+    absurd = judged(tried=[1, 5, 6], chosen=5, **common)
+    assert (absurd.kept, absurd.regret, absurd.distance) == (False, 2 / 3, 1.0)
     nothing = judged(tried=[1, 3, 6], chosen=None, **common)
     assert (nothing.kept, nothing.regret, nothing.distance) == (False, 2 / 3, 1.0)
 

@@ -103,12 +103,13 @@ def judged(
     """The outcome of a study that tried these configurations and chose one; None: nothing was trained to its end.
 
     `costs` are the final losses (or negative accuracies) of all configurations of the task, infinite for diverged ones. A
-    study that trained nothing to its end counts as if it had chosen the median of them.
+    study that trained nothing to its end, or chose something worse than the median of them, counts as if it had chosen the
+    median: finite losses go up to 1e18, and one such winner would decide the mean over a thousand studies.
     """
     median, task_best = float(np.median(costs)), float(costs.min())
     unit = median - task_best
     best = float(costs[tried].min())
-    cost = float(costs[chosen]) if chosen is not None else median
+    cost = min(float(costs[chosen]), median) if chosen is not None else median
     return Outcome(
         epochs_full=epochs_full,
         epochs_trained=epochs_trained,
