@@ -91,7 +91,7 @@ class Conductor:
 
         Raises DiskError or BadData, and what `Dispatch.wait` raises, with what was under way to be resumed.
         """
-        interrupted = self._take_over()
+        interrupted = self._take_over(trials)
         while self._finished < trials and self.ended is None:
             end = self._end()
             if end is None:
@@ -101,7 +101,7 @@ class Conductor:
             if self._dispatch.active:
                 for update in self._dispatch.wait(timeout=1.0):
                     self._hear(update)
-            else:
+            elif end is not None or not self._end_paused(trials):
                 self.ended = end or EXHAUSTED
         for record in put_by(self._folder, interrupted):
             self._records[record.number] = record
@@ -115,28 +115,46 @@ class Conductor:
     def _fill(self, trials: int, interrupted: list[RunRecord]) -> None:
         """Give every free worker a trial, as long as there is one."""
         while self._dispatch.free and self._finished + self._dispatch.active < trials:
-            record = interrupted.pop(0) if interrupted else self._next()
+            record = interrupted.pop(0) if interrupted else self._next(trials)
             if record is None:
                 return
             self._start(record)
 
-    def _take_over(self) -> list[RunRecord]:
-        """Learn what earlier sessions left. Returns the trials that they were at work on."""
-        for record in sorted(self._folder.runs(Kind.TRIAL), key=lambda record: record.number):
-            self._note(record, self._folder.folder(record).epochs())
+    def _take_over(self, trials: int) -> list[RunRecord]:
+        """Learn what earlier sessions left. Returns the trials that they were at work on.
+
+        A study that is extended may go on with what it had only paused before.
+        """
+        found = sorted(self._folder.runs(Kind.TRIAL), key=lambda record: record.number)
+        extended = self._scheduler.pauses and sum(record.status.finished for record in found) < trials
+        for record in found:
             if record.status.finished:
                 self._tidy(record)
+            again = extended and record.status is Status.PRUNED and self._folder.folder(record).resumable
+            status = Status.PAUSED if again else record.status
+            self._note(replace(record, status=status), self._folder.folder(record).epochs())
         return [record for record in self._records.values() if record.status is Status.RUNNING or record.put_by]
 
-    def _next(self) -> RunRecord | None:
-        """What a user enqueued, a paused trial that the scheduler wants to go on with, or a new one; None when all was tried."""
-        if (asked_for := self._asked_for()) is not None:
+    def _next(self, trials: int) -> RunRecord | None:
+        """What a user enqueued, a paused trial that the scheduler wants to go on with, or a new one; None where there is nothing."""
+        room = len(self._records) < trials
+        if room and (asked_for := self._asked_for()) is not None:
             return asked_for
-        paused = [self._study.curve(number) for number, record in self._records.items() if record.status is Status.PAUSED]
-        resumed = self._scheduler.resume(paused, self._study.others(-1)) if paused else None
-        if resumed is None:
-            return self._new()
-        return next(record for record in self._records.values() if record.run_id == resumed)
+        new = room and (self._replicate or not self._study.exhausted)
+        paused = [self._study.curve(record.number) for record in self._paused()]
+        resumed = self._scheduler.resume(paused, self._study.others(-1), last=not new) if paused else None
+        if resumed is not None:
+            return next(record for record in self._records.values() if record.run_id == resumed)
+        return self._new() if new else None
+
+    def _paused(self) -> list[RunRecord]:
+        return [record for record in self._records.values() if record.status is Status.PAUSED]
+
+    def _end_paused(self, trials: int) -> bool:
+        """End trials that nothing will resume, until there are so many finished ones. Returns whether there are."""
+        for record in self._paused()[: trials - self._finished]:
+            self._hear(self._dispatch.end(record))
+        return self._finished >= trials
 
     def _asked_for(self) -> RunRecord | None:
         """A trial of the setting that waits longest."""
@@ -220,7 +238,10 @@ class Conductor:
 
     def _tidy(self, finished: RunRecord) -> None:
         """Delete checkpoints that nobody needs: a finished trial's last one, and all but the best few to predict with."""
-        self._folder.folder(finished).delete_checkpoints(best=finished.status is not Status.COMPLETE)
+        pruned = finished.status is Status.PRUNED
+        self._folder.folder(finished).delete_checkpoints(
+            last=not (pruned and self._scheduler.pauses), best=finished.status is not Status.COMPLETE
+        )
         if finished.status is not Status.COMPLETE:
             return
         ranked = sorted([*self._kept, finished], key=RunRecord.order)

@@ -208,14 +208,21 @@ class Curve:
 class Scheduler(Protocol):
     """Decides where epochs are spent. Pure: the same curves give the same decisions."""
 
+    @property
+    def pauses(self) -> bool:
+        """Whether it pauses runs, which it may want again when the study is extended, even after they ended as PRUNED."""
+
     def next_rung(self, epochs: int) -> int:
         """The epoch after which it wants to decide next, for a run that has `epochs` behind it; more than `epochs`."""
 
     def decide(self, curve: Curve, others: Sequence[Curve]) -> Decision:
         """What becomes of the run with this curve; `others` are all other runs of the study."""
 
-    def resume(self, paused: Sequence[Curve], others: Sequence[Curve]) -> str | None:
-        """The run_id of the paused run to go on with, or None to begin a new one."""
+    def resume(self, paused: Sequence[Curve], others: Sequence[Curve], *, last: bool) -> str | None:
+        """The run_id of the paused run to go on with, or None to begin a new one.
+
+        With `last` none is begun any more: when nothing runs and this is None, the paused runs end as PRUNED.
+        """
 
 
 # --------------------------------------------------------------------------------------------------------- executors
@@ -293,6 +300,10 @@ class RunArchive(Protocol):
 
     def end_attempts(self) -> None:
         """Let no worker replace them. Raises DiskError."""
+
+    @property
+    def resumable(self) -> bool:
+        """Whether there is a checkpoint to resume from."""
 
     def delete_checkpoints(self, *, last: bool = True, best: bool = True) -> None:
         """Remove checkpoints that nothing needs any more. Raises DiskError."""

@@ -116,6 +116,17 @@ class Dispatch:
         self._executor.stop(run_id)
         return self._close(self._active[run_id], Status.PRUNED)
 
+    def end(self, record: RunRecord) -> Update:
+        """End a paused run as PRUNED."""
+        folder = self._study.folder(record)
+        record = replace(record, status=Status.PRUNED, provenance=replace(record.provenance, finished=self._clock.now()))
+        folder.write(record)
+        epochs = folder.epochs()
+        for observer in self._observers:
+            observer.opened(record, epochs)
+            observer.closed(record)
+        return Update(record=record, epochs=epochs)
+
     def pause(self, run_id: str) -> None:
         """Stop a run with its checkpoint kept; an update says when it is PAUSED."""
         active = self._active[run_id]

@@ -16,6 +16,11 @@ class Pruning:
     def __init__(self, prunes: Callable[[int], bool]) -> None:
         self._prunes = prunes
 
+    @property
+    def pauses(self) -> bool:
+        """Never."""
+        return False
+
     def next_rung(self, epochs: int) -> int:
         """Every epoch."""
         return epochs + 1
@@ -24,7 +29,7 @@ class Pruning:
         """STOP where the pruner says so."""
         return Decision.STOP if self._prunes(curve.number) else Decision.GO_ON
 
-    def resume(self, paused: Sequence[Curve], others: Sequence[Curve]) -> str | None:  # noqa: ARG002 - a pruner pauses nothing
+    def resume(self, paused: Sequence[Curve], others: Sequence[Curve], *, last: bool) -> str | None:  # noqa: ARG002 - a pruner pauses nothing
         """The first one: it was put by when the study was asked for fewer trials, and now it is asked for more."""
         return paused[0].run_id if paused else None
 
@@ -32,6 +37,11 @@ class Pruning:
 @final
 class RunOut:
     """Every run is trained out."""
+
+    @property
+    def pauses(self) -> bool:
+        """Never."""
+        return False
 
     def next_rung(self, epochs: int) -> int:  # noqa: ARG002 - wherever it stands
         """Beyond any run's end: workers never wait."""
@@ -41,6 +51,6 @@ class RunOut:
         """GO_ON."""
         return Decision.GO_ON
 
-    def resume(self, paused: Sequence[Curve], others: Sequence[Curve]) -> str | None:  # noqa: ARG002 - nothing is paused here
+    def resume(self, paused: Sequence[Curve], others: Sequence[Curve], *, last: bool) -> str | None:  # noqa: ARG002 - nothing is paused here
         """The first one: it was put by when the study was asked for fewer trials, and now it is asked for more."""
         return paused[0].run_id if paused else None

@@ -138,6 +138,11 @@ class RunFolder:
             for folder in self.path.glob(f"{_ENDED}*"):
                 shutil.rmtree(folder)
 
+    @property
+    def resumable(self) -> bool:
+        """Whether there is a checkpoint to resume from."""
+        return self.last_checkpoint.is_file()
+
     def delete_checkpoints(self, *, last: bool = True, best: bool = True) -> None:
         """Remove checkpoints that nothing needs any more."""
         for path, wanted in ((self.last_checkpoint, last), (self.best_checkpoint, best)):

@@ -18,6 +18,7 @@ from orchestrator.contracts import Baseline, Curve, Scheduler, StudyPlan
 from orchestrator.errors import InvalidInput, UnknownName
 from orchestrator.plain import dumps, parse
 from orchestrator.points import Axis, Choices, Continuum, Place, Points, Steps
+from orchestrator.promotion import Promotion
 from orchestrator.record import FailureKind, RunRecord, Status
 from orchestrator.scheduling import Pruning, RunOut
 from orchestrator.seeds import derive
@@ -91,7 +92,7 @@ _PRUNERS: dict[str, Callable[[int], optuna.pruners.BasePruner]] = {
 # Those that note in a trial which rungs it has passed whenever they are asked: a trial that takes place again is asked again.
 _REMEMBERING = (optuna.pruners.SuccessiveHalvingPruner, optuna.pruners.HyperbandPruner)
 
-PRUNERS = ("none", *_PRUNERS)
+PRUNERS = ("none", "promote", *_PRUNERS)
 SAMPLERS = tuple(_SAMPLERS)
 
 
@@ -107,6 +108,7 @@ class Study:
     ) -> None:
         if sampler not in _SAMPLERS:
             raise UnknownName("sampler", sampler, SAMPLERS)
+        self._promotes = pruner == "promote"
         if isinstance(pruner, str):
             if pruner not in PRUNERS:
                 raise UnknownName("pruner", pruner, PRUNERS)
@@ -186,6 +188,8 @@ class Study:
 
     def scheduler(self) -> Scheduler:
         """The scheduler that goes with the study's pruner."""
+        if self._promotes:
+            return Promotion(epochs=self._epochs, direction=self._metric.direction)
         return Pruning(self._should_prune) if self._prunes else RunOut()
 
     def _next_baseline(self) -> Baseline | None:

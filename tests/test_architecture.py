@@ -45,6 +45,7 @@ FLOORS = {
         "health",
         "watchdog",
         "scheduling",
+        "promotion",
         "worker",
         "executors",
         "observers",

@@ -45,6 +45,11 @@ class MemoryRun:
         """Replace the recorded epochs by these."""
         self.recorded = list(epochs)
 
+    @property
+    def resumable(self) -> bool:
+        """A simulated study is never extended."""
+        return False
+
     def delete_checkpoints(self, *, last: bool = True, best: bool = True) -> None:
         """There are none here."""
 

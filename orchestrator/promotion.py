@@ -1,0 +1,95 @@
+"""The pruner `promote`: every trial pauses after a few epochs, and those that promise most are resumed.
+
+A trial is an exact prefix of its own full schedule, with its checkpoint kept, so no epoch is trained twice. Nothing depends on
+how many trials there will be: a study that is extended goes on as if it had been asked for more from the beginning.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Literal, final
+
+import numpy as np
+
+from orchestrator.contracts import Curve, Decision
+from orchestrator.record import Status
+
+# Runs are compared after these parts of their training: seldom, because each comparison can lose the best. After two epochs at
+# least: with warm-up and BatchNorm the first says little.
+_RUNGS = (1 / 16, 1 / 4, 3 / 4)
+_FEWEST_EPOCHS = 2
+# From the first rung so large a share of the trials goes on, and from later ones less, by this power of their epochs.
+_SHARE = 0.3
+_POWER = 0.7
+_OFFSET = 0.5
+
+# Most places go by where a curve stands and a little of its slope; the others go to the steepest, wherever they stand: a high
+# learning rate often begins badly and ends best. docs/pruners.md has the measurements.
+_CAREFUL = 0.25  # of the recent slope is carried on to the end of the training
+_BOLD_PLACES = 0.3
+
+
+@final
+class Promotion:
+    """A scheduler for trials of `epochs` epochs whose worth is to be maximised or minimised."""
+
+    def __init__(self, *, epochs: int, direction: Literal["maximize", "minimize"]) -> None:
+        self._epochs = epochs
+        self._sign = 1.0 if direction == "minimize" else -1.0
+        self._rungs = rungs(epochs)
+
+    @property
+    def pauses(self) -> bool:
+        """At every rung."""
+        return True
+
+    def next_rung(self, epochs: int) -> int:
+        """The next of a few epochs at which runs are compared, or the end."""
+        return next((rung for rung in self._rungs if rung > epochs), self._epochs)
+
+    def decide(self, curve: Curve, others: Sequence[Curve]) -> Decision:
+        """PAUSE at a rung, unless the run is among those that go on from there."""
+        rung = len(curve.values)
+        if rung not in self._rungs:
+            return Decision.GO_ON
+        return Decision.GO_ON if curve.run_id in self._entitled(rung, [curve, *others]) else Decision.PAUSE
+
+    def resume(self, paused: Sequence[Curve], others: Sequence[Curve], *, last: bool) -> str | None:
+        """The paused run that has come furthest among those that may go on now."""
+        waiting = {curve.run_id: len(curve.values) for curve in paused}
+        curves = [*paused, *(curve for curve in others if curve.run_id not in waiting)]
+        for rung in reversed(self._rungs):
+            for run_id in self._entitled(rung, curves, at_least=1 if last else 0):
+                if waiting.get(run_id) == rung:
+                    return run_id
+        return None
+
+    def _entitled(self, rung: int, curves: Sequence[Curve], *, at_least: int = 0) -> Sequence[str]:
+        """The runs that go on from a rung, the best first: a share of all trials that have come to the first rung, or failed."""
+        seen = sum(len(curve.values) >= self._rungs[0] or curve.status is Status.FAILED for curve in curves)
+        places = max(at_least, math.floor(share(rung, self._rungs[0]) * seen + _OFFSET))
+        arrived = [curve for curve in curves if len(curve.values) >= rung and curve.status is not Status.FAILED]
+        return [arrived[place].run_id for place in self._ranked(rung, arrived)[:places]]
+
+    def _ranked(self, rung: int, arrived: Sequence[Curve]) -> Sequence[int]:
+        """Places in `arrived`, the one to prefer first, by what was known after the rung."""
+        worth = np.array([curve.values[:rung] for curve in arrived]).reshape(len(arrived), rung) * self._sign
+        worth[~np.isfinite(worth)] = np.inf
+        now, before = worth[:, -1], worth[:, rung // 2 - 1]
+        with np.errstate(invalid="ignore"):  # inf - inf
+            gain = np.fmin(now - before, 0.0) * math.log(self._epochs / rung) / math.log(rung / (rung // 2))
+        careful = np.argsort(np.argsort(now + _CAREFUL * gain, kind="stable"), kind="stable")
+        bold = np.argsort(np.argsort(now + gain, kind="stable"), kind="stable")
+        # Each list deals out its share of the places in turn.
+        turns = np.fmin((careful + 0.5) / (1 - _BOLD_PLACES), (bold + 0.5) / _BOLD_PLACES)
+        return [int(place) for place in np.lexsort((careful, turns))]
+
+
+def rungs(epochs: int) -> tuple[int, ...]:
+    """The epochs after which trials of so many epochs are compared."""
+    wanted = {max(_FEWEST_EPOCHS, round(part * epochs)) for part in _RUNGS}
+    return tuple(sorted(rung for rung in wanted if rung < epochs))
+
+
+def share(rung: int, first: int) -> float:
+    """Of all trials, so many go on from a rung."""
+    return _SHARE * math.pow(first / rung, _POWER)
