@@ -85,6 +85,7 @@ class Conductor:
         self.ended: End | None = None
         self._finished = 0
         self._kept: list[RunRecord] = []
+        self._resumed: dict[str, int] = {}  # run -> epochs behind it when the scheduler resumed it
 
     def run(self, trials: int) -> Sequence[RunRecord]:
         """Until exactly `trials` trials are finished, or `ended` says why there are fewer. Returns the records of all trials.
@@ -136,7 +137,7 @@ class Conductor:
         return [record for record in self._records.values() if record.status is Status.RUNNING or record.put_by]
 
     def _next(self, trials: int) -> RunRecord | None:
-        """What a user enqueued, a paused trial that the scheduler wants to go on with, or a new one; None where there is nothing."""
+        """What a user enqueued, a paused trial that the scheduler wants to go on with, or a new one; None where there is none."""
         room = len(self._records) < trials
         if room and (asked_for := self._asked_for()) is not None:
             return asked_for
@@ -200,6 +201,8 @@ class Conductor:
 
     def _start(self, record: RunRecord) -> None:
         until = min(self._scheduler.next_rung(record.epochs), record.recipe.epochs)
+        if record.status is Status.PAUSED and not record.put_by:
+            self._resumed[record.run_id] = record.epochs
         started = self._dispatch.start(record, Assignment(until_epoch=until))
         self._note(started, self._folder.folder(started).epochs())
         if self._enqueued is not None and record.enqueued is not None:
@@ -212,7 +215,7 @@ class Conductor:
         self._note(record, update.epochs)
         if record.status.finished:
             self._tidy(record)
-        elif update.decide and len(update.epochs) < record.recipe.epochs:
+        elif update.decide and record.epochs < record.recipe.epochs and self._resumed.get(record.run_id) != record.epochs:
             self._decide(record)
 
     def _decide(self, record: RunRecord) -> None:

@@ -15,12 +15,11 @@ from orchestrator.record import Status
 
 # Runs are compared after these parts of their training: seldom, because each comparison can lose the best. After two epochs at
 # least: with warm-up and BatchNorm the first says little.
-_RUNGS = (1 / 16, 1 / 4, 3 / 4)
+_RUNGS = (1 / 16, 1 / 5, 1 / 2)
 _FEWEST_EPOCHS = 2
 # From the first rung so large a share of the trials goes on, and from later ones less, by this power of their epochs.
-_SHARE = 0.3
+_SHARE = 0.25
 _POWER = 0.7
-_OFFSET = 0.5
 
 # Most places go by where a curve stands and a little of its slope; the others go to the steepest, wherever they stand: a high
 # learning rate often begins badly and ends best. docs/pruners.md has the measurements.
@@ -66,8 +65,9 @@ class Promotion:
     def _entitled(self, rung: int, curves: Sequence[Curve], *, at_least: int = 0) -> Sequence[str]:
         """The runs that go on from a rung, the best first: a share of all trials that have come to the first rung, or failed."""
         seen = sum(len(curve.values) >= self._rungs[0] or curve.status is Status.FAILED for curve in curves)
-        places = max(at_least, math.floor(share(rung, self._rungs[0]) * seen + _OFFSET))
+        places = max(at_least, math.floor(share(rung, self._rungs[0]) * seen))
         arrived = [curve for curve in curves if len(curve.values) >= rung and curve.status is not Status.FAILED]
+        arrived.sort(key=lambda curve: curve.number)
         return [arrived[place].run_id for place in self._ranked(rung, arrived)[:places]]
 
     def _ranked(self, rung: int, arrived: Sequence[Curve]) -> Sequence[int]:

@@ -143,7 +143,7 @@ def learn(study: Study, plan: StudyPlan, levels: Sequence[float]) -> list[Decisi
     return decisions
 
 
-@pytest.mark.parametrize("name", [name for name in PRUNERS if name not in ("none", "patient")])
+@pytest.mark.parametrize("name", [name for name in PRUNERS if name not in ("none", "patient", "promote")])
 def test_every_pruner_ends_hopeless_trials_and_lets_the_best_run_out(plan: StudyPlan, name: str) -> None:
     levels = [0.8, 0.7, 0.75, 0.6, 0.65, *[0.1, 0.12, 0.95] * 6]
     decisions = learn(Study(plan, seed=0, pruner=name), plan, levels)
