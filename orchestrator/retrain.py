@@ -6,6 +6,7 @@ from typing import final
 
 from orchestrator.contracts import Clock, Executor, Observer
 from orchestrator.dispatch import Assignment, Dispatch, Update
+from orchestrator.endings import Ending
 from orchestrator.errors import MissingInput, OrchestrateError
 from orchestrator.recipe import Recipe
 from orchestrator.record import Kind, Provenance, RunRecord, Status
@@ -46,16 +47,25 @@ class Retraining:
         observers: Sequence[Observer],
         clock: Clock,
         say: Callable[[str], None],
+        endings: Sequence[Ending] = (),
     ) -> None:
         self._say = say
+        self._endings = endings
         self._dispatch = Dispatch(folder=folder, executor=executor, observers=observers, clock=clock)
 
     def run(self, record: RunRecord) -> RunRecord:
-        """Train `record` to its end, from its last checkpoint where there is one. Raises OrchestrateError when it fails."""
+        """Train `record` to its end, from its last checkpoint where there is one; PAUSED where an ending came first.
+
+        Raises OrchestrateError when it fails.
+        """
         self._dispatch.start(record, Assignment(until_epoch=record.recipe.epochs, measure="test", keep_last=True))
         while True:
+            if any(ending.end() is not None for ending in self._endings):
+                self._dispatch.put_by()
             for update in self._dispatch.wait(timeout=1.0):
                 self._tell(update)
+                if update.record.status is Status.PAUSED:
+                    return update.record
                 if update.record.status.finished:
                     return _succeeded(update.record)
 

@@ -7,6 +7,7 @@ from typing import final
 
 from orchestrator import plugins
 from orchestrator.crash_points import CrashPoint, reached
+from orchestrator.endings import Stop
 from orchestrator.fetching import ensure
 from orchestrator.hyperparameters import complete
 from orchestrator.machine import SystemClock, commit
@@ -29,7 +30,10 @@ class RetrainRequest:
 
 
 def retrain(request: RetrainRequest, folder: StudyFolder, workplace: Workplace, say: Callable[[str], None]) -> RunRecord:
-    """Retrain a run and write its submission; what was interrupted is carried on. Raises OrchestrateError."""
+    """Retrain a run and write its submission, unless it is stopped; what was interrupted is carried on.
+
+    Raises OrchestrateError.
+    """
     study, source = folder.read(), request.source
     epochs = request.epochs or int(study.plan_content["retrain_epochs"])
     ensure(source.recipe.dataset, workplace.data_folder, say)
@@ -53,7 +57,16 @@ def retrain(request: RetrainRequest, folder: StudyFolder, workplace: Workplace, 
             with executor(workplace, folder, say, single=True) as workers:
                 observers = mirror(study, folder, workplace.mirror)
                 with observing(observers, say):
-                    record = Retraining(folder=folder, executor=workers, observers=observers, clock=clock, say=say).run(record)
+                    record = Retraining(
+                        folder=folder, executor=workers, observers=observers, clock=clock, say=say, endings=[Stop(folder)]
+                    ).run(record)
+            if record.status is Status.PAUSED:
+                folder.forget_stop()
+                say(
+                    f"{record.run_id} is stopped after {record.epochs} of {record.recipe.epochs} epochs, as `orchestrate stop` "
+                    "asked; the same command carries on"
+                )
+                return record
         say(_result(record))
         reached(CrashPoint.RETRAINED)
         submit(run, record, what, workplace.data_folder, device, say)

@@ -1,11 +1,14 @@
 """What a user asks of a study, whether it runs or not: try this next, and stop. Neither is lost, neither is done twice."""
 
 import json
+import re
+import signal
 import time
 from pathlib import Path
 
 import pytest
 
+from orchestrator.crash_points import VARIABLE, CrashPoint
 from orchestrator.endings import End
 from orchestrator.enqueued import Enqueued
 from orchestrator.record import Kind, RunRecord, Status
@@ -154,7 +157,7 @@ def test_a_running_study_takes_a_setting_and_stops_when_it_is_asked_to(tmp_path:
     wait_for(lambda: finished(tmp_path) >= 4, "the fourth trial")
     asked = time.monotonic()
     _, messages = run("stop", "slow_curves", "--runs", tmp_path / "runs")
-    assert "asked: study slow_curves ends" in messages
+    assert "asked: work on slow_curves ends" in messages
     _, messages = conductor.communicate(timeout=60)
     assert conductor.returncode == 0, messages
     assert time.monotonic() - asked < 30
@@ -174,3 +177,42 @@ def test_a_running_study_takes_a_setting_and_stops_when_it_is_asked_to(tmp_path:
     assert sum(setting(record) == SETTING for record in records) == 1
     output, _ = run("status", "slow_curves", "--runs", tmp_path / "runs")
     assert "ended early" not in output
+
+
+@pytest.mark.slow
+def test_a_setting_is_taken_once_although_its_conductor_crashes_around_it(tmp_path: Path) -> None:
+    run(*words(tmp_path, 1))
+    run("enqueue", "slow_curves", *WORDS, "--runs", tmp_path / "runs")
+    study = folder(tmp_path, "slow_curves")
+    for point in (CrashPoint.RECORD_ASIDE, CrashPoint.RECORD_RENAMED, CrashPoint.JOB_SENT):
+        crashed = start(*words(tmp_path, 4), variables={VARIABLE: f"{tmp_path}|{point}|1"})
+        _, messages = crashed.communicate(timeout=120)
+        assert crashed.returncode == -signal.SIGKILL, messages
+        assert (tmp_path / point).exists()
+    assert [record.enqueued is not None for record in study.runs(Kind.TRIAL)] == [False, True]
+    run(*words(tmp_path, 4))
+    assert [setting(record) == SETTING for record in study.runs(Kind.TRIAL)] == [False, True, False, False]
+    assert Enqueued(study).names() == []
+
+
+@pytest.mark.slow
+def test_a_retrain_stops_when_it_is_asked_to_and_is_carried_on(tmp_path: Path) -> None:
+    run(*words(tmp_path, 2))
+    study = folder(tmp_path, "slow_curves")
+    again: list[str | Path] = ["retrain-best", "--epochs", "60", "--runs", tmp_path / "runs", "--data-dir", tmp_path]
+    retrain = start(*again, "--mirror", "off")
+    wait_for(lambda: any(len(study.folder(record).epochs()) >= 5 for record in study.runs(Kind.RETRAIN)), "the fifth epoch")
+    study.ask_to_stop()
+    _, messages = retrain.communicate(timeout=60)
+    assert retrain.returncode == 0, messages
+    (paused,) = study.runs(Kind.RETRAIN)
+    assert paused.status is Status.PAUSED
+    assert f"stopped after {paused.epochs} of 60 epochs" in messages
+    assert not study.folder(paused).submission.exists()
+    _, messages = run(*again, "--mirror", "off")
+    assert "carried on" in messages
+    (whole,) = study.runs(Kind.RETRAIN)
+    assert (whole.status, whole.epochs) == (Status.COMPLETE, 60)
+    told = re.findall(r"^epoch (\d+)/60 ", messages, re.MULTILINE)
+    assert told == [str(number) for number in range(paused.epochs, 61)]  # the last one before the stop is shown, not trained
+    assert study.folder(whole).submission.is_file()

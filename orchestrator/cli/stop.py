@@ -12,9 +12,9 @@ from orchestrator.cli.common import runs_option, say
 @click.argument("study")
 @runs_option
 def stop(study: str, runs: Path) -> None:
-    """Ask whoever works on STUDY to end: its running trials are paused after their epoch, with their checkpoints kept.
+    """Ask whoever works on STUDY to end: what is trained is paused after its epoch, with its checkpoint kept.
 
-    The command that conducts the study then ends with exit code 0, and goes on when it is given again.
+    The command that conducts the study, or retrains its best, then ends with exit code 0, and goes on when it is given again.
     """
     from orchestrator.store import Store
 
@@ -23,7 +23,7 @@ def stop(study: str, runs: Path) -> None:
         say(f"nobody is working on {study}: there is nothing to stop")
         return
     folder.ask_to_stop()
-    say(f"asked: study {study} ends when the epochs that run now are over")
+    say(f"asked: work on {study} ends when the epochs that run now are over")
 
 
 COMMANDS: dict[str, Any] = {"stop": stop}

@@ -314,6 +314,8 @@ def _attributes(record: RunRecord) -> dict[str, Any]:
     }
     if record.reference is not None:
         attributes["reference"] = record.reference
+    if record.replicate_of is not None:
+        attributes["replicate_of"] = record.replicate_of
     if record.best is not None:
         attributes["best_epoch"] = record.best.epoch
         if math.isfinite(record.best.val_loss):

@@ -238,6 +238,7 @@ def _config(record: RunRecord) -> dict[str, Any]:
         **to_plain(record.recipe),
         "run_id": record.run_id,
         "reference": record.reference,
+        "replicate_of": record.replicate_of,
         "metric": to_plain(record.metric),
         "provenance": to_plain(record.provenance),
     }
