@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from orchestrator.errors import BadData, DiskError, MissingInput, OrchestrateError
+from orchestrator.errors import BadData, DiskError, MissingInput, OrchestrateError, Unavailable
 from orchestrator.executors.processes import Processes
-from orchestrator.record import FailureKind, Kind, RunRecord, Status
+from orchestrator.health import Health
+from orchestrator.record import Failure, FailureKind, Kind, RunRecord, Status
 from orchestrator.store import Store
-from orchestrator.watchdog import USUAL
+from orchestrator.watchdog import USUAL, Watchdog
 from tests._studies import PLUGINS, conduct, results
 
 QUICK = replace(USUAL, floor=3.0, epochs=2.0, beginning=60.0, unknown=120.0)
@@ -26,13 +27,6 @@ def in_plugin_folder(monkeypatch: pytest.MonkeyPatch) -> None:
 def worker(tmp_path: Path) -> Iterator[Processes]:
     """One worker process."""
     executor = Processes(devices=["cpu"], threads=1, data_folder=tmp_path, logs=tmp_path / "logs")
-    yield executor
-    executor.close()
-
-
-@pytest.fixture
-def two_workers(tmp_path: Path) -> Iterator[Processes]:
-    executor = Processes(devices=["cpu", "cpu"], threads=1, data_folder=tmp_path, logs=tmp_path / "logs")
     yield executor
     executor.close()
 
@@ -145,3 +139,108 @@ def test_a_loss_that_explodes_without_becoming_infinite_is_divergence(tmp_path: 
     assert records[1].epochs == 4  # 59 steps are too few to judge
     assert records[1].failure is not None
     assert "exploded: 700 in epoch 4, where not knowing anything costs 2.3 with 10 classes" in records[1].failure.message
+
+
+@pytest.mark.slow
+def test_a_worker_on_which_run_after_run_fails_is_taken_out_of_service(tmp_path: Path) -> None:
+    """The study goes on with the other worker, and no trial is lost to the bad one."""
+    executor = Processes(devices=["cpu", "cpu:1"], threads=1, data_folder=tmp_path, logs=tmp_path / "logs")
+    said: list[str] = []
+    fixed = {number: {"misbehaviour": "kill-on-second", "seconds": 0.3} for number in range(20)}
+    try:
+        records = conduct(tmp_path, 20, executor=executor, fixed=fixed, say=said.append, pruner="none")
+        assert executor.workers == 1
+    finally:
+        executor.close()
+    assert [record.status for record in records] == [Status.COMPLETE] * 20
+    assert [len(record.setbacks) for record in records].count(1) == 3
+    assert sum("worker 1 is out of service: run after run fails there (lost: worker 1 was killed" in line for line in said) == 1
+
+
+def test_a_device_that_refuses_every_run_stops_the_study_before_all_are_burnt(tmp_path: Path) -> None:
+    fixed = {number: {"misbehaviour": "device", "at_epoch": 2} for number in range(1, 20)}
+    with pytest.raises(Unavailable, match=r"worker 0 is out of service.*CUDA error.*No worker is left") as raised:
+        conduct(tmp_path, 20, fixed=fixed)
+    assert raised.value.exit_code == 69
+    assert [record.status for record in recorded(tmp_path)] == [
+        Status.COMPLETE,
+        Status.FAILED,
+        Status.FAILED,
+        Status.RUNNING,
+    ]
+
+
+FAILURE = Failure(kind=FailureKind.LOST, message="worker was killed by signal 9")
+
+
+def test_a_run_that_kills_its_workers_is_no_reason_to_retire_one() -> None:
+    health = Health()
+    health.measured(1)
+    assert not any(health.failed(0, "one", FAILURE) for _ in range(5))
+    health.succeeded(0)
+    assert not health.failed(0, "two", FAILURE)
+    assert not health.failed(0, "three", FAILURE)
+    assert health.failed(0, "four", FAILURE)
+
+
+def test_a_worker_stays_while_no_other_gets_on() -> None:
+    health = Health()
+    assert not any(health.failed(worker, f"{run}", FAILURE) for run in range(9) for worker in range(2))
+    health.measured(2)
+    assert health.failed(0, "ten", FAILURE)
+
+
+def test_divergence_is_never_the_workers_fault_nor_the_trainers() -> None:
+    health, diverged = Health(), Failure(kind=FailureKind.DIVERGED, message="train_loss is nan")
+    health.measured(1)
+    assert not any(health.failed(0, f"{run}", diverged) for run in range(40))
+    assert not any(health.given_up(diverged) for _ in range(40))
+    assert [bool(health.given_up(FAILURE)) for _ in range(5)] == [False] * 4 + [True]
+
+
+class SetClock:
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def now(self) -> float:
+        return self.seconds
+
+
+def watched(watchdog: Watchdog, clock: SetClock, seconds: float) -> list[str]:
+    """The runs that are overdue after so many seconds of looking once a second."""
+    overdue: list[str] = []
+    for _ in range(int(seconds)):
+        clock.seconds += 1.0
+        overdue = [run_id for run_id, _ in watchdog.overdue()]
+    return overdue
+
+
+def test_a_run_is_given_many_times_its_usual_epoch_and_no_more() -> None:
+    clock = SetClock()
+    watchdog = Watchdog(clock, USUAL)
+    watchdog.begin("first")
+    assert watched(watchdog, clock, 6 * 3600) == []
+    assert watched(watchdog, clock, 1) == ["first"]
+    for _ in range(5):
+        watchdog.progress("first", 60.0)
+    assert watched(watchdog, clock, 20 * 60) == []
+    assert watched(watchdog, clock, 1) == ["first"]
+    watchdog.end("first")
+    watchdog.begin("next")
+    assert watched(watchdog, clock, 600 + 20 * 60) == []
+    assert watched(watchdog, clock, 1) == ["next"]
+    watchdog.progress("next", 0.1)
+    assert watched(watchdog, clock, 300) == []
+    assert watched(watchdog, clock, 1) == ["next"]
+
+
+def test_time_in_which_the_conductor_itself_was_stopped_does_not_count() -> None:
+    clock = SetClock()
+    watchdog = Watchdog(clock, USUAL)
+    watchdog.begin("run")
+    watchdog.progress("run", 0.1)
+    clock.seconds += 8 * 3600
+    assert watched(watchdog, clock, 280) == []
+    clock.seconds -= 3600  # somebody set it back
+    assert watched(watchdog, clock, 5) == []
+    assert watched(watchdog, clock, 10) == ["run"]

@@ -40,7 +40,7 @@ class Hyperparameters:
     weight_decay: float = 1e-3
     label_smoothing: float = 0.0
     dropout: float = 0.0
-    misbehaviour: str = ""  # one of ERRORS, or raise-differently, explode, kill, hang, foreign-number
+    misbehaviour: str = ""  # one of ERRORS, or raise-differently, explode, kill, kill-on-second, hang, foreign-number
     at_epoch: int = 2  # of the misbehaviour; 0 is before the first
     fits: int = 0  # images at a time that do not run out of memory
     marker: str = ""  # a file that is made by the misbehaviour, which then does not happen again
@@ -50,8 +50,9 @@ class Hyperparameters:
 
 @final
 class Curve:
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, device: str) -> None:
         self._recipe = recipe
+        self._device = device
         self._settings = Hyperparameters(**recipe.params)
         self._epoch = 0
         self.micro_batch = self._settings.batch_size
@@ -92,7 +93,9 @@ class Curve:
                 return
             Path(settings.marker).touch()
         match settings.misbehaviour:
-            case "kill":
+            case "kill-on-second" if self._device != "cpu:1":
+                return
+            case "kill" | "kill-on-second":
                 os.kill(os.getpid(), signal.SIGKILL)
             case "hang":
                 threading.Event().wait()
@@ -119,7 +122,7 @@ class CurveTrainer:
         Hyperparameters(**params)
 
     def begin(self, recipe: Recipe, data: Data, device: str) -> Curve:
-        return Curve(recipe)
+        return Curve(recipe, device)
 
     def restore(self, snapshot: Mapping[str, Any], device: str) -> Predictor:
         def predict(images: Any) -> torch.Tensor:
