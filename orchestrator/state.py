@@ -6,7 +6,7 @@ from typing import Any, final
 from orchestrator.durations import spoken
 from orchestrator.enqueued import Enqueued
 from orchestrator.plain import to_plain
-from orchestrator.record import Kind, RunRecord, Status
+from orchestrator.record import FailureKind, Kind, RunRecord, Status
 from orchestrator.store import StudyFile, StudyFolder
 
 
@@ -42,6 +42,14 @@ class State:
         """Trials that train another's setting again."""
         return sum(record.replicate_of is not None for record in self.trials)
 
+    def failures(self) -> dict[FailureKind, list[RunRecord]]:
+        """The trials that FAILED, by why they did."""
+        found: dict[FailureKind, list[RunRecord]] = {}
+        for record in self.trials:
+            if record.failure is not None:
+                found.setdefault(record.failure.kind, []).append(record)
+        return found
+
     def counts(self) -> str:
         """`25 COMPLETE, 15 PRUNED`; a RUNNING trial without a conductor was interrupted."""
         counted = {status: sum(record.status is status for record in self.trials) for status in Status}
@@ -62,6 +70,8 @@ class State:
             "best": None
             if best is None or best.best is None
             else {"run": best.run_id, best.metric.name: best.best.value, "epoch": best.best.epoch},
+            "failures": {kind.value: len(records) for kind, records in self.failures().items()},
+            "setbacks": sum(len(record.setbacks) for record in self.trials),
             "replicates": self.replicates,
             "enqueued": self.enqueued,
             "limits": to_plain(self.study.limits),
@@ -77,6 +87,13 @@ class State:
         ]
         if self.study.ended:
             lines.append(f"its last session ended early: {self.study.ended}")
+        for kind, records in self.failures().items():
+            last = records[-1]
+            lines.append(
+                f"{len(records)} failed as {kind.value}, the last {last.run_id}: {last.failure.message if last.failure else ''}"
+            )
+        if setbacks := sum(len(record.setbacks) for record in self.trials):
+            lines.append(f"{setbacks} times a trial was tried again elsewhere after a crash, a hang or the loss of its worker")
         if self.replicates:
             lines.append(f"{self.replicates} of the trials replicate another with a fresh seed")
         if self.enqueued:

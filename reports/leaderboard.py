@@ -28,7 +28,7 @@ def report(frames: Frames) -> pd.DataFrame:
     setting of a run that has its own rank. Columns:
 
         rank study dataset run kind state      study and dataset only where there are several
-        failure                                its kind; only where a run failed
+        failure failure_message                its kind, and at the end of the row its message; only where a run failed
         best_METRIC best_val_acc test_acc      METRIC where it is not val_acc; the validation accuracy (a fraction) is of that
                                                same epoch, the test accuracy (a fraction) of retrains
         best_epoch epochs                      the epoch that counts; epochs recorded
@@ -54,6 +54,8 @@ def report(frames: Frames) -> pd.DataFrame:
     table[["seconds", "reference"]] = runs[["seconds", "reference"]]
     if (runs["replicate_of"] != "").any():
         table["replicate_of"] = runs["replicate_of"]
+    if "failure" in table:
+        table["failure_message"] = runs["failure_message"]
     return table
 
 

@@ -172,6 +172,14 @@ def test_when_every_trial_fails_it_is_said_why(capsys: pytest.CaptureFixture[str
     assert "error: every trial failed" in result.messages
     assert "this trainer was told to fail" in result.messages.split("error: every trial failed")[1]
     assert len(trial_lines(result.messages)) == 2
+    status = call(capsys, "status", "--runs", tmp_path / "runs").output
+    assert "2 failed as crashed, the last mine/trials/0001: RuntimeError: this trainer was told to fail" in status
+    assert "2 times a trial was tried again elsewhere" in status
+    state = json.loads(call(capsys, "status", "--runs", tmp_path / "runs", "--format", "json").output)
+    assert (state["failures"], state["setbacks"]) == ({"crashed": 2}, 2)
+    table = call(capsys, "leaderboard", "--runs", tmp_path / "runs", "--format", "csv").output.splitlines()
+    assert table[0].endswith(",failure_message")
+    assert table[1].endswith("RuntimeError: this trainer was told to fail; given up after 2 attempts")
     refused(capsys, 66, "retrain-best", "--runs", tmp_path / "runs", *QUIET, says=("no COMPLETE trial",))
 
 
