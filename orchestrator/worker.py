@@ -68,12 +68,14 @@ class Runner:
         if self._job is None:
             return []
         running = self._job
+        recorded = len(running.epochs)
         try:
             events: Sequence[Event] = running.step(self._shelf)
         except Exception as error:
             events = [_failed(running.job, error)]
-        # Here, because the error held on to everything that was computed.
-        if isinstance(last := events[-1], Failed) and last.failure.kind is FailureKind.OUT_OF_MEMORY:
+        # Here, because the error held on to everything that was computed. Once the epoch was trained it cannot begin again.
+        out_of_memory = isinstance(last := events[-1], Failed) and last.failure.kind is FailureKind.OUT_OF_MEMORY
+        if out_of_memory and len(running.epochs) == recorded:
             events = self._with_less_memory(running) or events
         if any(isinstance(event, Finished | Failed) for event in events):
             self._job = None

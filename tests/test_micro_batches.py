@@ -64,11 +64,11 @@ def test_parts_add_up_to_the_batch_and_none_is_a_single_image(batch: int, limit:
         assert torch.allclose(weights(divided)[name], tensor, rtol=0, atol=1e-6)
 
 
-def job(folder: Path, name: str, *, fits: int = 16, after: int = 0, **changes: Any) -> Job:
+def job(folder: Path, name: str, *, fits: int = 16, after: int = 0, restores: bool = True, **changes: Any) -> Job:
     run = RunFolder(folder / name)
     run.path.mkdir()
     run.begin_attempt(1)
-    params = {"batch_size": 64, "fits": fits, "after": after}
+    params = {"batch_size": 64, "fits": fits, "after": after, "restores": restores}
     wanted = Recipe(
         plan="p",
         trainer="hungry",
@@ -123,3 +123,12 @@ def test_what_does_not_fit_in_the_smallest_parts_fails(tmp_path: Path) -> None:
     failed = events[-1]
     assert isinstance(failed, Failed)
     assert (failed.failure.kind, failed.failure.error) == (FailureKind.OUT_OF_MEMORY, "OutOfMemoryError")
+
+
+def test_memory_that_is_short_after_the_last_epoch_ends_the_run(tmp_path: Path) -> None:
+    """Smaller parts train nothing that is trained already."""
+    events = carried_out(tmp_path, job(tmp_path, "unpredictable", fits=64, restores=False, measure="test"))
+    assert not any(isinstance(event, Reduced) for event in events)
+    failed = events[-1]
+    assert isinstance(failed, Failed)
+    assert (failed.failure.kind, failed.failure.message) == (FailureKind.OUT_OF_MEMORY, "OutOfMemoryError: no room to predict")

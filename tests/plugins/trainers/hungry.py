@@ -11,6 +11,7 @@ from trainers._supervised import ImageShape, Supervised
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hyperparameters:
     fits: int = 0  # images that pass at a time
+    restores: bool = True  # whether there is room to predict with what was trained
     after: int = 0  # batches of training for which everything fits
 
 
@@ -25,6 +26,8 @@ class Hungry(nn.Module):
         self.batches += self.training
         if self.training and len(images) > self.settings.fits and self.batches > self.settings.after:
             raise torch.OutOfMemoryError(f"no room for {len(images)} images")
+        if not (self.batches or self.settings.restores):
+            raise torch.OutOfMemoryError("no room to predict")
         logits: torch.Tensor = self.layers(images)
         return logits
 
