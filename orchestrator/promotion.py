@@ -18,8 +18,8 @@ from orchestrator.record import Status
 _RUNGS = (1 / 16, 1 / 5, 1 / 2)
 _FEWEST_EPOCHS = 2
 # From the first rung so large a share of the trials goes on, and from later ones less, by this power of their epochs.
-_SHARE = 0.25
-_POWER = 0.7
+_SHARE = 0.22
+_POWER = 0.6
 
 # Most places go by where a curve stands and a little of its slope; the others go to the steepest, wherever they stand: a high
 # learning rate often begins badly and ends best. docs/pruners.md has the measurements.
