@@ -17,6 +17,8 @@ CONFIRMATION_SEEDS = 3
 _STEP_PER_PREDICTION = 3
 # Of what was estimated: start of the workers, reading of the data, checkpoints, and the scatter of the measured epochs.
 _MARGIN = 1.15
+# For the end of the session itself: workers go, and the copies in W&B and Optuna's database are completed.
+CLOSING_SECONDS = 5.0
 
 
 @final
@@ -31,8 +33,8 @@ class Afterwards:
 
     @property
     def seconds(self) -> float:
-        """Together, with a margin."""
-        return _MARGIN * (self.confirmation + self.retrain + self.submission)
+        """Together, with a margin, and with the end of the search's own session."""
+        return _MARGIN * (self.confirmation + self.retrain + self.submission) + CLOSING_SECONDS
 
     def describe(self) -> str:
         """In a user's words."""

@@ -21,10 +21,15 @@ from orchestrator.state import State, state
 from orchestrator.store import Store
 
 
-def conduct(request: Request, limits: Limits, workplace: Workplace, say: Callable[[str], None]) -> State:
-    """Open the study, and run it until it has its trials. Raises OrchestrateError."""
+def conduct(
+    request: Request, limits: Limits, workplace: Workplace, say: Callable[[str], None], *, began: float | None = None
+) -> State:
+    """Open the study, and run it until it has its trials, or its limits end it. Raises OrchestrateError.
+
+    `began` is when the command did, in seconds since 1970-01-01 UTC, if that was earlier: a budget counts from there.
+    """
     clock = SystemClock()
-    began = clock.now()
+    began = clock.now() if began is None else began
     store = Store(workplace.runs)
     opened = open_study(request, store, workplace.data_folder, clock, say)
     opened = replace(opened, file=replace(opened.file, limits=limits))

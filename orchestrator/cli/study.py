@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,7 @@ def study(
     and where it works (--device, --workers, --workers-per-device, --executor, --ray-address) may differ from what the study was
     begun with. No setting is tried twice: a study ends when its search space is exhausted, unless --replicate is given.
     """
+    began = time.time()  # the libraries that come next take seconds, which a budget counts
     from orchestrator.conducting import conduct
     from orchestrator.limits import Limits
     from orchestrator.opening import Request
@@ -93,7 +95,7 @@ def study(
     limits = Limits(budget=budget, patience=patience, replicate=replicate)
     if dry_run:
         return _rehearse(request, limits, workplace, form)
-    outcome = conduct(request, limits, workplace, say)
+    outcome = conduct(request, limits, workplace, say, began=began)
     if form == "json":
         click.echo(json.dumps(outcome.plain()))
     if outcome.exit_code:
