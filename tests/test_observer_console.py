@@ -75,10 +75,17 @@ def test_the_last_trial_leaves_no_time() -> None:
     assert "left" not in Screen(total=1).run(ended(running(0), curve(1)), 2.0)
 
 
+def test_a_paused_trial_has_a_line_and_is_counted_when_it_is_finished() -> None:
+    screen = Screen(total=5)
+    paused = screen.run(replace(seen(running(0), curve(1)), status=Status.PAUSED), 10.0)
+    assert paused.startswith("[0/5] trial 0000 PAUSED  val_acc ")
+    assert screen.run(ended(running(0), curve(3)), 20.0).startswith("[1/5] trial 0000 COMPLETE  val_acc ")
+
+
 def test_time_left_counts_workers_and_what_a_paused_trial_took_before() -> None:
     screen = Screen(total=5, workers=2)
     record = ended(running(0), curve(3))
-    assert screen.run(replace(seen(running(0), curve(1)), status=Status.PAUSED), 10.0) == ""
+    screen.run(replace(seen(running(0), curve(1)), status=Status.PAUSED), 10.0)
     screen.clock.time += 1000.0  # paused
     assert screen.run(record, 20.0).endswith("about 60 s left")  # 30 s a trial, 4 to go, 2 at a time
 

@@ -1,4 +1,4 @@
-"""One line on the screen, or in a file, for every finished run."""
+"""One line on the screen, or in a file, for every run that is paused or finished."""
 
 import contextlib
 from collections.abc import Iterable, Sequence
@@ -33,7 +33,8 @@ class Console:
         self._leader = min(filter(_eligible, finished), key=RunRecord.order, default=None)
         self._since: dict[str, float] = {}  # when work on a run that is open began, in seconds since 1970
         self._worked = 0.0  # seconds, over all trials of this session
-        self._finished_now = 0
+        self._seen = {record.run_id for record in finished}  # trials that were paused or finished
+        self._seen_now = 0  # of them, in this session
 
     def opened(self, record: RunRecord, epochs: Sequence[Epoch]) -> None:  # noqa: ARG002 - nothing of them is shown
         """Begin to measure the time that the run takes; a new attempt goes on measuring."""
@@ -43,15 +44,12 @@ class Console:
         """Say nothing: an epoch is shown with its run."""
 
     def closed(self, record: RunRecord) -> None:
-        """Write the run's line, unless it is only paused."""
+        """Write the run's line."""
         now = self._clock.now()
         worked = now - self._since.pop(record.run_id, now)
-        if record.kind is Kind.TRIAL:
-            self._worked += worked
-        if not record.status.finished:
-            return
         parts = [f"{record.kind.value} {run_name(record.run_id)} {record.status.value}", *self._worth(record)]
         if record.kind is Kind.TRIAL:
+            self._worked += worked
             self._count(record)
             parts[0] = f"[{self._finished}/{self._total}] {parts[0]}"
             parts += [*self._best(), _duration(record), *self._time_left()]
@@ -65,8 +63,9 @@ class Console:
         return None
 
     def _count(self, record: RunRecord) -> None:
-        self._finished += 1
-        self._finished_now += 1
+        self._finished += record.status.finished
+        self._seen_now += record.run_id not in self._seen
+        self._seen.add(record.run_id)
         if _eligible(record) and (self._leader is None or record.order() < self._leader.order()):
             self._leader = record
 
@@ -88,10 +87,10 @@ class Console:
         return [f"best {_decimal(leader.best.value)} (trial {run_name(leader.run_id)})"]
 
     def _time_left(self) -> list[str]:
-        left = self._total - self._finished
-        if left <= 0 or self._worked <= 0:
+        left = self._total - len(self._seen)
+        if left <= 0 or self._worked <= 0 or not self._seen_now:
             return []
-        seconds = self._worked / self._finished_now * left / min(self._workers, left)
+        seconds = self._worked / self._seen_now * left / min(self._workers, left)
         return [f"about {_rounded(seconds)} left"]
 
 
