@@ -320,9 +320,11 @@ def test_a_configuration_is_found_on_the_scale_of_its_hyperparameters() -> None:
     params = np.stack(
         [np.linspace(-3, 5, count), 10 ** np.linspace(-6, 2, count), 1 - 10 ** np.linspace(-5, -0.3, count)[::-1]], 1
     )
-    nearest = Nearest(replace(learning_curves(count), hyperparameters=("linear", "rate", "beta"), params=params))
+    params = np.column_stack([params, np.linspace(32, 512, count)])
+    names = ("linear", "rate", "beta", "batch")
+    nearest = Nearest(replace(learning_curves(count), hyperparameters=names, params=params))
     for fraction in (0.0, 0.25, 0.5, 1.0):
-        assert nearest({"linear": fraction, "rate": fraction, "beta": fraction}) == round(100 * fraction)
+        assert nearest(dict.fromkeys(names, fraction)) == round(100 * fraction)
 
 
 def test_memory_keeps_what_a_folder_keeps_and_refuses_a_gap() -> None:

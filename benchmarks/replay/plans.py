@@ -54,6 +54,8 @@ def _scaled(values: np.ndarray) -> np.ndarray:
     candidates: list[tuple[float, np.ndarray]] = []
     for scale in _SCALES:
         scaled = scale(values)
+        if scaled.max() == scaled.min():
+            continue  # values above 1 have no distance to it
         scaled = (scaled - scaled.min()) / (scaled.max() - scaled.min())
         # Kolmogorov and Smirnov's distance to the uniform distribution
         distance = float(np.abs(np.sort(scaled) - np.linspace(0.0, 1.0, len(scaled))).max())
