@@ -4,6 +4,8 @@ import fcntl
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 ROOT = Path(__file__).resolve().parent.parent
+MEMORY = Path("/dev/shm")
 UNPACK = ROOT.parent / "shared" / "tools" / "unpack_cifar100.py"
 
 
@@ -27,3 +30,10 @@ def cifar100_folder() -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)  # another test process may be unpacking it now
         subprocess.run([sys.executable, UNPACK, folder], check=True, capture_output=True)
     return folder
+
+
+@pytest.fixture
+def quick(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a disk in memory, where there is one: hundreds of trials write thousands of files, each of them synced."""
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else tmp_path) as folder:
+        yield Path(folder)

@@ -88,26 +88,26 @@ def folder(tmp_path: Path, name: str) -> StudyFolder:
     return Store(tmp_path / "runs").known(name)
 
 
-def test_a_study_on_a_grid_has_no_duplicates_and_goes_on_as_one_left_alone(tmp_path: Path) -> None:
-    records = conduct(tmp_path / "alone", TRIALS, plan="grid")
+def test_a_study_on_a_grid_has_no_duplicates_and_goes_on_as_one_left_alone(quick: Path) -> None:
+    records = conduct(quick / "alone", TRIALS, plan="grid")
     assert len({record.recipe.configuration() for record in records}) == TRIALS
     assert all(record.replicate_of is None for record in records)
     for trials in (27, TRIALS):
-        conduct(tmp_path / "resumed", trials, plan="grid")
-    assert results(folder(tmp_path / "resumed", "grid")) == results(folder(tmp_path / "alone", "grid"))
+        conduct(quick / "resumed", trials, plan="grid")
+    assert results(folder(quick / "resumed", "grid")) == results(folder(quick / "alone", "grid"))
 
 
-def test_an_exhausted_space_ends_the_study_and_says_so(tmp_path: Path) -> None:
+def test_an_exhausted_space_ends_the_study_and_says_so(quick: Path) -> None:
     said: list[str] = []
-    records = conduct(tmp_path, 10, plan="six", say=said.append)
+    records = conduct(quick, 10, plan="six", say=said.append)
     assert len(records) == len({record.recipe.configuration() for record in records}) == 6
     assert [line for line in said if "every setting" in line]
-    assert conduct(tmp_path, 12, plan="six") == records
+    assert conduct(quick, 12, plan="six") == records
 
 
-def test_on_request_an_exhausted_space_is_replicated_evenly_with_fresh_seeds(tmp_path: Path) -> None:
-    first = conduct(tmp_path, 6, plan="six", pruner="none", replicate=True)
-    records = conduct(tmp_path, 20, plan="six", pruner="none", replicate=True)
+def test_on_request_an_exhausted_space_is_replicated_evenly_with_fresh_seeds(quick: Path) -> None:
+    first = conduct(quick, 6, plan="six", pruner="none", replicate=True)
+    records = conduct(quick, 20, plan="six", pruner="none", replicate=True)
     assert records[:6] == first
     by_name = {record.run_id: record for record in records}
     for record in records[6:]:
@@ -119,13 +119,13 @@ def test_on_request_an_exhausted_space_is_replicated_evenly_with_fresh_seeds(tmp
     counts = Counter(record.recipe.configuration() for record in records)
     assert sorted(counts.values()) == [3, 3, 3, 3, 4, 4]
     assert records[6].replicate_of == min(first, key=RunRecord.order).run_id
-    conduct(tmp_path / "alone", 20, plan="six", pruner="none", replicate=True)
-    assert results(folder(tmp_path / "alone", "six")) == results(folder(tmp_path, "six"))
+    conduct(quick / "alone", 20, plan="six", pruner="none", replicate=True)
+    assert results(folder(quick / "alone", "six")) == results(folder(quick, "six"))
 
 
-def test_a_setting_that_only_failed_is_not_replicated(tmp_path: Path) -> None:
+def test_a_setting_that_only_failed_is_not_replicated(quick: Path) -> None:
     broken = {"misbehaviour": "diverge", "at_epoch": 1}
-    records = conduct(tmp_path, 11, plan="six", pruner="none", replicate=True, fixed={2: broken})
+    records = conduct(quick, 11, plan="six", pruner="none", replicate=True, fixed={2: broken})
     assert records[2].status is Status.FAILED
     assert sorted(Counter(record.replicate_of for record in records[6:]).values()) == [1] * 5
     assert records[2].run_id not in {record.replicate_of for record in records}

@@ -1,9 +1,7 @@
 """A session that ends early: out of time with what follows kept back, or out of patience; and goes on as one left alone."""
 
 import json
-import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,20 +21,12 @@ from tests._cli import call, refused
 from tests._commands import run
 from tests._studies import PLUGINS, conduct, results
 
-MEMORY = Path("/dev/shm")
 TRAINED = 0.25  # seconds that an epoch of the trainer `curve` says it took
 
 
 @pytest.fixture(autouse=True)
 def in_plugin_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(PLUGINS)
-
-
-@pytest.fixture
-def quick(tmp_path: Path) -> Iterator[Path]:
-    """A folder on a disk in memory, where there is one."""
-    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else tmp_path) as folder:
-        yield Path(folder)
 
 
 @dataclass

@@ -85,18 +85,18 @@ def test_a_known_setting_is_told_and_trained_as_a_replicate(tmp_path: Path, caps
 
 
 @pytest.mark.parametrize("after", [1, 2, 3, 11, 13])
-def test_a_setting_is_taken_once_whenever_the_power_is_cut(tmp_path: Path, after: int) -> None:
-    conduct(tmp_path, 1)
-    waiting = Enqueued(folder(tmp_path))
+def test_a_setting_is_taken_once_whenever_the_power_is_cut(quick: Path, after: int) -> None:
+    conduct(quick, 1)
+    waiting = Enqueued(folder(quick))
     waiting.add(SETTING)
     (name,) = waiting.names()
     with pytest.raises(PowerCut):
-        conduct(tmp_path, 4, executor=Interrupted(tmp_path, after))
+        conduct(quick, 4, executor=Interrupted(quick, after))
     assert waiting.names() == []
     waiting.add(SETTING)  # as if the power had been cut between the record and the removal
     (again,) = waiting.names()
-    (folder(tmp_path).enqueued / again).rename(folder(tmp_path).enqueued / name)
-    records = conduct(tmp_path, 4)
+    (folder(quick).enqueued / again).rename(folder(quick).enqueued / name)
+    records = conduct(quick, 4)
     assert [setting(record) == SETTING for record in records] == [False, True, False, False]
     assert waiting.names() == []
 
@@ -115,12 +115,12 @@ class After:
 
 
 @pytest.mark.parametrize("pruner", ["median", "asha", "none"])
-def test_a_study_that_was_stopped_at_any_moment_ends_as_one_left_alone(tmp_path: Path, pruner: str) -> None:
-    conduct(tmp_path / "alone", 9, pruner=pruner)
+def test_a_study_that_was_stopped_at_any_moment_ends_as_one_left_alone(quick: Path, pruner: str) -> None:
+    conduct(quick / "alone", 9, pruner=pruner)
     paused = 0
     for times in (0, 1, 3, 10, 11, 12, 17, 19):
         said: list[str] = []
-        records = conduct(tmp_path / "stopped", 9, pruner=pruner, endings=[After(times)], say=said.append)
+        records = conduct(quick / "stopped", 9, pruner=pruner, endings=[After(times)], say=said.append)
         if any(not record.status.finished for record in records):
             assert said[-1] == "enough"
             assert {record.status for record in records if not record.status.finished} == {Status.PAUSED}
@@ -130,9 +130,9 @@ def test_a_study_that_was_stopped_at_any_moment_ends_as_one_left_alone(tmp_path:
             assert waiting.last.epoch == waiting.epochs
             paused += 1
     assert paused >= 3
-    conduct(tmp_path / "stopped", 9, pruner=pruner)
-    assert results(folder(tmp_path / "stopped")) == results(folder(tmp_path / "alone"))
-    assert not any(record.put_by for record in folder(tmp_path / "stopped").runs())
+    conduct(quick / "stopped", 9, pruner=pruner)
+    assert results(folder(quick / "stopped")) == results(folder(quick / "alone"))
+    assert not any(record.put_by for record in folder(quick / "stopped").runs())
 
 
 def words(tmp_path: Path, trials: int) -> list[str | Path]:

@@ -1,9 +1,7 @@
 """A study that was stopped or killed, and resumed, asks for the same recipes as one left alone: one worker, same seed."""
 
 import random
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,22 +13,11 @@ from tests._commands import start, wait_for
 from tests._studies import PLUGINS, Interrupted, PowerCut, conduct, results
 
 TRIALS = 50
-MEMORY = Path("/dev/shm")
 
 
 @pytest.fixture(autouse=True)
 def in_plugin_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(PLUGINS)
-
-
-@pytest.fixture
-def quick(tmp_path: Path) -> Iterator[Path]:
-    """A folder on a disk in memory, where there is one: hundreds of trials write thousands of files, each of them synced."""
-    if not MEMORY.is_dir():
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
-        yield Path(folder)
 
 
 def study(folder: Path, name: str = "curves") -> StudyFolder:
