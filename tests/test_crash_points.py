@@ -13,7 +13,7 @@ import pytest
 
 from orchestrator.crash_points import VARIABLE, CrashPoint
 from orchestrator.record import Kind, RunRecord, Status
-from tests._commands import run, start
+from tests._commands import run, start, wait_for
 from tests._studies import results, without_time
 from tests._whole import assert_readable, assert_whole, study_in
 
@@ -68,7 +68,7 @@ RETRAINS = {
     "a worker before it says that it finished": [(CrashPoint.BEST_RENAMED, 1)],
     "a worker that has measured the test set": [(CrashPoint.TEST_MEASURED, 1)],
 }
-ELSEWHERE = [CrashPoint.STATE_LOADED, CrashPoint.PAUSE_ASKED, CrashPoint.PAUSING]  # have tests of their own below
+ELSEWHERE = [CrashPoint.STATE_LOADED, CrashPoint.PAUSE_ASKED, CrashPoint.PAUSING]  # each has a test of its own below
 
 
 def crash(tmp_path: Path, point: CrashPoint, count: int) -> dict[str, str]:
@@ -181,6 +181,23 @@ def test_a_trial_that_was_interrupted_crashes_again_while_it_is_resumed(tmp_path
     assert crashed(tmp_path, words(tmp_path), CrashPoint.EPOCH_HEARD, 20)
     assert not crashed(tmp_path, words(tmp_path), CrashPoint.STATE_LOADED, 1)
     assert_as(alone, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("point", [CrashPoint.PAUSE_ASKED, CrashPoint.PAUSING])
+def test_a_pause_that_crashes(point: CrashPoint, tmp_path: Path, alone: Path) -> None:
+    slow: Words = ["slow_checkpointed_curves" if word == PLAN else word for word in words(tmp_path)]
+    conductor = start(*slow, "--study", PLAN, variables=crash(tmp_path, point, 1))
+    wait_for(lambda: any((tmp_path / "runs").glob("*/trials/0002/epochs.jsonl")), "the third trial")
+    run("stop", PLAN, "--runs", tmp_path / "runs")
+    _, messages = conductor.communicate(timeout=120)
+    assert (tmp_path / point).exists(), messages
+    assert conductor.returncode == (-signal.SIGKILL if point is CrashPoint.PAUSE_ASKED else 0), messages
+    folder = study_in(tmp_path, PLAN)
+    assert_readable(folder)
+    run(*slow, "--study", PLAN)
+    assert_whole(folder, TRIALS)
+    assert [result[3:] for result in found(tmp_path)] == [result[3:] for result in found(alone)]
 
 
 def assert_as(alone: Path, tmp_path: Path) -> None:
