@@ -92,7 +92,7 @@ def open_study(
         trainer = plugins.trainer(plan.recipe.trainer)
         check_space(plan, trainer, name)
         check_trainer(plan, trainer, dataset, data_folder)
-    _check_runs(folder)
+    _check_runs(folder, plan)
     find_data(dataset_name, data_folder, say)
     file = StudyFile(
         uuid=before.uuid if before else uuid.uuid4().hex,
@@ -170,10 +170,15 @@ def _differences(where: str, old: Any, new: Any) -> list[str]:
     return [] if old == new else [f"{where}: {shortened(json.dumps(old))} -> {shortened(json.dumps(new))}"]
 
 
-def _check_runs(folder: StudyFolder) -> None:
-    """Refuse to go on from trials whose epochs are not those that were recorded. Raises BadData."""
+def _check_runs(folder: StudyFolder, plan: StudyPlan) -> None:
+    """Refuse to go on from trials that lack what the study searches, or epochs that were recorded. Raises BadData."""
     for record in folder.runs(Kind.TRIAL):
         run = folder.folder(record)
+        lacking = sorted(set(plan.space) - set(record.recipe.params))
+        if lacking:
+            raise BadData(
+                f"{run.record_file} is damaged: it has no {', '.join(lacking)}; restore it from a backup, or move {run.path} away"
+            )
         if record.status.finished and (found := len(run.epochs())) != record.epochs:
             raise BadData(
                 f"{run.epochs_file} is damaged: it holds {found} epochs, and {record.epochs} were recorded; "

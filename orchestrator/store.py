@@ -180,7 +180,9 @@ class StudyFolder:
 
     def run(self, kind: Kind, name: str) -> RunFolder:
         """The folder of a run of this study: `run(Kind.TRIAL, "0007")`."""
-        return RunFolder(self.path / _FOLDERS[kind] / checked_name(name, "run"))
+        path = self.path / _FOLDERS[kind] / checked_name(name, "run")
+        _refuse_link(path)
+        return RunFolder(path)
 
     def folder(self, record: RunRecord) -> RunFolder:
         """The folder of the run that this record is of."""
@@ -193,16 +195,18 @@ class StudyFolder:
     def runs(self, *kinds: Kind) -> list[RunRecord]:
         """The records of all runs of these kinds (of all kinds when none is named), in the order of their names.
 
-        A folder without a record is a run that never began: it is left out. Raises BadData for a damaged record, and for one
-        that belongs to another folder, so that no copied folder counts as a run of its own.
+        A folder without a record is a run that never began: it is left out. Raises BadData for a damaged record, for one
+        that belongs to another folder, so that no copied folder counts as a run of its own, and for a link.
         """
         found = []
         for kind in kinds or tuple(Kind):
             for folder in sorted((self.path / _FOLDERS[kind]).glob("*/")):
+                _refuse_link(folder)
                 run = RunFolder(folder)
                 if run.begun():
                     record = run.read()
-                    if (record.kind, run_name(record.run_id)) != (kind, folder.name):
+                    named = f"{record.number:04d}" if kind is Kind.TRIAL else folder.name
+                    if (record.kind, run_name(record.run_id), named) != (kind, folder.name, folder.name):
                         raise BadData(f"{run.record_file} is the record of {shortened(record.run_id)}; move {folder} away")
                     found.append(record)
         return found
@@ -233,7 +237,9 @@ class StudyFolder:
         """
         with disk_errors(f"write {self.lock_file}"):
             self.path.mkdir(parents=True, exist_ok=True)
-            stream = self.lock_file.open("ab", buffering=0)
+            # Not through a link: what it leads to would be overwritten.
+            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+            stream = os.fdopen(os.open(self.lock_file, flags, 0o666), "ab", buffering=0)
         with contextlib.ExitStack() as held:
             held.enter_context(stream)
             if not (_hold(stream) and self._is_lock(stream.fileno())):  # held, or removed between opening and holding it
@@ -305,8 +311,10 @@ class Store:
         self.published = runs / "optuna.db"  # Optuna's copy of all studies
 
     def study(self, name: str) -> StudyFolder:
-        """The folder of a study, which may not have begun. Raises InvalidInput for a name that cannot be one."""
-        return StudyFolder(self.runs, name)
+        """The folder of a study, which may not have begun. Raises InvalidInput for what cannot be a name, BadData for a link."""
+        study = StudyFolder(self.runs, name)
+        _refuse_link(study.path)
+        return study
 
     def known(self, name: str) -> StudyFolder:
         """The folder of a study that has begun. Raises UnknownName."""
@@ -317,7 +325,7 @@ class Store:
 
     def studies(self) -> list[str]:
         """The names of all studies that have begun."""
-        return sorted(file.parent.name for file in self.runs.glob("*/study.json"))
+        return sorted(file.parent.name for file in self.runs.glob("*/study.json") if not file.parent.is_symlink())
 
     def latest(self) -> StudyFolder:
         """The study that was worked on last. Raises MissingInput when there is none."""
@@ -342,6 +350,12 @@ class Store:
     def _touched(self, name: str) -> float:
         study = self.study(name)
         return max(file.stat().st_mtime for file in (study.study_file, study.lock_file) if file.exists())
+
+
+def _refuse_link(folder: Path) -> None:
+    """Raise BadData for a link, which nobody here makes: what is deleted and written must lie in the runs folder."""
+    if folder.is_symlink():
+        raise BadData(f"{folder} is a link to somewhere else; move it away")
 
 
 def run_name(run_id: str) -> str:

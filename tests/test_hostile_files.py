@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests._cli import call, exit_code
+from tests._cli import call, content, exit_code, refused
 from tests._studies import PLUGINS
 
 QUIET = ("--mirror", "off", "--executor", "in-process")
@@ -107,3 +107,73 @@ def test_nasty_values_everywhere(name: str, runs: Path, capsys: pytest.CaptureFi
 @pytest.mark.parametrize("name", ["study.json", "trials/0000/record.json", "trials/0003/record.json"])
 def test_nasty_values_before_something_is_done(name: str, runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fuzz(capsys, runs, name, 2, 20, "study curves --mirror off --executor in-process", "submit curves/0")
+
+
+STUDY = ("study", "curves", "--trials", "5", *QUIET)
+
+
+@pytest.mark.parametrize(
+    ("name", "last"),
+    [
+        ("curves", ("retrain-best", "curves")),
+        ("curves/trials/0001", ("submit", "curves/1")),
+        ("curves/retrain/other", ("submit",)),
+    ],
+)
+def test_a_link_is_not_followed(
+    name: str, last: tuple[str, ...], runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    target = runs / name
+    if target.exists():
+        target.rename(elsewhere)
+    else:
+        shutil.copytree(next((runs / "curves" / "retrain").iterdir()), elsewhere)
+    target.symlink_to(elsewhere)
+    before = content(elsewhere)
+    for words in (STUDY, ("status", "curves"), ("leaderboard", "curves"), last):
+        refused(capsys, 65, *words, "--runs", runs, says=(f"{target} is a link",))
+    assert content(elsewhere) == before
+    if name == "curves":
+        refused(capsys, 66, "leaderboard", "--runs", runs, says=("there is no study",))
+
+
+@pytest.mark.parametrize("name", ["study.json.part", "trials/0004/record.json.part", "trials/0004/epochs.jsonl.part"])
+def test_nothing_is_written_through_a_link(name: str, runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("keep me")
+    place = runs / "curves" / name
+    place.parent.mkdir(exist_ok=True)
+    place.symlink_to(precious)
+    assert call(capsys, *STUDY, "--runs", runs).code == 0
+    assert precious.read_text() == "keep me"
+
+
+def test_a_lock_that_is_a_link_is_refused(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    precious, lock = tmp_path / "precious", runs / "curves" / "study.lock"
+    precious.write_text("keep me")
+    lock.unlink()
+    lock.symlink_to(precious)
+    refused(capsys, 74, *STUDY, "--runs", runs, says=("study.lock",))
+    assert precious.read_text() == "keep me"
+
+
+def test_a_trial_with_the_number_of_another_is_refused(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = runs / "curves" / "trials" / "0001" / "record.json"
+    file.write_text(file.read_text().replace('"number": 1,', '"number": 1000000000,'))
+    refused(capsys, 65, *STUDY, "--runs", runs, says=(str(file),))
+
+
+@pytest.mark.parametrize("depth", [400, 100_000])
+def test_deep_nesting_is_answered_with_a_message(depth: int, runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("study.json", "trials/0001/record.json"):
+        file = runs / "curves" / name
+        whole = json.loads(file.read_text())
+        (whole if name == "study.json" else whole["recipe"])["plan_content" if name == "study.json" else "params"] = "HERE"
+        sound = file.read_text()
+        file.write_text(json.dumps(whole).replace('"HERE"', '{"a":' + "[" * depth + "]" * depth + "}"))
+        result = call(capsys, *STUDY, "--runs", runs)
+        assert result.code in (65, 78)  # what is shallow enough to be read differs from the plan
+        assert result.messages.startswith("error: ")
+        assert len(result.messages) < 4000
+        file.write_text(sound)
