@@ -54,11 +54,10 @@ WORKERS = [
     (CrashPoint.BEST_ASIDE, 2),
     (CrashPoint.BEST_RENAMED, 2),
 ]
-# The worker of a retrain trains ahead of its conductor: after a kill few epochs may be left.
+# The worker of a retrain trains ahead of its conductor: after a kill no epoch may be left.
 RETRAINS = {
     "the conductor": [
         (CrashPoint.EPOCH_RECORDED, 5),
-        (CrashPoint.EPOCH_HEARD, 1),
         (CrashPoint.END_HEARD, 1),
         (CrashPoint.END_RECORDED, 1),
         (CrashPoint.RETRAINED, 1),
