@@ -127,6 +127,6 @@ def counted(option: str, given: str) -> int:
     if re.fullmatch("[0-9]{1,9}", given) and 1 <= int(given) <= most:
         return int(given)
     raise InvalidInput(
-        f"{option} must be auto or a whole number from 1 to {most} ({_MOST_WORKERS_PER_CORE} per core of this machine), "
+        f"{option} must be {'auto or ' if option == '--workers' else ''}a whole number from 1 to {most} ({_MOST_WORKERS_PER_CORE} per core of this machine), "
         f"not {given!r}"
     )
