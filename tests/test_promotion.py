@@ -44,13 +44,13 @@ def test_rungs_lie_within_the_training_and_none_before_the_second_epoch(epochs: 
 def test_the_best_share_goes_on_and_the_others_wait(direction: str) -> None:
     sign = 1.0 if direction == "maximize" else -1.0
     scheduler = Promotion(epochs=EPOCHS, direction="maximize" if sign > 0 else "minimize")
-    curves = [curve(number, flat(sign * number, FIRST)) for number in range(40)]
+    curves = [curve(number, flat(sign * number / 100, FIRST)) for number in range(40)]
     going = [
         each.number
         for each in curves
         if scheduler.decide(each, [other for other in curves if other is not each]) is Decision.GO_ON
     ]
-    assert going == list(range(40 - math.floor(40 * share(FIRST, FIRST)), 40))
+    assert going == list(range(40 - math.floor(40 * share(FIRST, FIRST, 40)), 40))
 
 
 def test_between_rungs_a_run_goes_on() -> None:
