@@ -174,7 +174,7 @@ class StudyPlan:
     confirm_epochs: int  # of a confirmation
     retrain_epochs: int  # of a full retrain
     baselines: tuple[Baseline, ...] = ()  # run first, in this order, where they fit
-    pruner: str = "median"
+    pruner: str = "promote"
 
 
 class Plan(Protocol):

@@ -104,7 +104,7 @@ class Study:
     """
 
     def __init__(
-        self, plan: StudyPlan, *, seed: int, sampler: str = "tpe", pruner: str | optuna.pruners.BasePruner = "median"
+        self, plan: StudyPlan, *, seed: int, sampler: str = "tpe", pruner: str | optuna.pruners.BasePruner = "promote"
     ) -> None:
         if sampler not in _SAMPLERS:
             raise UnknownName("sampler", sampler, SAMPLERS)
