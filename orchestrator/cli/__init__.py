@@ -12,6 +12,7 @@ import click
 from orchestrator.cli.common import say
 from orchestrator.cli.groups import Commands
 from orchestrator.cli.interruptions import Terminated, raise_interruptions
+from orchestrator.cli.process_list import hide_passwords_from_process_list
 from orchestrator.errors import DiskError, OrchestrateError
 
 # In the order of a day's work.
@@ -58,6 +59,8 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """The console script. Ends the process with one of the exit codes that `orchestrator.errors` lists."""
     raise_interruptions()
+    if arguments is None:
+        hide_passwords_from_process_list()
     code = run(lambda: _invoke(sys.argv[1:] if arguments is None else arguments))
     for stream in (sys.stdout, sys.stderr):
         _settle(stream)
