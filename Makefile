@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STUDY := part2-digits
 
-.PHONY: study test test-slow check replay lock clean
+.PHONY: study test test-slow check replay bench lock clean
 
 study: .venv/installed
 	$(BIN)/orchestrate study part2 --trials 40 --dataset digits
@@ -32,6 +32,10 @@ check: .venv/installed
 # Judges the pruners on recorded learning curves; `make replay REPLAY="--pruners promote"` does it again for one of them.
 replay: .venv/installed
 	$(BIN)/python -m benchmarks.replay $(REPLAY)
+
+# What orchestration costs, on a machine that has nothing else to do; `make bench BENCH="--only idle --quick"` for a part of it.
+bench: .venv/installed
+	$(BIN)/python -m benchmarks.overhead $(BENCH)
 
 # The environment is exactly what requirements.lock pins, every file checked by its hash.
 .venv/installed: requirements.lock pyproject.toml

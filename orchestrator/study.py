@@ -223,16 +223,21 @@ class Study:
         return True
 
     def _tell(self, study: optuna.Study, trial: optuna.Trial, curve: Curve) -> None:
-        """How a trial ended, or that it paused.
+        """How a trial ended, or that it paused."""
+        state, constraints = self._told(curve)
+        for name, violation in constraints.items():
+            trial.set_constraint(name, violation)
+        study.tell(trial, curve.values[-1] if state is TrialState.COMPLETE else None, state=state)
+
+    def _told(self, curve: Curve) -> tuple[TrialState, dict[str, float]]:
+        """As what the sampler sees a trial, and the constraints that it violates.
 
         A setting that ran out of memory or diverged is told as infeasible, and as PRUNED: of a FAIL samplers read nothing, and
         propose the same again and again (docs/decisions.md has the figures).
         """
-        state = _STATES[curve.status]
         if curve.number in self._infeasible:
-            trial.set_constraint(self._infeasible[curve.number].value, 1.0)
-            state = TrialState.PRUNED
-        study.tell(trial, curve.values[-1] if state is TrialState.COMPLETE else None, state=state)
+            return TrialState.PRUNED, {self._infeasible[curve.number].value: 1.0}
+        return _STATES[curve.status], {}
 
     def _current(self) -> optuna.Study:
         """The in-memory study, computed anew where it does not know what we know."""
@@ -254,6 +259,9 @@ class Study:
     def _add(self, study: optuna.Study, number: int) -> None:
         """Let a trial take place again in the in-memory study, with what is known of it."""
         curve = self._curves[number]
+        if curve.status is not Status.RUNNING and not self._remembers:
+            study.add_trial(self._ended(curve))  # a third of the time that asking and telling take
+            return
         study.enqueue_trial(self._params[number])
         trial = study.ask(self._space)
         for step, value in enumerate(curve.values, start=1):
@@ -265,6 +273,21 @@ class Study:
             self._live[number] = trial
             return
         self._tell(study, trial, curve)
+
+    def _ended(self, curve: Curve) -> FrozenTrial:
+        """The trial that `_tell` makes of a trial that was asked for."""
+        state, constraints = self._told(curve)
+        if state is TrialState.COMPLETE and not math.isfinite(curve.values[-1]):
+            state = TrialState.FAIL  # Optuna's own answer when it is told a NaN
+        reported = {step: value for step, value in enumerate(curve.values, start=1) if math.isfinite(value)}
+        return create_trial(
+            state=state,
+            value=None if state is TrialState.FAIL else next(reversed(reported.values()), None),
+            params=self._params[curve.number],
+            distributions=self._space,
+            intermediate_values=reported,
+            constraints=constraints,
+        )
 
 
 @final

@@ -80,12 +80,12 @@ FLOORS = {
 
 DOORS = {
     "optuna": ["orchestrator/study.py", "orchestrator/observers/optuna.py", "search_spaces/", "benchmarks/"],
-    "wandb": ["orchestrator/observers/wandb.py"],
+    "wandb": ["orchestrator/observers/wandb.py", "benchmarks/overhead/usual_script.py"],
     "ray": ["orchestrator/executors/ray.py"],
     "kaggle": [],
     "pandas": ["reports/"],
     "plotly": ["reports/"],
-    "torchvision": ["trainers/"],
+    "torchvision": ["trainers/", "benchmarks/overhead/usual_script.py"],
     "click": ["orchestrator/cli/"],
 }
 

@@ -1,0 +1,45 @@
+"""Plain Optuna on SQLite, as its documentation shows it: ask, report, decide, tell; nothing is trained.
+
+Reads from standard input {"plan": name, "trials": N, "epochs": N, "from": N, "database": file}; writes the CPU milliseconds (user
+and system) of a trial, the mean over those after the first `from`.
+"""
+
+import json
+import math
+import sys
+import time
+
+import optuna
+
+from orchestrator import plugins
+
+
+def main() -> None:
+    """Run a study whose trials are worth the same, so that none is pruned."""
+    request = json.load(sys.stdin)
+    _, dataset, make = plugins.plan(request["plan"])
+    plan = make(dataset, plugins.dataset(dataset).suits)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        storage=f"sqlite:///{request['database']}",
+        direction="maximize",
+        sampler=optuna.samplers.TPESampler(seed=0),
+        pruner=optuna.pruners.MedianPruner(5, 2),
+    )
+    began = 0.0
+    for number in range(request["trials"]):
+        if number == request["from"]:
+            began = time.process_time()
+        trial = study.ask(dict(plan.space))
+        worth = 0.0
+        for epoch in range(1, request["epochs"] + 1):
+            worth = 0.9 * (1 - math.exp(-epoch / 5))
+            trial.report(worth, epoch)
+            if trial.should_prune():
+                raise AssertionError("a trial that is worth as much as all others was pruned")
+        study.tell(trial, worth)
+    print(json.dumps({"cpu_ms": (time.process_time() - began) / (request["trials"] - request["from"]) * 1000}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,11 @@
+"""Trials of the trainer `cnn` that use one core each, with notes of when they train."""
+
+from benchmarks.overhead.spaces import five
+from orchestrator.contracts import StudyPlan, Suits
+
+DATASET = "digits"
+
+
+def plan(dataset: str, suits: Suits) -> StudyPlan:
+    """The plan for a data set and what suits it."""
+    return five("single_threaded", "noted", dataset, suits, epochs=3, params={"single_threaded": True})
