@@ -44,7 +44,7 @@ def test_twenty_five_and_twenty_five_are_fifty(quick: Path, sampler: str, pruner
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("sampler", "pruner"), [("tpe", "median"), ("tpe", "asha"), ("random", "hyperband")])
+@pytest.mark.parametrize(("sampler", "pruner"), [("tpe", "promote"), ("tpe", "median"), ("tpe", "asha"), ("random", "hyperband")])
 def test_a_study_that_was_killed_at_random_moments_asks_for_the_same(tmp_path: Path, sampler: str, pruner: str) -> None:
     folder = tmp_path / "killed"
     words = ("study", "curves", "--trials", str(TRIALS), "--sampler", sampler, "--pruner", pruner, "--mirror", "off")
