@@ -3,6 +3,7 @@
 The same for every executor: in this process, in a process of its own, or on another machine.
 """
 
+import contextlib
 import gc
 import hashlib
 import sys
@@ -306,7 +307,8 @@ class _Shelf:
 
 def _failed(job: Job, error: Exception) -> Failed:
     """The event for an error that ended a job; the whole traceback goes to the worker's log."""
-    traceback.print_exception(error, file=sys.stderr)
+    with contextlib.suppress(OSError):  # a full disk refuses the log too, and must be told as what it is
+        traceback.print_exception(error, file=sys.stderr)
     return Failed(run_id=job.run_id, attempt=job.attempt, failure=described(error))
 
 

@@ -1,5 +1,8 @@
 """The databases that a copy is published to, as this project sets them up, pass Optuna's own tests of a storage."""
 
+import gc
+import uuid
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +13,12 @@ from optuna.testing.pytest_storages import StorageTestCase
 from orchestrator.observers.optuna import connect
 from orchestrator.storage_url import database_url
 from tests._postgresql import Server, running
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with running() as found:
+        yield found
 
 
 @pytest.mark.slow
@@ -23,15 +32,13 @@ class TestSQLite(StorageTestCase):
 
 @pytest.mark.slow
 class TestPostgreSQL(StorageTestCase):
-    @pytest.fixture(scope="class")
-    def server(self) -> Iterator[Server]:
-        with running() as found:
-            yield found
-
     @pytest.fixture
-    def storage(self, server: Server, request: pytest.FixtureRequest) -> Iterator[BaseStorage]:
-        name = request.node.name.lower()[:60]
+    def storage(self, server: Server) -> Iterator[BaseStorage]:
+        name = f"database-{uuid.uuid4().hex}"
         server.add(name, name, "unused")
         found = connect(database_url(server.url(name)))
         yield found
         found.engine.dispose()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()  # Optuna's test of pickling leaves the connection of its second storage open
