@@ -206,9 +206,10 @@ class Dispatch:
             data_digest=facts.data_digest,
         )
         active.epochs = list(event.epochs)
-        active.folder.keep_epochs(active.epochs)
+        if active.resume:  # else nothing was recorded that could have to be dropped
+            active.folder.keep_epochs(active.epochs)
+        # Written with the run's next change: a job that is begun again says it again.
         active.record = summed_up(replace(active.record, provenance=provenance), active.epochs)
-        active.folder.write(active.record)
         for observer in self._observers:
             observer.opened(active.record, active.epochs)
         notes = (f"{active.record.run_id}: {event.note}",) if event.note else ()

@@ -130,6 +130,9 @@ class Study:
         self._curves: dict[int, Curve] = {}
         self._live: dict[int, optuna.Trial] = {}
         self._optuna: optuna.Study | None = None
+        # What the sampler samples together. It finds out by looking at every trial, and each of ours has the whole space: once it
+        # has found something, it would only find the same.
+        self._together: dict[str, BaseDistribution] = {}
 
     @property
     def exhausted(self) -> bool:
@@ -149,6 +152,7 @@ class Study:
         study.sampler = _Unused(
             (self._sampler(derive(self._seed, "sampler", number, attempt)) for attempt in range(_ATTEMPTS)),
             space=self._space,
+            together=self._together,
             points=self._points,
             taken=self._taken,
             fixed=fixed,
@@ -294,8 +298,9 @@ class Study:
 class _Unused(optuna.samplers.BaseSampler):
     """Suggests a point that no trial has: asks one sampler after the other, and then goes to the nearest point that is free.
 
-    `samplers` differ in their seeds. TPE proposes what it finds best, so in a space of few points it proposes the same again and
-    again; next to that is where it would look next. `fixed` are values that are not its to choose.
+    `samplers` differ in their seeds; `together` is what they sample together, and is noted there once it is known. TPE proposes
+    what it finds best, so in a space of few points it proposes the same again and again; next to that is where it would look.
+    `fixed` are values that are not its to choose.
     """
 
     def __init__(
@@ -303,6 +308,7 @@ class _Unused(optuna.samplers.BaseSampler):
         samplers: Iterable[optuna.samplers.BaseSampler],
         *,
         space: Mapping[str, BaseDistribution],
+        together: dict[str, BaseDistribution],
         points: Points,
         taken: Collection[Place],
         fixed: Mapping[str, Any],
@@ -310,6 +316,7 @@ class _Unused(optuna.samplers.BaseSampler):
     ) -> None:
         self._samplers = samplers
         self._space = space
+        self._together = together
         self._points = points
         self._taken = taken
         self._fixed = fixed
@@ -350,8 +357,9 @@ class _Unused(optuna.samplers.BaseSampler):
     ) -> dict[str, Any]:
         """What Optuna would have suggested with this sampler: what it samples together, and alone what it samples alone."""
         sampler.before_trial(study, trial)
-        relative = sampler.infer_relative_search_space(study, trial)
-        found = sampler.sample_relative(study, trial, relative)
+        if not self._together:
+            self._together.update(sampler.infer_relative_search_space(study, trial))
+        found = sampler.sample_relative(study, trial, dict(self._together))
         for name, distribution in space.items():
             if name not in found:
                 found[name] = sampler.sample_independent(study, trial, name, distribution)
