@@ -160,7 +160,7 @@ def test_nothing_is_pruned_where_nothing_is_asked_to(plan: StudyPlan) -> None:
 
 def test_the_median_waits_for_five_trials_and_two_epochs(plan: StudyPlan) -> None:
     assert Decision.STOP not in learn(Study(plan, seed=0, pruner="median"), plan, [0.9, 0.8, 0.1, 0.05, 0.04])
-    study = Study(plan, seed=0)
+    study = Study(plan, seed=0, pruner="median")
     learn(study, plan, [0.9, 0.8, 0.7, 0.85, 0.9])
     params, _ = study.ask(5)
     scheduler = study.scheduler()
