@@ -66,7 +66,8 @@ class Budget:
 
     Time is measured: seconds per epoch are those of the best COMPLETE trial, which is what will be trained again, and before
     there is one the mean over all epochs. Until an epoch was measured nothing can be kept back. No trial is begun that cannot
-    reach `useful_epochs`; what runs is paused an epoch before the time is up, because it ends with an epoch.
+    reach `useful_epochs`, nor one in the time that the most promising trial needs to be the first COMPLETE one; what runs is
+    paused an epoch before the time is up, because it ends with an epoch.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class Budget:
         self._epochs = 0
         self._epoch_seconds = 0.0
         self._best: RunRecord | None = None
+        self._paused: dict[int, RunRecord] = {}
 
     def note(self, record: RunRecord) -> None:
         """Take over what the trial's epochs took."""
@@ -100,6 +102,9 @@ class Budget:
         self._epochs += record.epochs - epochs
         self._epoch_seconds += record.seconds - seconds
         self._measured[record.number] = (record.epochs, record.seconds)
+        self._paused.pop(record.number, None)
+        if record.status is Status.PAUSED:
+            self._paused[record.number] = record
         if record.status is Status.COMPLETE and (self._best is None or record.order() < self._best.order()):
             self._best = record
 
@@ -117,9 +122,17 @@ class Budget:
         used = self._clock.now() - self._began
         left = self._seconds - used - (kept.seconds if kept is not None else 0.0)
         epoch = self._epoch_seconds / self._epochs if self._epochs else 0.0
-        if left > self._useful_epochs * epoch:
+        if left > (self._useful_epochs + self._epochs_to_a_winner()) * epoch:
             return None
         reason = f"{spoken(used)} of the budget of {spoken(self._seconds)} are used"
         if kept is not None:
             reason += f", and {kept.describe()}"
         return End(reason=reason, advice="the same command goes on, with a budget of its own", pause=left <= epoch)
+
+    def _epochs_to_a_winner(self) -> int:
+        """Epochs to be trained before a trial is COMPLETE; 0 where one is, or none waits for its turn."""
+        if self._best is not None or not self._paused:
+            return 0
+        leader = min(self._paused.values(), key=lambda record: (-record.epochs, record.order()))
+        # What runs comes to its own rung first, and an epoch before the time is up everything is paused.
+        return self._useful_epochs + leader.recipe.epochs - leader.epochs + 1

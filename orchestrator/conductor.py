@@ -99,6 +99,8 @@ class Conductor:
                 self._fill(trials, interrupted)
             elif end.pause:
                 self._dispatch.put_by()
+            else:
+                self._wind_up()
             if self._dispatch.active:
                 for update in self._dispatch.wait(timeout=1.0):
                     self._hear(update)
@@ -121,6 +123,11 @@ class Conductor:
                 return
             self._start(record)
 
+    def _wind_up(self) -> None:
+        """Give free workers the paused trials that deserve it when none is begun any more."""
+        while self._scheduler.pauses and self._dispatch.free and (resumed := self._to_resume(last=True)) is not None:
+            self._start(resumed)
+
     def _take_over(self, trials: int) -> list[RunRecord]:
         """Learn what earlier sessions left. Returns the trials that they were at work on.
 
@@ -142,11 +149,14 @@ class Conductor:
         if room and (asked_for := self._asked_for()) is not None:
             return asked_for
         new = room and (self._replicate or not self._study.exhausted)
+        resumed = self._to_resume(last=not new)
+        return self._new() if resumed is None and new else resumed
+
+    def _to_resume(self, *, last: bool) -> RunRecord | None:
+        """The paused trial that the scheduler wants to go on with."""
         paused = [self._study.curve(record.number) for record in self._paused()]
-        resumed = self._scheduler.resume(paused, self._study.others(-1), last=not new) if paused else None
-        if resumed is not None:
-            return next(record for record in self._records.values() if record.run_id == resumed)
-        return self._new() if new else None
+        resumed = self._scheduler.resume(paused, self._study.others(-1), last=last) if paused else None
+        return next((record for record in self._records.values() if record.run_id == resumed), None)
 
     def _paused(self) -> list[RunRecord]:
         return [record for record in self._records.values() if record.status is Status.PAUSED]

@@ -11,7 +11,8 @@ from orchestrator.store import StudyFolder
 class End:
     """No trial is begun any more. `reason` and `advice`, how to go on, are for the user.
 
-    With `pause`, the trials that run are paused with their checkpoints; else they are run on.
+    With `pause`, the trials that run are paused with their checkpoints; else they are run on, and paused ones that deserve it are
+    resumed.
     """
 
     reason: str
@@ -50,7 +51,7 @@ class Stop:
 
 @final
 class Patience:
-    """Ends when so many trials, one after the other by their numbers, were finished without a new best one.
+    """Ends when so many trials, one after the other by their numbers, were finished, or paused, without a new best one.
 
     Failed trials say nothing about the search and are not counted. What runs already may still improve, and is run on.
     """
@@ -58,23 +59,24 @@ class Patience:
     def __init__(self, trials: int) -> None:
         self._trials = trials
         self._best: RunRecord | None = None
-        self._finished: set[int] = set()
-        self._since = 0  # finished trials after the best one
+        self._seen: set[int] = set()
+        self._since = 0  # trials after the best one
 
     def note(self, record: RunRecord) -> None:
-        """Count a finished trial, and remember the best."""
-        if not record.status.finished or record.status is Status.FAILED:
+        """Count a trial that was judged, and remember the best."""
+        judged = record.status.finished or (record.status is Status.PAUSED and not record.put_by)
+        if not judged or record.status is Status.FAILED:
             return
-        self._finished.add(record.number)
+        self._seen.add(record.number)
         if record.status is Status.COMPLETE and (self._best is None or record.order() < self._best.order()):
             self._best = record
         if self._best is not None:
             best = self._best.number
-            self._since = sum(number > best for number in self._finished)
+            self._since = sum(number > best for number in self._seen)
 
     def end(self) -> End | None:
         """An End when the best trial is so many trials ago."""
         if self._best is None or self._since < self._trials:
             return None
-        reason = f"the best trial, {self._best.run_id}, was not improved by the {self._since} that were finished after it"
+        reason = f"the best trial, {self._best.run_id}, was not improved by the {self._since} that came after it"
         return End(reason=reason, advice="a larger --patience, or none, goes on")

@@ -65,7 +65,7 @@ def curves() -> tuple[StudyPlan, Suits]:
     return make(dataset, suits), suits
 
 
-def session(folder: Path, seconds: float, *, workers: int = 1) -> tuple[list[RunRecord], float, list[str]]:
+def session(folder: Path, seconds: float, *, workers: int = 1, pruner: str = "none") -> tuple[list[RunRecord], float, list[str]]:
     """A session with this budget, on simulated time: the trials, the seconds used, and what was said."""
     plan, suits = curves()
     clock = SimulatedClock()
@@ -81,7 +81,7 @@ def session(folder: Path, seconds: float, *, workers: int = 1) -> tuple[list[Run
         useful_epochs=2,
     )
     began = clock.now()
-    records = conduct(folder, 40, pruner="none", executor=Timed(folder, clock), endings=[budget], say=said.append)
+    records = conduct(folder, 40, pruner=pruner, executor=Timed(folder, clock), endings=[budget], say=said.append)
     return list(records), clock.now() - began, said
 
 
@@ -148,6 +148,22 @@ def test_patience_ends_a_study_that_has_stopped_improving_and_more_of_it_goes_on
     assert conduct(quick / "patient", 40, endings=[Patience(6)]) == records
     conduct(quick / "patient", 40, endings=[Patience(40)])
     assert results(folder(quick / "patient")) == results(folder(quick / "alone"))
+
+
+def test_patience_counts_trials_that_are_only_paused(quick: Path) -> None:
+    records = conduct(quick, 60, pruner="promote", endings=[Patience(12)])
+    assert len(records) < 60
+    leader = min((record for record in records if record.status is Status.COMPLETE), key=RunRecord.order)
+    assert len(records) == leader.number + 13
+
+
+@pytest.mark.parametrize("seconds", [36.0, 40.0, 50.0])
+def test_a_budget_leaves_a_study_that_pauses_its_trials_with_a_winner(quick: Path, seconds: float) -> None:
+    plan, suits = curves()
+    kept = afterwards(plan, suits, epoch_seconds=TRAINED, workers=1, predictions=suits.train_images)
+    records, used, _ = session(quick, seconds, pruner="promote")
+    assert any(record.status is Status.COMPLETE for record in records)
+    assert seconds - used >= kept.seconds
 
 
 def test_a_failed_trial_says_nothing_about_the_search(quick: Path) -> None:
