@@ -421,6 +421,36 @@ def test_after_an_outage_the_process_completes_the_copy_without_being_told(tmp_p
     assert observer.finish(30) is None
 
 
+def test_what_comes_faster_than_it_can_be_written_is_written_together(copier: Copier, tmp_path: Path) -> None:
+    runs = study_of(3)
+    one_by_one = copier(study="one by one")
+    for call in (calls := calls_of(runs)):
+        call(one_by_one)
+    together = copier(study="together")
+    together.more(True)
+    calls[0](together)  # nothing was written for a while, so this is
+    for call in calls[1:-1]:
+        call(together)
+    with stock(tmp_path, "together") as study:
+        assert [trial.state for trial in study.trials] == [TrialState.RUNNING]
+    together.more(False)
+    calls[-1](together)
+    with stock(tmp_path, "together") as study, stock(tmp_path, "one by one") as other:
+        assert [comparable(trial) for trial in study.trials] == [comparable(trial) for trial in other.trials]
+        assert len(study.trials) == 3
+
+
+def test_a_copy_that_always_has_more_to_do_is_still_written(
+    copier: Copier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.observers.optuna._LONGEST_BATCH", 0.0)
+    copy = copier()
+    copy.more(True)
+    for call in calls_of(study_of(2)):
+        call(copy)
+    assert [trial.state for trial in trials(tmp_path)] == [TrialState.COMPLETE, TrialState.PRUNED]
+
+
 def test_a_killed_process_is_completed_by_the_next(tmp_path: Path) -> None:
     runs = study_of(6)
     observer = in_process(tmp_path)

@@ -25,6 +25,8 @@ from orchestrator.record import Epoch, Kind, RunRecord, Status
 _FIRST_DELAY, _LAST_DELAY = 0.5, 10.0
 # Seconds that it may be away when everything else is done: a restart takes less, and what takes longer may take for ever.
 _PATIENCE = 15.0
+# Seconds that changes may be kept to be written together while one comes after the other: what a dashboard may lag behind.
+_LONGEST_BATCH = 1.0
 _STATES = {
     Status.RUNNING: TrialState.RUNNING,
     Status.PAUSED: TrialState.RUNNING,  # Optuna's finished states are final, and a paused run may go on
@@ -119,6 +121,8 @@ class PublishedStudy:
         self._study_id: int | None = None
         self._delay = _FIRST_DELAY
         self._next_attempt = 0.0
+        self._more = False  # whether another call is waiting
+        self._last_attempt = 0.0
         self._trouble = ""
         self._away_since = math.inf
         where = f"the database {hide_passwords(configuration.url)}"
@@ -150,6 +154,10 @@ class PublishedStudy:
             self._trials[record.number].record = record
             self._publish(record.number)
 
+    def more(self, follows: bool) -> None:
+        """While another call waits nothing is written yet: of a trial that ends meanwhile all is written in one transaction."""
+        self._more = follows
+
     def retry(self) -> None:
         """Complete what an outage left behind, not before the next attempt is due."""
         if self._behind and time.monotonic() >= self._next_attempt:
@@ -169,7 +177,8 @@ class PublishedStudy:
 
     def _publish(self, number: int) -> None:
         self._behind.add(number)
-        self.retry()
+        if not self._more or time.monotonic() >= self._last_attempt + _LONGEST_BATCH:
+            self.retry()
 
     def _attempt(self) -> None:
         try:
@@ -190,6 +199,7 @@ class PublishedStudy:
                 print(f"the database cannot be written: {cause}", flush=True)
         else:
             self._delay, self._away_since = _FIRST_DELAY, math.inf
+        self._last_attempt = time.monotonic()
 
     def _complete(self) -> None:
         study_id = self._claim() if self._study_id is None else self._study_id
