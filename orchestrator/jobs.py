@@ -62,12 +62,21 @@ class Reduced:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GpuMemory:
+    """The memory of a worker's GPU, in bytes."""
+
+    peak: int  # the most that the worker has reserved since it began
+    available: int  # what it has reserved now, and what nobody has
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
     """An epoch was trained and validated."""
 
     run_id: str
     attempt: int
     epoch: Epoch
+    memory: GpuMemory | None = None  # None where there is no GPU
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -126,7 +126,5 @@ def counted(option: str, given: str) -> int:
     most = _MOST_WORKERS_PER_CORE * cores()
     if re.fullmatch("[0-9]{1,9}", given) and 1 <= int(given) <= most:
         return int(given)
-    kinds = "auto or a whole number" if option == "--workers" else "a whole number"
-    raise InvalidInput(
-        f"{option} must be {kinds} from 1 to {most} ({_MOST_WORKERS_PER_CORE} per core of this machine), not {given!r}"
-    )
+    limit = f"{most} ({_MOST_WORKERS_PER_CORE} per core of this machine)"
+    raise InvalidInput(f"{option} must be auto or a whole number from 1 to {limit}, not {given!r}")

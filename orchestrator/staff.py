@@ -3,17 +3,19 @@
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
 
 from orchestrator.contracts import Executor, Observer
-from orchestrator.errors import OrchestrateError, Unavailable
+from orchestrator.errors import InvalidInput, OrchestrateError, Unavailable
 from orchestrator.executors.in_process import InProcess
 from orchestrator.executors.processes import Processes
-from orchestrator.machine import Workforce, counted, workforce
+from orchestrator.executors.shared_gpus import SharedGpus
+from orchestrator.machine import SystemClock, Workforce, cores, counted, workforce
 from orchestrator.observers.process import ObserverProcess
 from orchestrator.plain import dumps
+from orchestrator.sharing import MOST_WORKERS
 from orchestrator.store import Store, StudyFile, StudyFolder
 
 # Seconds that the copies may take together to be completed after the last run has ended, and after an interruption.
@@ -41,12 +43,28 @@ class Workplace:
         """The devices and threads of its workers, without hiring any. Raises InvalidInput or Unavailable."""
         if self.executor == "in-process":
             return workforce(self.device, "1")
-        per_device = counted("--workers-per-device", self.workers_per_device)
         if self.executor == "ray":
             from orchestrator.executors.ray import survey
 
-            return survey(self.ray_address, device=self.device, workers=self.workers, per_device=per_device)
-        return workforce(self.device, self.workers, per_device)
+            return survey(self.ray_address, device=self.device, workers=self.workers, per_device=self.per_device)
+        force = workforce(self.device, self.workers, self.per_device)
+        if self.shares_gpus and force.devices[0].startswith("cuda"):  # the number of threads stays when workers are added
+            return replace(force, threads=max(1, cores() // (len(force.devices) * MOST_WORKERS)))
+        return force
+
+    @property
+    def shares_gpus(self) -> bool:
+        """Whether the number of workers on a device is to be found out. Raises InvalidInput when it is given as well."""
+        if self.workers_per_device != "auto":
+            return False
+        if self.workers != "auto":
+            raise InvalidInput(f"--workers {self.workers} leaves nothing to --workers-per-device auto; leave one of them out")
+        return True
+
+    @property
+    def per_device(self) -> int:
+        """The workers on a device to begin with. Raises InvalidInput."""
+        return 1 if self.shares_gpus else counted("--workers-per-device", self.workers_per_device)
 
     def device_here(self) -> str:
         """The device of this process, for work that is not handed out. Raises InvalidInput or Unavailable."""
@@ -70,24 +88,33 @@ def executor(
 
 def _hired(workplace: Workplace, folder: StudyFolder, say: Callable[[str], None], *, single: bool) -> Executor:
     data_folder = workplace.data_folder
+    shares_gpus = workplace.shares_gpus and not single
     if workplace.executor == "ray":
         from orchestrator.executors.ray import RayActors
 
+        if shares_gpus:
+            say(
+                "workers per device: 1, since Ray must know a worker's share of a GPU before it can be measured; or give a number"
+            )
         return RayActors(
             address=workplace.ray_address,
             device=workplace.device,
             workers="1" if single else workplace.workers,
-            per_device=1 if single else counted("--workers-per-device", workplace.workers_per_device),
+            per_device=1 if single else workplace.per_device,
             data_folder=data_folder,
             folder=folder.path,
             logs=folder.logs,
             say=say,
         )
     force = workplace.workforce()
+    measurable = workplace.executor == "processes" and force.devices[0].startswith("cuda")
+    if shares_gpus and not measurable:
+        say("workers per device: 1, since only GPUs that worker processes work on can be measured; or give a number")
     if workplace.executor == "in-process":
         return InProcess(device=force.devices[0], threads=force.threads, data_folder=data_folder)
     devices = force.devices[:1] if single else force.devices
-    return Processes(devices=devices, threads=force.threads, data_folder=data_folder, logs=folder.logs)
+    hired = Processes(devices=devices, threads=force.threads, data_folder=data_folder, logs=folder.logs)
+    return SharedGpus(hired, clock=SystemClock(), say=say) if shares_gpus and measurable else hired
 
 
 def published(study: StudyFile, storage: str, store: Store, folder: StudyFolder) -> ObserverProcess:

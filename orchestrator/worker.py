@@ -20,6 +20,7 @@ from orchestrator.contracts import Data, MicroBatched, Training
 from orchestrator.crash_points import CrashPoint, reached
 from orchestrator.errors import BadData, DiskError
 from orchestrator.failures import described, exploded
+from orchestrator.gpu_memory import gpu_memory
 from orchestrator.jobs import Began, Event, Facts, Failed, Finished, Job, Measured, Paused, Reduced, Saved
 from orchestrator.plain import dumps, from_plain, to_plain
 from orchestrator.recipe import Split
@@ -183,7 +184,8 @@ class _RunningJob:
         best = self.job.metric.best(self.epochs)
         if best is not None and best.epoch == epoch.number:
             self._best, self._snapshot = best, self._training.snapshot()
-        events: list[Event] = [Measured(run_id=self.job.run_id, attempt=self.job.attempt, epoch=epoch)]
+        memory = gpu_memory(self._device)
+        events: list[Event] = [Measured(run_id=self.job.run_id, attempt=self.job.attempt, epoch=epoch, memory=memory)]
         if why := exploded(self.epochs, self._classes):
             failure = Failure(kind=FailureKind.DIVERGED, message=why)
             return [*events, Failed(run_id=self.job.run_id, attempt=self.job.attempt, failure=failure)]

@@ -32,6 +32,7 @@ FLOORS = {
         "store",
         "messages",
         "machine",
+        "gpu_memory",
         "placement",
         "checkpoint",
         "hyperparameters",
@@ -59,6 +60,7 @@ FLOORS = {
         "budget",
         "expectations",
         "enqueued",
+        "sharing",
     ],
     3: ["dispatch"],
     4: [

@@ -126,10 +126,11 @@ def work_options(command: F) -> F:
     )
     per_device = click.option(
         "--workers-per-device",
-        metavar="N",
+        metavar="auto|N",
         default="1",
         show_default=True,
-        help="How many workers share a GPU, or the cores of a machine without one.",
+        help="How many workers share a GPU, or the cores of a machine without one; auto: as many as measured memory and speed "
+        "allow, found out while the study runs.",
     )
     executor = click.option(
         "--executor",

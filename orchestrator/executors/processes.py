@@ -1,6 +1,7 @@
 """Runs jobs in warm worker processes on this machine: each imports torch, opens its device and reads the data once."""
 
 import contextlib
+import itertools
 import json
 import os
 import selectors
@@ -8,7 +9,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import final
 
@@ -36,21 +38,36 @@ class Processes:
         self._deaths_in_a_row = 0
         with disk_errors(f"write {logs}"):
             logs.mkdir(parents=True, exist_ok=True)
-        self._workers = [
-            _Worker(index, device, threads, data_folder, logs / f"worker-{index}.log") for index, device in enumerate(devices)
-        ]
-        for worker in self._workers:
-            self._hire(worker)
+        self._threads, self._data_folder, self._logs = threads, data_folder, logs
+        self._workers: list[_Worker] = []
+        self._numbers = itertools.count()
+        for device in devices:
+            self.add(device)
 
     @property
     def workers(self) -> int:
         """How many jobs can run at a time."""
         return len(self._workers)
 
+    @property
+    def devices(self) -> Mapping[int, str]:
+        """The workers in service, by their numbers, and the device of each."""
+        return {worker.index: worker.device for worker in self._workers}
+
+    def add(self, device: str) -> int:
+        """Put one more worker into service, on this device, and return its number."""
+        index = next(self._numbers)
+        worker = _Worker(index, device, self._threads, self._data_folder, self._logs / f"worker-{index}.log")
+        self._workers.append(worker)
+        self._hire(worker)
+        return index
+
     def start(self, job: Job, avoid: int | None = None) -> int | None:
-        """Hand the job to the first free worker that it need not avoid."""
+        """Hand the job to the first free worker that it need not avoid, on the device with the fewest jobs."""
         allowed = [worker for worker in self._workers if worker.index != avoid] or self._workers
-        worker = next((worker for worker in allowed if worker.job is None), None)
+        busy = Counter(worker.device for worker in self._workers if worker.job is not None)
+        free = [worker for worker in allowed if worker.job is None]
+        worker = min(free, key=lambda worker: busy[worker.device], default=None)
         if worker is None:
             return None
         worker.job = job
@@ -142,6 +159,7 @@ class _Worker:
 
     def __init__(self, index: int, device: str, threads: int, data_folder: Path, log: Path) -> None:
         self.index = index
+        self.device = device
         self.log = log
         self.job: Job | None = None
         self.channel: socket.socket
