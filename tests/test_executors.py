@@ -18,8 +18,10 @@ from orchestrator.contracts import Executor
 from orchestrator.errors import OrchestrateError
 from orchestrator.executors.in_process import InProcess
 from orchestrator.executors.processes import Processes
+from orchestrator.executors.shared_gpus import SharedGpus
 from orchestrator.hyperparameters import complete
 from orchestrator.jobs import Began, Event, Failed, Finished, Job, Measured, Paused, Saved, WorkerLost
+from orchestrator.machine import SystemClock
 from orchestrator.recipe import Recipe
 from orchestrator.record import Epoch, Metric, Status
 from orchestrator.store import RunFolder, Store
@@ -33,9 +35,14 @@ def on_ray(folder: Path) -> Executor:
     return actors(folder)
 
 
+def in_processes(folder: Path) -> Processes:
+    return Processes(devices=["cpu"], threads=1, data_folder=folder, logs=folder / "logs")
+
+
 EXECUTORS: dict[str, Callable[[Path], Executor]] = {
     "in-process": lambda folder: InProcess(device="cpu", threads=1, data_folder=folder),
-    "processes": lambda folder: Processes(devices=["cpu"], threads=1, data_folder=folder, logs=folder / "logs"),
+    "processes": in_processes,
+    "shared-gpus": lambda folder: SharedGpus(in_processes(folder), clock=SystemClock(), say=lambda line: None),
     "ray": on_ray,
 }
 QUICK = ("in-process", "processes")
@@ -54,8 +61,26 @@ def in_plugin_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(PLUGINS)
 
 
-@pytest.fixture(params=[*QUICK, pytest.param("ray", marks=pytest.mark.slow)])
-def executor(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Executor]:
+@pytest.fixture(scope="module")
+def on_one_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Executor]]:
+    """The Ray executor of all tests here: to begin one takes 10 s, and they all end what they start."""
+    made: list[Executor] = []
+
+    def once() -> Executor:
+        if not made:
+            made.append(EXECUTORS["ray"](tmp_path_factory.mktemp("ray")))
+        return made[0]
+
+    yield once
+    for executor in made:
+        executor.close()
+
+
+@pytest.fixture(params=[*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in EXECUTORS if name not in QUICK)])
+def executor(request: pytest.FixtureRequest, tmp_path: Path, on_one_cluster: Callable[[], Executor]) -> Iterator[Executor]:
+    if request.param == "ray":
+        yield on_one_cluster()
+        return
     made = EXECUTORS[request.param](tmp_path)
     yield made
     made.close()

@@ -379,9 +379,9 @@ def test_workers_come_and_go_in_mid_study_and_change_no_number(
 ) -> None:
     """Runs that only wait gain twice the speed from a second worker; runs that need all of a device gain nothing."""
     monkeypatch.chdir(PLUGINS)
-    trials = 24
+    trials = 20
     quick: dict[str, Any] = {"seconds": 0.0, "device_file": ""}
-    slow = {"seconds": 0.25, "device_file": str(tmp_path / "device") if alone else ""}
+    slow = {"seconds": 0.2, "device_file": str(tmp_path / "device") if alone else ""}
     said: list[str] = []
     hiring: Hiring = WithMemory(Processes(devices=["cpu"], threads=1, data_folder=tmp_path, logs=tmp_path / "logs"))
     shared = SharedGpus(hiring, clock=SystemClock(), say=said.append)
