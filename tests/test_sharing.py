@@ -26,6 +26,7 @@ from tests._studies import PLUGINS, conduct
 
 GIB = 2**30
 PLENTY = GpuMemory(peak=1 * GIB, available=100 * GIB)
+EVERY_JOB: Mapping[str, Any] = {"metric": Metric(), "until_epoch": 100, "folder": ""}
 
 # ----------------------------------------------------------------------------------------------------- the arithmetic
 
@@ -208,19 +209,26 @@ def work(number: int) -> float:
     return (1.0, 12.0, 3.0, 30.0, 5.0)[number % 5]
 
 
-def busy(gpus: SimulatedGpus, said: list[str], *, trials: int = 60, epochs: int = 10) -> SharedGpus:
-    """Have so many trials trained, as many at a time as are asked for."""
+def busy(
+    gpus: SimulatedGpus, said: list[str], *, trials: int = 60, rungs: Callable[[int], Sequence[int]] = lambda number: [10]
+) -> SharedGpus:
+    """Have so many trials trained, as many at a time as are asked for; `rungs` gives the epochs of each job of a trial.
+
+    A trial goes on when four other jobs were begun.
+    """
     shared = SharedGpus(gpus, clock=gpus, say=said.append)
-    begun, ended, active = 0, 0, 0
-    while ended < trials:
-        while active < shared.workers and begun < trials:
-            recipe = Recipe(plan="p", trainer="t", dataset="d", epochs=epochs, seed=0)
-            job = Job(run_id=str(begun), attempt=1, recipe=recipe, metric=Metric(), until_epoch=epochs, folder="")
-            assert shared.start(job) is not None
-            begun, active = begun + 1, active + 1
+    waiting = [(number, 0) for number in range(trials)]
+    active = 0
+    while waiting or active:
+        while active < shared.workers and waiting:
+            number, attempt = waiting.pop(0)
+            recipe = Recipe(plan="p", trainer="t", dataset="d", epochs=rungs(number)[attempt], seed=0)
+            assert shared.start(Job(run_id=str(number), attempt=attempt, recipe=recipe, **EVERY_JOB)) is not None
+            active += 1
         for event in shared.events(1.0):
-            over = isinstance(event, Finished | Failed)
-            ended, active = ended + over, active - over
+            active -= isinstance(event, Finished | Failed)
+            if isinstance(event, Finished) and event.attempt + 1 < len(rungs(int(event.run_id))):
+                waiting.insert(4, (int(event.run_id), event.attempt + 1))
     assert gpus.killed == []
     return shared
 
@@ -273,9 +281,23 @@ def test_without_room_nothing_is_tried() -> None:
 def test_trials_too_short_to_be_timed_both_ways_leave_it_at_one() -> None:
     said: list[str] = []
     machine = SimulatedGpus({1: 1.0, 2: 2.0})
-    shared = busy(machine, said, epochs=1)
+    shared = busy(machine, said, rungs=lambda number: [1])
     assert shared.workers == 1
     assert "too few runs could be timed with 1 and with 2" in said[-1]
+
+
+def promoted(number: int) -> Sequence[int]:
+    """As the pruner `promote` has trials of 15 epochs trained."""
+    return [2, 2, 5, 6][: 4 if number % 16 == 0 else 3 if number % 8 == 0 else 2 if number % 4 == 0 else 1]
+
+
+@pytest.mark.parametrize(("two", "kept"), [(1.0, 1), (1.8, 2)])
+def test_jobs_of_two_epochs_are_timed_when_they_go_on(two: float, kept: int) -> None:
+    said: list[str] = []
+    machine = SimulatedGpus({1: 1.0, 2: two, 3: two, 4: two})
+    shared = busy(machine, said, rungs=promoted, trials=100)
+    assert shared.workers == kept
+    assert "runs timed both ways" in said[1]
 
 
 def test_running_out_of_memory_in_company_ends_the_company() -> None:
@@ -293,7 +315,7 @@ def test_a_worker_that_comes_to_need_more_leaves_room_for_fewer() -> None:
     assert shared.workers == 2
     machine.memory = GpuMemory(peak=60 * GIB, available=30 * GIB)
     recipe = Recipe(plan="p", trainer="t", dataset="d", epochs=2, seed=0)
-    shared.start(Job(run_id="90", attempt=1, recipe=recipe, metric=Metric(), until_epoch=2, folder=""))
+    shared.start(Job(run_id="90", attempt=1, recipe=recipe, **EVERY_JOB))
     while machine.jobs:
         shared.events(1.0)
     assert shared.workers == 1
@@ -317,7 +339,7 @@ def test_a_smaller_micro_batch_counts_as_running_out_of_memory_unless_the_run_wa
     shared = busy(machine, said, trials=40)
     recipe = Recipe(plan="p", trainer="t", dataset="d", epochs=2, seed=0)
     for number in range(90, 90 + company):
-        shared.start(Job(run_id=str(number), attempt=1, recipe=recipe, metric=Metric(), until_epoch=2, folder=""))
+        shared.start(Job(run_id=str(number), attempt=1, recipe=recipe, **EVERY_JOB))
     machine.lost.append(Reduced(run_id="90", attempt=1, epoch=1, micro_batch=32))
     shared.events(1.0)
     assert shared.workers == (1 if company == 2 else 2)

@@ -8,7 +8,7 @@ little leave at the end of their jobs. Which workers there are decides nothing a
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol, final
 
 from orchestrator.contracts import Clock, Executor
@@ -54,16 +54,15 @@ class _Company:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class _Run:
-    """A run that has a job: where, and how long its epochs took, by company."""
+    """A run that has a job: where, and how long its epochs took, also those of its earlier jobs, by company."""
 
     attempt: int
     worker: int
     device: str
+    seconds: dict[int, list[float]]  # workers on its device -> epochs
     trains: bool = False
-    mark: tuple[float, float] | None = (
-        None  # when its epoch began, and the device's sum then; None until the first, a warm-up, ended
-    )
-    seconds: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))  # workers on its device -> epochs
+    # When its epoch began, and the device's sum then; None until the first one of the job, which also warms up, is over.
+    mark: tuple[float, float] | None = None
 
 
 @final
@@ -83,7 +82,8 @@ class SharedGpus:
         self._measured: set[str] = set()  # runs whose memory is known
         self._peak = 0
         self._available: dict[str, int] = {}  # by device, as seen by a worker that was alone there
-        self._timed: list[Timed] = []
+        self._seconds: dict[str, dict[int, list[float]]] = {}  # of runs: as in _Run
+        self._timed: dict[str, Timed] = {}  # runs
         self._ended = 0  # jobs, since more workers are tried
 
     @property
@@ -96,7 +96,9 @@ class SharedGpus:
         worker = self._inner.start(job, avoid)
         if worker is not None:
             self._end(job.run_id)
-            self._runs[job.run_id] = _Run(attempt=job.attempt, worker=worker, device=self._inner.devices[worker])
+            seconds = self._seconds.setdefault(job.run_id, defaultdict(list))
+            device = self._inner.devices[worker]
+            self._runs[job.run_id] = _Run(attempt=job.attempt, worker=worker, device=device, seconds=seconds)
         return worker
 
     def grant(self, run_id: str, until_epoch: int) -> None:
@@ -143,7 +145,8 @@ class SharedGpus:
                 run.trains = True
                 self._companies[run.device].change(+1, self._clock.now())
             case Measured():
-                self._time(run)
+                if not self._settled:
+                    self._time(run)
                 if event.memory is not None:
                     self._weigh(event.run_id, run, event.memory)
             case Reduced():
@@ -182,9 +185,9 @@ class SharedGpus:
         if run.trains:
             self._companies[run.device].change(-1, self._clock.now())
         self._ended += 1
-        if run.seconds[self._kept] and run.seconds[self._tried] and self._tried > self._kept:
+        if run.seconds.get(self._kept) and run.seconds.get(self._tried) and self._tried > self._kept:
             fewer, more = (statistics.median(run.seconds[company]) for company in (self._kept, self._tried))
-            self._timed.append(Timed(fewer=fewer, more=more))
+            self._timed[run_id] = Timed(fewer=fewer, more=more)
         if run.worker in self._leaving:
             self._leaving.discard(run.worker)
             self.retire(run.worker)
@@ -222,7 +225,7 @@ class SharedGpus:
             needs = f"{MARGIN} x {_gigabytes(self._peak)} + {_gigabytes(CONTEXT_BYTES)}"
             self._settle(self._kept, f"a worker may need {needs}, and {_gigabytes(available)} are there for all")
             return
-        self._tried, self._timed, self._ended = 2 * self._kept, [], 0
+        self._tried, self._timed, self._ended = 2 * self._kept, {}, 0
         for device in sorted(self._devices()) * (self._tried - self._kept):
             self._inner.add(device)
         self._say(
@@ -230,7 +233,7 @@ class SharedGpus:
         )
 
     def _judge(self) -> None:
-        measured = gain(self._kept, self._tried, self._timed)
+        measured = gain(self._kept, self._tried, list(self._timed.values()))
         found = f"{self._tried} on a GPU train {measured:.2f} x as fast as {self._kept} ({len(self._timed)} runs timed both ways)"
         if measured < WORTH:
             self._settle(self._kept, f"{found}, and less than {WORTH} x is not worth it")
@@ -247,6 +250,7 @@ class SharedGpus:
     def _settle(self, count: int, why: str) -> None:
         """Stay with so many workers per device: the others leave when they have ended their jobs."""
         self._settled = True
+        self._seconds.clear()
         self._kept = self._tried = count
         self._say(f"workers per GPU: {count} for the rest of this session; {why}")
         staying: Counter[str] = Counter()
