@@ -13,10 +13,22 @@ def gaps(notes: Path) -> Iterator[float]:
             yield (begin["began"] - before["ended"] + first["began"] - begin["ended"]) / 1e6
 
 
-def busy(folder: Path) -> tuple[int, float]:
-    """The epochs that all workers of a session trained, and the seconds from the beginning of the first to the end of the "
-    f"last.
+def rate(folder: Path) -> float:
+    """Epochs per second of all workers of a session together, while none of them waited for its first job or for the last one.
+
+    An epoch that lies partly in that time counts in part. Raises RuntimeError where there is no such time.
     """
-    found = [note for notes in folder.glob("notes-*.jsonl") for note in map(json.loads, notes.read_text().splitlines())]
-    epochs = [note for note in found if note["what"] == "epoch"]
-    return len(epochs), (max(note["ended"] for note in epochs) - min(note["began"] for note in epochs)) / 1e9
+    workers = [
+        [note for note in map(json.loads, notes.read_text().splitlines()) if note["what"] == "epoch"]
+        for notes in sorted(folder.glob("notes-*.jsonl"))
+    ]
+    begin: int = max(epochs[0]["began"] for epochs in workers)
+    end: int = min(epochs[-1]["ended"] for epochs in workers)
+    if end <= begin:
+        raise RuntimeError("the workers never worked at the same time: give them more trials")
+    parts: Iterator[float] = (
+        max(0, min(epoch["ended"], end) - max(epoch["began"], begin)) / (epoch["ended"] - epoch["began"])
+        for epochs in workers
+        for epoch in epochs
+    )
+    return sum(parts) / (end - begin) * 1e9

@@ -1,36 +1,30 @@
 """What a second worker gains on a second core."""
 
-from pathlib import Path
-
 from benchmarks.overhead.figures import Claim, Figure, Result
-from benchmarks.overhead.notes import busy
+from benchmarks.overhead.notes import rate
 from benchmarks.overhead.same_work import alternated
 from benchmarks.overhead.sessions import study, workplace
 
 
 def measure(quick: bool) -> Result:
     """The same trials with one worker and with two, each of which uses one core."""
-    trials, rounds = (6, 1) if quick else (32, 3)
+    trials, rounds = (4, 1) if quick else (12, 3)
 
-    def rate(workers: int) -> float:
-        with workplace() as place:
-            return _rate(place, workers, trials)
-
-    rates = alternated({"one worker": lambda _: rate(1), "two workers": lambda _: rate(2)}, rounds)
+    rates = alternated({"one worker": lambda _: _rate(1, trials), "two workers": lambda _: _rate(2, trials)}, rounds)
     gain = tuple(two / one for one, two in zip(rates["one worker"], rates["two workers"], strict=True))
     return Result(
         name="workers",
         title="Two workers beside one",
-        conditions=f"digits, the trainer cnn with one thread, {trials} trials × 3 epochs, sampler random, pruner none, both "
-        f"copies on. Epochs per "
-        "second from the beginning of the first epoch to the end of the last.",
+        conditions=f"digits, the trainer cnn with channels 64, 128, 256 and one thread, {trials} trials × 10 epochs, sampler "
+        "random, pruner none, both copies on. Epochs per second while all workers work: without the start and, with two, without "
+        "the end, where one has nothing left to do.",
         figures=tuple(Figure(name=name, unit="epochs/s", values=tuple(values)) for name, values in rates.items()),
         claims=(Claim(figure=Figure(name="two workers / one", unit="×", values=gain), sense="at least", must=1.7),),
     )
 
 
-def _rate(place: Path, workers: int, trials: int) -> float:
+def _rate(workers: int, trials: int) -> float:
     options = ("--trials", trials, "--sampler", "random", "--pruner", "none", "--workers", workers, "--mirror", "offline")
-    study(place, "single_threaded", "trials", *map(str, options))
-    epochs, seconds = busy(place)
-    return epochs / seconds
+    with workplace() as place:
+        study(place, "single_threaded", "trials", *map(str, options))
+        return rate(place)

@@ -8,4 +8,6 @@ DATASET = "digits"
 
 def plan(dataset: str, suits: Suits) -> StudyPlan:
     """The plan for a data set and what suits it."""
-    return five("single_threaded", "noted", dataset, suits, epochs=3, params={"single_threaded": True})
+    return five(
+        "single_threaded", "noted", dataset, suits, epochs=10, params={"single_threaded": True, "channels": [64, 128, 256]}
+    )
