@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.overhead.figures import Claim, Figure, Result, ratio
 from benchmarks.overhead.notes import gaps, rate
-from benchmarks.overhead.same_work import alternated
+from benchmarks.overhead.rounds import alternated
 from benchmarks.overhead.sessions import study, workplace
 from benchmarks.overhead.surroundings import surroundings
 from benchmarks.overhead.tables import section

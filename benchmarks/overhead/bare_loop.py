@@ -1,6 +1,6 @@
 """The bare loop: trains recipes one after the other in one process, with nothing around them.
 
-Reads from standard input {"recipes": [...], "threads": N, "epochs": N or null, "data": folder}; writes what each run was worth
+Reads from standard input {"recipes": [...], "threads": N, "epochs": [...], "data": folder}; writes what each run was worth
 after each epoch. No orchestration, no records, no checkpoints, no copies: what training alone takes.
 """
 
@@ -24,9 +24,8 @@ def main() -> None:
     data = load(recipes[0], Path(request["data"]))
     trainer = plugins.trainer(recipes[0].trainer)
     curves = []
-    for recipe in recipes:
+    for recipe, epochs in zip(recipes, request["epochs"], strict=True):
         training = trainer.begin(recipe, data, "cpu")
-        epochs = recipe.epochs if request["epochs"] is None else request["epochs"]
         curves.append([training.epoch().val_acc for _ in range(epochs)])
     print(json.dumps({"curves": curves}))
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from benchmarks.overhead.figures import Claim, Figure, Result, ratio
-from benchmarks.overhead.same_work import alternated
+from benchmarks.overhead.rounds import alternated
 from benchmarks.overhead.sessions import Session, script, study, workplace
 
 _EPOCHS = 20
@@ -46,11 +46,9 @@ def measure(quick: bool) -> Result:
         name="decisions",
         title="The conductor's processor time",
         conditions=f"A trainer that takes no time, 5 hyperparameters, TPE and the median pruner on both sides, {_EPOCHS} "
-        f"epochs with a decision after each "
-        f"(the conductor's trials have one more epoch, after which there is nothing to decide), {trials} trials, of which the "
-        f"first {_FIRST} are not counted. User and "
-        "system time of the conductor's process; its worker and its copy in Optuna's database are processes of their own, and "
-        f"are listed.",
+        "epochs with a decision after each (the conductor's trials have one more epoch, after which there is nothing to "
+        f"decide), {trials} trials, of which the first {_FIRST} are not counted. User and system time of the conductor's "
+        "process; its worker and its copy in Optuna's database are processes of their own, and are listed.",
         figures=(
             *(Figure(name=name, unit="ms CPU/trial", values=tuple(values)) for name, values in spent.items()),
             *others,

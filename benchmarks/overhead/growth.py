@@ -52,8 +52,8 @@ def measure(quick: bool) -> Result:
         name="growth",
         title=f"A study of {trials} trials",
         conditions="A trainer that takes no time, 8 epochs, one worker, TPE, Optuna's SQLite copy on, W&B off. From the "
-        "beginning of one trial to that of "
-        "the next; of the conductor's process the resident memory, and user and system time.",
+        "beginning of one trial to that of the next; of the conductor's process the resident memory, and user and system "
+        "time.",
         figures=tuple(figures),
         claims=tuple(claims),
     )

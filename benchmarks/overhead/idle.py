@@ -19,7 +19,7 @@ def measure(quick: bool) -> Result:
         request = {
             "recipes": [to_plain(session.trials()[0].recipe)],
             "threads": machine.cores(),
-            "epochs": 0,
+            "epochs": [0],
             "data": str(ROOT / "data"),
         }
         alone = [script(place, "bare_loop", request)[0] for _ in range(processes)]
@@ -28,9 +28,9 @@ def measure(quick: bool) -> Result:
         name="idle",
         title="A worker's idle time between two trials",
         conditions=f"digits, the trainer cnn, {trials} trials × 3 epochs, one worker, both copies on. From the end of a "
-        f"trial's last epoch to the "
-        "beginning of the next one's first, without the trainer's own begin: writing the best weights and the records, asking, "
-        "sending. Beside it, what a process per trial pays before its first epoch: imports, data, begin.",
+        "trial's last epoch to the beginning of the next one's first, without the trainer's own begin: writing the best "
+        "weights and the records, asking, sending. Beside it, what a process per trial pays before its first epoch: "
+        "imports, data, begin.",
         figures=(Figure(name="begin of a process per trial", unit="s", values=tuple(alone)),),
         claims=(
             Claim(figure=Figure(name="idle between two trials", unit="ms", values=idle), must=50.0),

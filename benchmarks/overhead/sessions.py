@@ -70,7 +70,7 @@ def study(place: Path, plan: str, name: str, *options: str, moments: Sequence[in
         seconds = time.perf_counter() - started
         log.seek(0)
         said = log.read()
-    if process.returncode or "warning" in said:
+    if process.returncode or any(line.startswith("warning: ") for line in said.splitlines()):
         raise RuntimeError(f"orchestrate {' '.join(words)} ended with exit code {process.returncode}:\n{said[-4000:]}")
     if missed := set(moments) - set(seen):
         raise RuntimeError(f"{name}: nobody saw trial {min(missed)} begin")

@@ -2,7 +2,7 @@
 
 from benchmarks.overhead.figures import Claim, Figure, Result
 from benchmarks.overhead.notes import rate
-from benchmarks.overhead.same_work import alternated
+from benchmarks.overhead.rounds import alternated
 from benchmarks.overhead.sessions import study, workplace
 
 
@@ -16,8 +16,8 @@ def measure(quick: bool) -> Result:
         name="workers",
         title="Two workers beside one",
         conditions=f"digits, the trainer cnn with channels 64, 128, 256 and one thread, {trials} trials × 10 epochs, sampler "
-        "random, pruner none, both copies on. Epochs per second while all workers work: without the start and, with two, without "
-        "the end, where one has nothing left to do.",
+        "random, pruner none, both copies on. Epochs per second while all workers work: without the start and, with two, "
+        "without the end, where one has nothing left to do.",
         figures=tuple(Figure(name=name, unit="epochs/s", values=tuple(values)) for name, values in rates.items()),
         claims=(Claim(figure=Figure(name="two workers / one", unit="×", values=gain), sense="at least", must=1.7),),
     )
