@@ -241,6 +241,8 @@ class Study:
         """
         if curve.number in self._infeasible:
             return TrialState.PRUNED, {self._infeasible[curve.number].value: 1.0}
+        if curve.status is Status.COMPLETE and not math.isfinite(curve.values[-1]):
+            return TrialState.FAIL, {}  # where the last epoch counts and measured nothing: Optuna has no COMPLETE without a value
         return _STATES[curve.status], {}
 
     def _current(self) -> optuna.Study:
@@ -281,8 +283,6 @@ class Study:
     def _ended(self, curve: Curve) -> FrozenTrial:
         """The trial that `_tell` makes of a trial that was asked for."""
         state, constraints = self._told(curve)
-        if state is TrialState.COMPLETE and not math.isfinite(curve.values[-1]):
-            state = TrialState.FAIL  # Optuna's own answer when it is told a NaN
         reported = {step: value for step, value in enumerate(curve.values, start=1) if math.isfinite(value)}
         return create_trial(
             state=state,

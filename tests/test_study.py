@@ -112,6 +112,20 @@ def test_epochs_that_a_new_attempt_measures_differently_replace_the_old_ones(pla
     assert study.ask(1)
 
 
+def test_a_trial_that_came_to_nothing_is_told_and_computed_again_alike(plan: StudyPlan) -> None:
+    told, again = Study(plan, seed=0), Study(plan, seed=0)
+    for number in range(12):
+        params = finish(told, plan, number)
+        status = Status.FAILED if number % 7 == 6 else Status.PRUNED if number % 3 == 2 else Status.COMPLETE
+        again.know(record(plan, number, params, status), curve(params, 4 if status is Status.PRUNED else 8))
+    params, _ = told.ask(12)
+    told.know(record(plan, 12, params), [])
+    nothing = [0.3, math.nan]  # a metric of which the last epoch counts, and was not measured
+    for study in (told, again):
+        study.know(record(plan, 12, params, Status.COMPLETE), nothing)
+    assert told.ask(13) == again.ask(13)
+
+
 def test_a_missing_trial_leaves_the_numbers_of_the_others(plan: StudyPlan) -> None:
     study = Study(plan, seed=0)
     for number in (0, 2):
