@@ -356,6 +356,8 @@ def _reason(error: Exception) -> str:
     text = str(error)
     if "node has died" in text or "node was" in text:
         return "its machine is gone"
+    if isinstance(error, ray.exceptions.RuntimeEnvSetupError) or "runtime environment" in text:
+        return "the code could not be put on its machine; is there a disk with room for Ray's files?"
     if isinstance(error, ray.exceptions.ActorUnavailableError):
         return "it does not answer"
     if isinstance(error, ray.exceptions.ActorDiedError):
