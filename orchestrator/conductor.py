@@ -85,6 +85,7 @@ class Conductor:
         self.ended: End | None = None
         self._finished = 0
         self._kept: list[RunRecord] = []
+        self._waited: dict[int, RunRecord] = {}  # trials that earlier sessions ended while they waited to be resumed
         self._resumed: dict[str, int] = {}  # run -> epochs behind it when the scheduler resumed it
 
     def run(self, trials: int) -> Sequence[RunRecord]:
@@ -138,8 +139,9 @@ class Conductor:
         for record in found:
             if record.status.finished:
                 self._tidy(record)
-            again = extended and record.status is Status.PRUNED and self._folder.folder(record).resumable
-            status = Status.PAUSED if again else record.status
+            if extended and record.status is Status.PRUNED and self._folder.folder(record).resumable:
+                self._waited[record.number] = record
+            status = Status.PAUSED if record.number in self._waited else record.status
             self._note(replace(record, status=status), self._folder.folder(record).epochs())
         return [record for record in self._records.values() if record.status is Status.RUNNING or record.put_by]
 
@@ -164,7 +166,10 @@ class Conductor:
     def _end_paused(self, trials: int) -> bool:
         """End trials that nothing will resume, until there are so many finished ones. Returns whether there are."""
         for record in self._paused()[: trials - self._finished]:
-            self._hear(self._dispatch.end(record))
+            if record.number in self._waited:
+                self._note(self._waited[record.number], self._folder.folder(record).epochs())
+            else:
+                self._hear(self._dispatch.end(record))
         return self._finished >= trials
 
     def _asked_for(self) -> RunRecord | None:
@@ -213,6 +218,7 @@ class Conductor:
         until = min(self._scheduler.next_rung(record.epochs), record.recipe.epochs)
         if record.status is Status.PAUSED and not record.put_by:
             self._resumed[record.run_id] = record.epochs
+            self._waited.pop(record.number, None)
         started = self._dispatch.start(record, Assignment(until_epoch=until))
         self._note(started, self._folder.folder(started).epochs())
         if self._enqueued is not None and record.enqueued is not None:

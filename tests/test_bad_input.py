@@ -180,8 +180,8 @@ BROKEN_PLANS = {
     "names an unknown data set": ('DATASET = "digits"', 'DATASET = "digit"', 2, ("unknown data set 'digit'; known: digits, ",)),
     "names an unknown trainer": ('trainer="curve"', 'trainer="curv"', 2, ("unknown trainer 'curv'; known: curve, ",)),
     "names an unknown pruner": (
-        "    epochs=8,",
-        '    pruner="medain", epochs=8,',
+        'pruner="median"',
+        'pruner="medain"',
         2,
         ("unknown pruner 'medain'; known: median",),
     ),

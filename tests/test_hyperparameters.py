@@ -68,7 +68,7 @@ def test_divide_gives_each_dataclass_its_own() -> None:
         optional={
             "learning_rate": st.floats(1e-9, 10) | st.integers(1, 10),
             "nesterov": st.booleans(),
-            "channels": st.lists(st.integers(), max_size=9),
+            "channels": st.lists(st.integers(-(2**63), 2**63 - 1), max_size=9),
             "weights": st.none() | st.text("aé=,'"),
         },
     )
