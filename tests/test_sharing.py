@@ -11,17 +11,21 @@ from typing import Any, final
 
 import pytest
 
+from orchestrator import plugins
 from orchestrator.errors import InvalidInput
 from orchestrator.executors.processes import Processes
 from orchestrator.executors.shared_gpus import Hiring, SharedGpus
 from orchestrator.gpu_memory import gpu_memory
+from orchestrator.hyperparameters import complete
 from orchestrator.jobs import Began, Event, Facts, Failed, Finished, GpuMemory, Job, Measured, Reduced, WorkerLost
 from orchestrator.machine import SystemClock
+from orchestrator.messages import decode_event, encode
 from orchestrator.recipe import Recipe
 from orchestrator.record import Epoch, Failure, FailureKind, Metric, RunRecord, Status
 from orchestrator.sharing import Timed, gain, room
 from orchestrator.staff import Workplace, executor
 from orchestrator.store import Store
+from orchestrator.worker import Runner
 from tests._studies import PLUGINS, conduct
 
 GIB = 2**30
@@ -74,6 +78,20 @@ def test_the_memory_of_a_gpu_is_what_torch_says(monkeypatch: pytest.MonkeyPatch)
     assert asked == ["cuda:1"] * 3
     assert gpu_memory("cpu") is None
     assert gpu_memory("mps") is None
+
+
+def test_what_a_worker_knows_of_its_gpu_travels_with_every_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(PLUGINS)
+    monkeypatch.setattr("orchestrator.worker.gpu_memory", lambda device: PLENTY if device == "cpu" else None)
+    runner = Runner(device="cpu", threads=1, data_folder=tmp_path)
+    params = complete(plugins.trainer("curve").hyperparameters, {})
+    recipe = Recipe(plan="p", trainer="curve", dataset="digits", epochs=3, seed=0, params=params)
+    runner.start(Job(run_id="0", attempt=1, recipe=recipe, metric=Metric(), until_epoch=3, folder=str(tmp_path)))
+    for _ in range(2):
+        (measured,) = runner.step()
+        assert isinstance(measured, Measured)
+        assert measured.memory == PLENTY
+        assert decode_event(encode(measured)) == measured
 
 
 # ------------------------------------------------------------------------------------------------------- simulated GPUs
@@ -436,6 +454,21 @@ def test_without_a_gpu_there_is_one_worker_and_it_says_why(tmp_path: Path) -> No
     with executor(workplace, folder, said.append) as hired:
         assert hired.workers == 1
     assert said == ["workers per device: 1, since only GPUs that worker processes work on can be measured; or give a number"]
+
+
+def test_on_a_gpu_it_is_found_out_unless_there_is_a_single_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    folder = Store(tmp_path).study("s")
+    workplace = Workplace(runs=tmp_path, data_folder=tmp_path, workers_per_device="auto")
+    with executor(workplace, folder, no_lines) as hired:
+        assert isinstance(hired, SharedGpus)
+        assert hired.workers == 1
+    with executor(workplace, folder, no_lines, single=True) as hired:
+        assert isinstance(hired, Processes)
+
+
+def no_lines(line: str) -> None:
+    raise AssertionError(line)
 
 
 def test_on_gpus_threads_are_left_for_those_that_may_come(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
