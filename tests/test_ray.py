@@ -205,6 +205,7 @@ def test_without_a_shared_disk_checkpoints_travel(node_that_hides: Path) -> None
             occupied += 1
             folder = node_that_hides / f"run-{occupied}"
             folder.mkdir()
+            RunFolder(folder).begin_attempt(1)
             one = replace(one, folder=str(folder))
         run_id, run = f"s/trials/{occupied:04d}", RunFolder(Path(one.folder))
         saved: list[Event] = []
