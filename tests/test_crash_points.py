@@ -36,7 +36,7 @@ CONDUCTORS = {
         (CrashPoint.JOB_SENT, 2),
         (CrashPoint.RECORD_RENAMED, 15),
         (CrashPoint.EPOCHS_ASIDE, 1),
-        (CrashPoint.EPOCHS_RENAMED, 2),
+        (CrashPoint.EPOCHS_RENAMED, 1),
         (CrashPoint.EPOCH_RECORDED, 5),
         (CrashPoint.EPOCH_HEARD, 7),
         (CrashPoint.END_RECORDED, 2),
