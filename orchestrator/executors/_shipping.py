@@ -3,9 +3,10 @@
 Never more than that: neither runs nor data, no checkout and no environment.
 """
 
-import importlib
 import shutil
 from pathlib import Path
+
+import orchestrator
 
 PLUGINS = "below"  # stands for the working directory, below which plug-ins are found
 _OURS = ("orchestrator", "trainers", "search_spaces", "reports")
@@ -15,14 +16,14 @@ _NOT_CODE = shutil.ignore_patterns("__pycache__", ".*")
 
 def gather(folder: Path) -> None:
     """Copy our packages into `folder`, and the plug-in folders of the working directory into `folder`/below. Raises OSError."""
+    # Not what their names import here: `python -m` from a folder of plug-ins finds that folder first.
+    installed = Path(orchestrator.__file__).parent.parent
     for package in _OURS:
-        source = importlib.import_module(package).__file__
-        assert source is not None  # they are packages with an __init__.py
-        shutil.copytree(Path(source).parent, folder / package, ignore=_NOT_CODE)
+        shutil.copytree(installed / package, folder / package, ignore=_NOT_CODE)
     plugins = folder / PLUGINS
     plugins.mkdir()
     (plugins / "README").write_text("plug-ins, if there are any\n")  # a folder without a file would not travel
     for package in _THEIRS:
         own = Path.cwd() / package
-        if own.is_dir() and own.resolve() != Path(str(importlib.import_module(package).__file__)).parent.resolve():
+        if own.is_dir() and own.resolve() != (installed / package).resolve():
             shutil.copytree(own, plugins / package, ignore=_NOT_CODE)
