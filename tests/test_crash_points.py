@@ -136,6 +136,7 @@ def assert_finished_as(records: Sequence[RunRecord], before: Sequence[tuple[Any,
         assert not record.status.finished or result == undisturbed[record.number]
 
 
+@pytest.mark.slow
 def test_a_conductor_that_crashes_before_an_end_is_recorded(tmp_path: Path, alone: Path) -> None:
     check_conductor([(CrashPoint.END_HEARD, TRIALS - 1)], tmp_path, alone)
 

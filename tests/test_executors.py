@@ -274,6 +274,7 @@ def test_a_trial_that_kills_every_worker_fails_as_lost_and_the_study_goes_on(tmp
     assert "3 attempts" in failure.message
 
 
+@pytest.mark.slow
 def test_a_trial_that_kills_every_worker_before_it_begins_is_its_own_failure(tmp_path: Path) -> None:
     executor = EXECUTORS["processes"](tmp_path)
     try:

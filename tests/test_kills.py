@@ -98,6 +98,7 @@ def test_a_worker_is_killed_and_the_study_does_not_notice(tmp_path: Path, alone:
     assert results(study(tmp_path)) == alone
 
 
+@pytest.mark.slow
 def test_conductor_and_worker_are_killed_again_and_again(tmp_path: Path, alone: list[tuple[object, ...]]) -> None:
     for kills in range(3):
         conductor = start(*words(tmp_path, "--mirror", "off"))
