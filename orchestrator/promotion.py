@@ -1,7 +1,8 @@
 """The pruner `promote`: every trial pauses after a few epochs, and those that promise most are resumed.
 
-A trial is an exact prefix of its own full schedule, with its checkpoint kept, so no epoch is trained twice. Nothing depends on
-how many trials there will be: a study that is extended goes on as if it had been asked for more from the beginning.
+A trial is an exact prefix of its own full schedule, with its checkpoint kept, so no epoch is trained twice. From 20
+trials on, nothing depends on how many there will be: a study that is extended goes on as if it had been asked for more from the
+beginning. One of fewer trials trains its best one out all the same, which an extended one might have left.
 """
 
 import math

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.option(
     "--pruner",
     metavar="NAME",
-    help="Which trials are ended early: median, percentile, asha, hyperband, none.  [default: the plan's]",
+    help="Which trials are ended early: promote, median, percentile, patient, asha, hyperband, none.  [default: the plan's]",
 )
 @click.option("--sampler", metavar="NAME", help="What suggests the next trial: tpe, random.  [default: tpe]")
 @click.option(
