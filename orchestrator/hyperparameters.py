@@ -1,4 +1,9 @@
-"""Hyperparameters by name: what a recipe says of them, checked against the dataclasses of its trainer, defaults filled in."""
+"""Hyperparameters by name: what a recipe says of them, checked against the dataclasses of its trainer, defaults filled in.
+
+A field may itself be a dataclass, or a sequence of them: in a recipe it is a mapping. Where one of several dataclasses may
+stand, each has a field `name: Literal["cosine"] = "cosine"`, which says in the recipe which one is meant; a text alone,
+"cosine", stands for the one of that name with its defaults.
+"""
 
 import dataclasses
 import math
@@ -8,14 +13,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orchestrator.errors import InvalidInput, UnknownName
+from orchestrator.plain import canonical, shortened
 
 
 def complete(kinds: Sequence[type], params: Mapping[str, Any]) -> dict[str, Any]:
-    """Every field of the dataclasses `kinds` with the value that `params` gives it, or else its default.
+    """Every field of the dataclasses `kinds` with the value that `params` gives it, or else its default, as plain data.
 
     Completing what is complete changes nothing. Raises as `divide` does.
     """
-    return {name: getattr(part, name) for part in divide(kinds, params) for name in _fields(type(part))}
+    return {name: _plain(getattr(part, name)) for part in divide(kinds, params) for name in _fields(type(part))}
 
 
 def divide(kinds: Sequence[type], params: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -34,7 +40,16 @@ def divide(kinds: Sequence[type], params: Mapping[str, Any]) -> tuple[Any, ...]:
     for name in params:
         if name not in owners:
             raise UnknownName("hyperparameter", name, owners)
-    return tuple(_instance(kind, {name: value for name, value in params.items() if owners[name] is kind}) for kind in kinds)
+    try:
+        return tuple(_instance(kind, {name: value for name, value in params.items() if owners[name] is kind}) for kind in kinds)
+    except ValueError as error:
+        raise InvalidInput(f"hyperparameter {error}") from error
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {name: _plain(getattr(value, name)) for name in _fields(type(value))}
+    return tuple(_plain(item) for item in value) if isinstance(value, tuple) else value
 
 
 def _fields(kind: type) -> dict[str, bool]:
@@ -47,23 +62,35 @@ def _fields(kind: type) -> dict[str, bool]:
     }
 
 
+class _UnfitPartError(ValueError):
+    """What does not fit is a part of a value, and the message says which."""
+
+
 def _instance(kind: type, given: Mapping[str, Any]) -> Any:
+    """Raises ValueError: a message that begins with the name of the field."""
     for name, required in _fields(kind).items():
         if required and name not in given:
-            raise InvalidInput(f"hyperparameter {name!r} has no default and must be given")
+            raise ValueError(f"{name!r} has no default and must be given")
     annotations = typing.get_type_hints(kind)
     fitted = {}
     for name, value in given.items():
         try:
             fitted[name] = _fit(annotations[name], value)
+        except _UnfitPartError as error:
+            raise _UnfitPartError(f"{name!r}: {error}") from error
         except (TypeError, ValueError, OverflowError) as error:
-            raise InvalidInput(f"hyperparameter {name!r} cannot be {value!r}: {error}") from error
+            raise ValueError(f"{name!r} cannot be {_shown(value)}: {error}") from error
     try:
         return kind(**fitted)
     except (TypeError, ValueError) as error:
         culprits = [name for name in fitted if _constructs(kind, fitted, without=name)] or list(fitted)
-        settings = ", ".join(f"{name!r} cannot be {given[name]!r}" for name in culprits)
-        raise InvalidInput(f"hyperparameter {settings}: {error}") from error
+        settings = ", ".join(f"{name!r} cannot be {_shown(given[name])}" for name in culprits)
+        raise ValueError(f"{settings}: {error}" if settings else str(error)) from error
+
+
+def _shown(value: Any) -> str:
+    """As a recipe file has it where it is a list or a mapping."""
+    return shortened(canonical(value)) if isinstance(value, Mapping | list | tuple) else repr(value)
 
 
 def _constructs(kind: type, fitted: Mapping[str, Any], *, without: str) -> bool:
@@ -77,7 +104,9 @@ def _constructs(kind: type, fitted: Mapping[str, Any], *, without: str) -> bool:
 def _fit(annotation: Any, value: Any) -> Any:
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (typing.Union, types.UnionType):
-        return _fit_optional(arguments, value)
+        return _fit_union(arguments, value)
+    if dataclasses.is_dataclass(annotation):
+        return _fit_dataclass((typing.cast(type, annotation),), value)
     if origin is typing.Literal:
         if not any(value == choice and type(value) is type(choice) for choice in arguments):
             raise ValueError(f"it is one of {', '.join(map(repr, arguments))}")
@@ -95,13 +124,46 @@ def _fit(annotation: Any, value: Any) -> Any:
     return value
 
 
-def _fit_optional(choices: Sequence[Any], value: Any) -> Any:
+def _fit_union(choices: Sequence[Any], value: Any) -> Any:
     others = [choice for choice in choices if choice is not types.NoneType]
     if value is None and len(others) < len(choices):
         return None
+    if all(dataclasses.is_dataclass(choice) for choice in others):
+        return _fit_dataclass(others, value)
     if len(others) != 1:
         raise TypeError("a hyperparameter has one type, or one type and None")
     return _fit(others[0], value)
+
+
+def _fit_dataclass(kinds: Sequence[type], value: Any) -> Any:
+    """An instance of the one of `kinds` that `value` names, or of the only one."""
+    if type(value) in kinds:
+        return value
+    named = {name: kind for kind in kinds if (name := _own_name(kind))}
+    given = {"name": value} if isinstance(value, str) and named else value
+    if not isinstance(given, Mapping):
+        raise TypeError("it is a name, or a mapping with a name" if named else "it is a mapping")
+    if named:
+        name = given.get("name")
+        if name not in named:
+            raise ValueError(f"{'it has no name' if name is None else f'there is no {name!r}'}; known are {', '.join(sorted(named))}")
+        kind = named[name]
+    else:
+        (kind,) = kinds
+    fields = _fields(kind)
+    for key in given:
+        if key not in fields:
+            raise ValueError(f"{_own_name(kind) or 'it'} has no {key!r}, only {', '.join(map(repr, fields))}")
+    try:
+        return _instance(kind, given)
+    except ValueError as error:
+        raise _UnfitPartError(f"{own}, {error}" if (own := _own_name(kind)) else str(error)) from error
+
+
+def _own_name(kind: type) -> str:
+    """By which a recipe chooses this dataclass among others; "" where it has none."""
+    annotation = typing.get_type_hints(kind).get("name")
+    return str(typing.get_args(annotation)[0]) if typing.get_origin(annotation) is typing.Literal else ""
 
 
 def _fit_tuple(items: Sequence[Any], value: Any) -> tuple[Any, ...]:
