@@ -36,6 +36,7 @@ class SupervisedTraining:
         self,
         *,
         model: torch.nn.Module,
+        head: str,
         settings: Optimisation,
         preprocessing: Preprocessing,
         recipe: Recipe,
@@ -64,6 +65,7 @@ class SupervisedTraining:
         self._transform = EvaluationTransform(preprocessing, device)
         self._preprocessing = preprocessing
         self._label_smoothing = settings.label_smoothing
+        self._head = head
         self._seed = recipe.seed
         self._epochs = recipe.epochs
         self._data = data

@@ -2,7 +2,8 @@
 
     trainer = Supervised(build=build, hyperparameters=Hyperparameters)
 
-is a complete `trainers/NAME.py`, once it says how the model is built and which hyperparameters it has.
+is a complete `trainers/NAME.py`, once it says how the model is built and which hyperparameters it has. With `head="fc"` it
+also says what a phase trains that is of the head only: the submodule of that name.
 """
 
 import dataclasses
@@ -45,9 +46,10 @@ class Supervised:
     """Implements `contracts.Trainer` for classifiers trained with cross entropy.
 
     `hyperparameters` is the model's frozen dataclass; with `Optimisation`, the loop's, it makes up the names that params may use.
+    `head` names the submodule that gives the classes; "" where a model has no such part.
     """
 
-    def __init__(self, *, build: Build, hyperparameters: type, pretrain: Pretrain | None = None) -> None:
+    def __init__(self, *, build: Build, hyperparameters: type, pretrain: Pretrain | None = None, head: str = "") -> None:
         shared = _names(hyperparameters) & _names(Optimisation)
         if shared:
             raise ValueError(
@@ -56,6 +58,7 @@ class Supervised:
         self._build = build
         self._own = hyperparameters
         self._pretrain = pretrain
+        self._head = head
 
     @property
     def hyperparameters(self) -> Sequence[type]:
@@ -86,6 +89,7 @@ class Supervised:
             model = self._begin_model(own, data.suits.classes, preprocessing.image, data.folder)
         return SupervisedTraining(
             model=model,
+            head=self._head,
             settings=settings,
             preprocessing=preprocessing,
             recipe=recipe,

@@ -54,4 +54,4 @@ def pretrain(model: nn.Module, hyperparameters: Hyperparameters, data_folder: Pa
         _weights.load_body(model, _weights.read(file), file)
 
 
-trainer = Supervised(build=build, hyperparameters=Hyperparameters, pretrain=pretrain)
+trainer = Supervised(build=build, hyperparameters=Hyperparameters, pretrain=pretrain, head="fc")
