@@ -7,8 +7,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    import torch
 
 # As workers do, and read when torch is first imported, after this: the threads of this process share cores with those of others.
 os.environ.setdefault("GOMP_SPINCOUNT", "3000")
@@ -30,6 +34,16 @@ def cifar100_folder() -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)  # another test process may be unpacking it now
         subprocess.run([sys.executable, UNPACK, folder], check=True, capture_output=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def photographs(cifar100_folder: Path) -> "torch.Tensor":
+    """The first 64 training images of CIFAR-100: uint8 64×3×32×32."""
+    import torch
+
+    from orchestrator import plugins
+
+    return torch.from_numpy(plugins.dataset("cifar100").load(cifar100_folder, "train").images[:64])
 
 
 @pytest.fixture

@@ -1,16 +1,40 @@
-"""The batched crops and mirror images: each is what torchvision would have made of that image alone, and as likely."""
+"""The batched augmentation: what each image and epoch gets, and what images on their way to the model get besides."""
 
+import dataclasses
+import typing
 from collections import Counter
 
+import pytest
 import torch
 import torchvision
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.contracts import Suits
-from trainers._augmentation import RandomCropAndFlip
+from orchestrator.errors import InvalidInput
 from trainers._preprocessing import EvaluationTransform, ImageShape, Preprocessing
 from trainers._streams import generator
+from trainers.augmentation import operation
+from trainers.augmentation.crop_and_flip import RandomCrop, Windows
+from trainers.augmentation.pipeline import Pipeline, suitable
+from trainers.augmentation.steps import (
+    AugMix,
+    ColorJitter,
+    Crop,
+    Cutout,
+    Erasing,
+    Flip,
+    GaussianBlur,
+    GaussianNoise,
+    Jpeg,
+    RandAugment,
+    RandomResizedCrop,
+    Rotation,
+    Step,
+    TrivialAugment,
+)
+
+MEAN = (0.51, 0.4, 0.31)
 
 
 def windows(image: torch.Tensor, padding: int, flip: bool) -> list[torch.Tensor]:
@@ -19,6 +43,14 @@ def windows(image: torch.Tensor, padding: int, flip: bool) -> list[torch.Tensor]
     padded = torch.nn.functional.pad(image, (padding,) * 4)
     crops = [padded[:, top : top + size, left : left + size] for top in range(2 * padding + 1) for left in range(2 * padding + 1)]
     return crops + [crop.flip(-1) for crop in crops if flip]
+
+
+def pipeline(images: torch.Tensor, *steps: Step) -> Pipeline:
+    return Pipeline(images, steps, size=images.shape[-1], mean=(0.5,) * images.shape[1])
+
+
+def crop_and_flip(images: torch.Tensor, *, padding: int, flip: bool) -> Pipeline:
+    return pipeline(images, *suitable(dataclasses.replace(suits(), padding=padding, flip=flip)))
 
 
 @settings(max_examples=40, deadline=None)
@@ -34,7 +66,7 @@ def test_every_augmented_image_is_a_window_of_its_own_source(
 ) -> None:
     images = torch.randint(1, 256, (6, channels, size, size), dtype=torch.uint8, generator=generator(seed))
     before = images.clone()
-    augment = RandomCropAndFlip(images, padding=padding, flip=flip)
+    augment = crop_and_flip(images, padding=padding, flip=flip)
     indices = torch.randint(0, 6, (10,), generator=generator(seed))
     batch = augment.batch(indices, augment.draw(generator(seed)))
     assert batch.dtype == torch.uint8
@@ -43,11 +75,31 @@ def test_every_augmented_image_is_a_window_of_its_own_source(
     assert torch.equal(images, before)
 
 
+def test_a_crop_is_the_same_wherever_it_stands() -> None:
+    images = torch.randint(1, 256, (40, 3, 8, 8), dtype=torch.uint8, generator=generator(0))
+    drawn = RandomCrop(padding=2).draw(40, generator(5))
+    first = Windows(images, 2).crop(torch.arange(40), drawn)
+    assert torch.equal(RandomCrop(padding=2)(images, drawn), first)
+
+
+def test_seeds_keep_giving_the_images_that_recorded_runs_were_trained_on() -> None:
+    images = torch.randint(0, 256, (50, 3, 8, 8), dtype=torch.uint8, generator=generator(0))
+    augment = crop_and_flip(images, padding=4, flip=True)
+    batch = augment.batch(torch.arange(50), augment.draw(generator(11)))
+    stream = generator(11)
+    top, left = torch.randint(0, 9, (2, 50), generator=stream).tolist()
+    mirrored = (torch.rand(50, generator=stream) < 0.5).tolist()
+    for index, image in enumerate(images):
+        padded = torchvision.transforms.functional.pad(image, [4])
+        crop = torchvision.transforms.functional.crop(padded, top[index], left[index], 8, 8)
+        assert torch.equal(batch[index], crop.flip(-1) if mirrored[index] else crop)
+
+
 def test_outcomes_are_as_frequent_as_with_torchvision() -> None:
     # 18 different outcomes: every window and mirror image of these pixels can be told from every other.
     image = torch.arange(1, 17, dtype=torch.uint8).view(1, 4, 4)
     count = 9_000
-    augment = RandomCropAndFlip(image.expand(count, 1, 4, 4), padding=1, flip=True)
+    augment = crop_and_flip(image.expand(count, 1, 4, 4), padding=1, flip=True)
     ours = augment.batch(torch.arange(count), augment.draw(generator(3)))
     per_image = torchvision.transforms.Compose(
         [torchvision.transforms.RandomCrop(4, padding=1), torchvision.transforms.RandomHorizontalFlip()]
@@ -64,16 +116,142 @@ def test_outcomes_are_as_frequent_as_with_torchvision() -> None:
 
 
 def test_draws_are_uniform_independent_and_new_in_every_epoch() -> None:
-    augment = RandomCropAndFlip(torch.zeros(20_000, 3, 8, 8, dtype=torch.uint8), padding=4, flip=True)
-    draws, next_draws = (augment.draw(generator(seed)) for seed in (1, 2))
+    augment = crop_and_flip(torch.zeros(20_000, 3, 8, 8, dtype=torch.uint8), padding=4, flip=True)
+    (corner, flip), (next_corner, _) = (augment.draw(generator(seed)).steps for seed in (1, 2))
     expected = 20_000 / 9
-    for offsets in (draws.top, draws.left):
+    for offsets in (corner["top"], corner["left"]):
         # with 8 degrees of freedom 26.1 is exceeded once in a thousand times
         assert sum((int(seen) - expected) ** 2 / expected for seen in torch.bincount(offsets, minlength=9)) < 26.1
-    assert abs(draws.mirrored.float().mean().item() - 0.5) < 0.015
-    pairs = torch.stack([draws.top, draws.left, draws.mirrored.long()]).float()
+    assert abs(flip["mirrored"].float().mean().item() - 0.5) < 0.015
+    pairs = torch.stack([corner["top"], corner["left"], flip["mirrored"].long()]).float()
     assert torch.corrcoef(pairs).triu(1).abs().max() < 0.03
-    assert (draws.top == next_draws.top).float().mean() < 0.2
+    assert (corner["top"] == next_corner["top"]).float().mean() < 0.2
+
+
+EVERY_STEP: tuple[Step, ...] = (
+    Crop(padding=2),
+    Flip(),
+    Rotation(degrees=30),
+    ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1),
+    RandAugment(),
+    TrivialAugment(),
+    AugMix(),
+    RandomResizedCrop(),
+    Erasing(),
+    Cutout(size=4),
+    GaussianNoise(),
+    GaussianBlur(),
+    Jpeg(),
+)
+
+
+def ready(step: Step, photographs: torch.Tensor, channels: int) -> Pipeline:
+    """For 32 images of 16 pixels, each of them there twice."""
+    images = photographs[:16, :channels, 8:24, 8:24].repeat(2, 1, 1, 1)
+    return Pipeline(images, (step,), size=24, mean=(0.5,) * channels)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("step", EVERY_STEP, ids=lambda step: str(step.name))
+def test_an_image_depends_on_its_own_draws_alone(step: Step, channels: int, photographs: torch.Tensor) -> None:
+    augment = ready(step, photographs, channels)
+    draws = augment.draw(generator(3))
+    batch = augment.batch(torch.arange(32), draws)
+    size = 24 if step.name == "random-resized-crop" else 16
+    assert batch.shape == (32, channels, size, size)
+    assert batch.dtype == torch.uint8
+    assert torch.equal(augment.batch(torch.arange(32), augment.draw(generator(3))), batch)
+    for indices in (torch.arange(16, 32), torch.randperm(32, generator=generator(0)), torch.tensor([5]), torch.tensor([9, 9, 2])):
+        assert torch.equal(augment.batch(indices, draws), batch[indices])
+
+
+@pytest.mark.parametrize("step", EVERY_STEP, ids=lambda step: str(step.name))
+def test_images_and_epochs_have_draws_of_their_own(step: Step, photographs: torch.Tensor) -> None:
+    augment = ready(step, photographs, 3)
+    first, second = (augment.batch(torch.arange(32), augment.draw(generator(seed))) for seed in (1, 2))
+
+    def changed(one: torch.Tensor, other: torch.Tensor) -> int:
+        return int((one != other).flatten(1).any(dim=1).sum())
+
+    assert changed(first[:16], first[16:]) >= 4  # the same images
+    assert changed(first, second) >= 8
+
+
+@pytest.mark.parametrize("step", EVERY_STEP, ids=lambda step: str(step.name))
+def test_the_images_themselves_stay_as_they_are(step: Step, photographs: torch.Tensor) -> None:
+    images = photographs[:8].clone()
+    operation_on = Pipeline(images, (Flip(probability=1.0), step), size=32, mean=MEAN)  # the step gets a batch of its own
+    augment = Pipeline(images, (step,), size=32, mean=MEAN)
+    for one in (operation_on, augment):
+        one.batch(torch.arange(8), one.draw(generator(0)))
+    assert torch.equal(images, photographs[:8])
+
+
+@pytest.mark.parametrize("step", EVERY_STEP, ids=lambda step: str(step.name))
+def test_devices_that_are_not_waited_for_give_the_same_images(
+    step: Step, photographs: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    augment = ready(step, photographs, 3)
+    draws = augment.draw(generator(4))
+    expected = augment.batch(torch.arange(32), draws)
+    monkeypatch.setattr(operation, "choose_by_groups", operation.choose_by_masks)
+    assert torch.equal(augment.batch(torch.arange(32), draws), expected)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    steps=st.lists(st.sampled_from(EVERY_STEP), max_size=5),
+    channels=st.sampled_from([1, 3]),
+    size=st.integers(4, 12),
+    to=st.integers(4, 12),
+    seed=st.integers(0, 2**31 - 1),
+)
+def test_steps_stand_in_any_order_on_images_of_any_size(steps: list[Step], channels: int, size: int, to: int, seed: int) -> None:
+    images = torch.randint(0, 256, (5, channels, size, size), dtype=torch.uint8, generator=generator(seed))
+    augment = Pipeline(images, steps, size=to, mean=(0.5,) * channels)
+    indices = torch.tensor([4, 0, 0])
+    draws = augment.draw(generator(seed))
+    batch = augment.batch(indices, draws)
+    expected = to if any(step.name == "random-resized-crop" for step in steps) else size
+    assert batch.dtype == torch.uint8
+    assert batch.shape == (3, channels, expected, expected)
+    assert torch.equal(batch[1], batch[2])
+    assert torch.equal(augment.batch(indices[:2], draws), batch[:2])
+
+
+def test_every_step_that_a_recipe_can_name_is_proved_here() -> None:
+    assert {type(step) for step in EVERY_STEP} == set(typing.get_args(Step))
+
+
+def test_no_steps_leave_the_images() -> None:
+    images = torch.randint(0, 256, (5, 1, 8, 8), dtype=torch.uint8, generator=generator(0))
+    augment = pipeline(images)
+    indices = torch.tensor([3, 1])
+    assert torch.equal(augment.batch(indices, augment.draw(generator(0))), images[indices])
+
+
+@pytest.mark.parametrize(
+    ("step", "channels", "says"),
+    [
+        (ColorJitter(saturation=0.2, hue=0.1), 1, "does nothing to images of 1 channel"),
+        (ColorJitter(brightness=0.2), 4, "images of 1 or 3 channels, and these have 4"),
+        (RandAugment(), 2, "rand-augment is for images of 1 or 3 channels"),
+        (Jpeg(), 4, "jpeg is for images of 1 or 3 channels"),
+    ],
+)
+def test_steps_that_cannot_act_on_such_images_are_refused(step: Step, channels: int, says: str) -> None:
+    with pytest.raises(InvalidInput, match=says):
+        pipeline(torch.zeros(2, channels, 8, 8, dtype=torch.uint8), step)
+
+
+def test_what_is_erased_becomes_zero_when_it_is_normalised(photographs: torch.Tensor) -> None:
+    for step in (Erasing(probability=1.0), Cutout(size=12)):
+        augment = Pipeline(photographs, (step,), size=32, mean=MEAN)
+        batch = augment.batch(torch.arange(64), augment.draw(generator(0)))
+        colour = torch.tensor([round(255 * value) for value in MEAN], dtype=torch.uint8).view(3, 1, 1)
+        changed = (batch != photographs).any(dim=1, keepdim=True).expand_as(batch)
+        assert changed.any(dim=(1, 2, 3)).all()
+        assert torch.equal(batch[changed], colour.expand_as(batch)[changed])
 
 
 def suits() -> Suits:

@@ -14,12 +14,12 @@ from orchestrator.plain import to_plain
 from orchestrator.recipe import Recipe
 from orchestrator.record import Epoch
 from orchestrator.seeds import derive
-from trainers._augmentation import RandomCropAndFlip
 from trainers._optimisation import Optimisation, make_optimizer
 from trainers._predictor import EVALUATION_BATCH, autocast
 from trainers._preprocessing import EvaluationTransform, Preprocessing, memory_format
 from trainers._schedules import Schedule
 from trainers._streams import generator, seeded
+from trainers.augmentation.pipeline import Pipeline, suitable
 
 _SMALLEST_MICRO_BATCH = 2  # images: BatchNorm cannot normalise one image whose features are single pixels
 
@@ -61,7 +61,8 @@ class SupervisedTraining:
             epochs=recipe.epochs,
             steps_per_epoch=self._steps,
         )
-        self._augment = RandomCropAndFlip(data.train_images, padding=data.suits.padding, flip=data.suits.flip)
+        steps = suitable(data.suits)
+        self._augment = Pipeline(data.train_images, steps, size=preprocessing.size, mean=preprocessing.mean)
         self._transform = EvaluationTransform(preprocessing, device)
         self._preprocessing = preprocessing
         self._label_smoothing = settings.label_smoothing

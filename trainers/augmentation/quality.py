@@ -1,0 +1,65 @@
+"""What cameras and networks do to pictures: noise and blur."""
+
+import math
+from typing import final
+
+import torch
+
+from trainers.augmentation.operation import Drawn, choose, happens, uniform
+from trainers.augmentation.resampling import blurring, resample
+
+_PLACES = 2**21  # where an image's noise can begin in the table
+
+
+@final
+class RandomNoise:
+    """Implements `Operation`. Draws `deviation`, on the scale 0..255, 0 where nothing happens, and `place`, an offset; N each.
+
+    The noise of an image is a stretch of one long table of normally distributed values, beginning at a random place. So it is the
+    same on every device and in every part of a batch, and costs a copy, not a draw. `values` is how many an image has.
+    """
+
+    def __init__(self, *, probability: float, largest: float, values: int, device: torch.device) -> None:
+        self._probability = probability
+        self._largest = largest
+        # Any fixed seed will do: what is random are the places.
+        table = torch.randn(_PLACES + values - 1, generator=torch.Generator().manual_seed(0)).to(device)
+        self._stretches = table.unfold(0, values, 1)
+
+    def draw(self, count: int, generator: torch.Generator) -> Drawn:
+        """Standard deviations, uniform, and places."""
+        happening = happens(count, self._probability, generator)
+        deviation = uniform((count,), 0, 255 * self._largest, generator) * happening
+        return {"deviation": deviation, "place": torch.randint(0, _PLACES, (count,), generator=generator)}
+
+    def __call__(self, images: torch.Tensor, drawn: Drawn) -> torch.Tensor:
+        """Rounded and clipped to 0..255."""
+        noise = self._stretches[drawn["place"]].view(images.shape)
+        return (images + noise * drawn["deviation"].view(-1, 1, 1, 1)).round_().clamp_(0, 255).to(torch.uint8)
+
+
+@final
+class RandomBlur:
+    """Implements `Operation`. Draws `sigma`, in pixels, float32 N, and `happens`, int64 N, 0 or 1."""
+
+    def __init__(self, *, probability: float, smallest: float, largest: float, size: int) -> None:
+        self._probability = probability
+        self._sigmas = (smallest, largest)
+        # Three standard deviations hold 99.7 % of a Gaussian; a mirrored image has no pixels beyond its own width.
+        self._radius = min(math.ceil(3 * largest), size - 1)
+        self._size = size
+
+    def draw(self, count: int, generator: torch.Generator) -> Drawn:
+        """Standard deviations, uniform."""
+        return {
+            "happens": happens(count, self._probability, generator).long(),
+            "sigma": uniform((count,), *self._sigmas, generator),
+        }
+
+    def __call__(self, images: torch.Tensor, drawn: Drawn) -> torch.Tensor:
+        """Rounded."""
+        return choose(images, drawn["happens"], (None, self._blur), drawn)
+
+    def _blur(self, images: torch.Tensor, drawn: Drawn) -> torch.Tensor:
+        weights = blurring(drawn["sigma"], size=self._size, radius=self._radius)
+        return resample(images, weights, weights)
