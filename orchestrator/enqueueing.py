@@ -12,7 +12,7 @@ from orchestrator.store import StudyFolder
 
 def enqueue(folder: StudyFolder, words: Sequence[str], say: Callable[[str], None]) -> None:
     """Let a setting, given as `name=value` words, wait to be tried next. Raises UnknownName, InvalidInput or DiskError."""
-    before = state(folder)
+    before = state(folder, folder.search("there is nothing to enqueue for; train one more with: orchestrate train NAME"))
     space = study.space(before.study.plan_content["space"])
     params = _parsed(words, space)
     waiting = Enqueued(folder)

@@ -146,7 +146,9 @@ def _fit_dataclass(kinds: Sequence[type], value: Any) -> Any:
     if named:
         name = given.get("name")
         if name not in named:
-            raise ValueError(f"{'it has no name' if name is None else f'there is no {name!r}'}; known are {', '.join(sorted(named))}")
+            raise ValueError(
+                f"{'it has no name' if name is None else f'there is no {name!r}'}; known are {', '.join(sorted(named))}"
+            )
         kind = named[name]
     else:
         (kind,) = kinds

@@ -10,10 +10,10 @@ def predictor(folder: RunFolder, device: str) -> Predictor:
     """The predictor of the run's best epoch. Raises MissingInput where the checkpoint was not kept, BadData where damaged."""
     if not folder.best_checkpoint.is_file():
         raise MissingInput(
-            f"{folder.best_checkpoint} is not there: only retrains and the best few trials of a study keep their weights"
+            f"{folder.best_checkpoint} is not there: retrains, single runs and the best few trials of a study keep theirs"
         )
     try:
         content = checkpoint.read(folder.best_checkpoint)
     except BadData as error:
-        raise BadData(f"{error}. Delete it: a retrain's is written again by `orchestrate retrain-best`") from error
+        raise BadData(f"{error}. Delete it: the command that trained a retrain or a single run writes it again") from error
     return plugins.trainer(content["recipe"]["trainer"]).restore(content["snapshot"], device)

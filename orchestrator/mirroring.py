@@ -15,12 +15,13 @@ _SECONDS = 86_400.0
 
 def rebuild(folder: StudyFolder, store: Store, mode: str, storage: str | None, say: Callable[[str], None]) -> None:
     """Bring Optuna's copy and the W&B mirror up to what is recorded. Raises OrchestrateError where that cannot be done."""
-    study = folder.read()
+    study = folder.search("Optuna knows nothing of them, so leave out --storage") if storage is not None else folder.read()
     if storage is not None:
         check_storage(storage)
     url = storage_of(study, storage)
     with folder.lock():
-        observers = [published(study, url, store, folder), *mirror(study, folder, mode)]
+        searched = [published(study, url, store, folder)] if study.searches else []
+        observers = [*searched, *mirror(study, folder, mode)]
         runs = sorted(folder.runs(), key=lambda record: (record.kind is not Kind.TRIAL, record.number))
         for observer in observers:
             replay(observer, ((record, folder.folder(record).epochs()) for record in runs))

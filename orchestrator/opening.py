@@ -74,6 +74,10 @@ def open_study(
     folder = store.study(wanted)
     folder.refuse_if_locked()
     before = folder.read() if folder.exists() else None
+    if before is not None and not before.searches:
+        raise Mismatch(
+            f"{folder.name!r} holds single runs, of `orchestrate train`: give the study another name with --study NAME"
+        )
     dataset_name = request.dataset if request.dataset is not None else before.options.dataset if before else own_dataset
     if dataset_name == own_dataset:
         check_known("data set", own_dataset, plugins.names("data set"), f"plan {name!r} names it")

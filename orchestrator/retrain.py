@@ -1,13 +1,9 @@
 """The full retrain of a run: from scratch, with a fresh seed, on training and confirmation images, the test set read once."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import final
 
-from orchestrator.contracts import Clock, Executor, Observer
-from orchestrator.dispatch import Assignment, Dispatch, Update
-from orchestrator.endings import Ending
-from orchestrator.errors import MissingInput, OrchestrateError
+from orchestrator.alone import begun
+from orchestrator.errors import MissingInput
 from orchestrator.recipe import Recipe
 from orchestrator.record import Kind, Provenance, RunRecord, Status
 from orchestrator.seeds import derive
@@ -15,7 +11,11 @@ from orchestrator.store import RunFolder, Store, StudyFolder, run_name
 
 
 def best_trial(folder: StudyFolder) -> RunRecord:
-    """The best COMPLETE trial of a study: a pruned one was never trained out. Raises MissingInput when there is none."""
+    """The best COMPLETE trial of a study: a pruned one was never trained out.
+
+    Raises MissingInput when there is none, InvalidInput for a folder of single runs.
+    """
+    folder.search("its runs are retrained one by one, with: orchestrate retrain RUN")
     complete = [record for record in folder.runs(Kind.TRIAL) if record.status is Status.COMPLETE]
     if not complete:
         raise MissingInput(
@@ -35,51 +35,6 @@ def retrain_recipe(source: RunRecord, epochs: int) -> Recipe:
     )
 
 
-@final
-class Retraining:
-    """Carries out one retrain; the caller holds the study's lock."""
-
-    def __init__(
-        self,
-        *,
-        folder: StudyFolder,
-        executor: Executor,
-        observers: Sequence[Observer],
-        clock: Clock,
-        say: Callable[[str], None],
-        endings: Sequence[Ending] = (),
-    ) -> None:
-        self._say = say
-        self._endings = endings
-        self._dispatch = Dispatch(folder=folder, executor=executor, observers=observers, clock=clock)
-
-    def run(self, record: RunRecord) -> RunRecord:
-        """Train `record` to its end, from its last checkpoint where there is one; PAUSED where an ending came first.
-
-        Raises OrchestrateError when it fails.
-        """
-        self._dispatch.start(record, Assignment(until_epoch=record.recipe.epochs, measure="test", keep_last=True))
-        while True:
-            if any(ending.end() is not None for ending in self._endings):
-                self._dispatch.put_by()
-            for update in self._dispatch.wait(timeout=1.0):
-                self._tell(update)
-                if update.record.status is Status.PAUSED:
-                    return update.record
-                if update.record.status.finished:
-                    return _succeeded(update.record)
-
-    def _tell(self, update: Update) -> None:
-        for note in update.notes:
-            self._say(note)
-        if update.decide and update.epochs:
-            epoch, total = update.epochs[-1], update.record.recipe.epochs
-            self._say(
-                f"epoch {epoch.number}/{total}  train_loss {epoch.train_loss:.4f}  train_acc {epoch.train_acc:.4f}  "
-                f"val_loss {epoch.val_loss:.4f}  val_acc {epoch.val_acc:.4f}  lr {epoch.lr:.2e}  {epoch.seconds:.1f} s"
-            )
-
-
 def prepared(folder: StudyFolder, source: RunRecord, epochs: int, provenance: Provenance) -> RunRecord:
     """The record of the retrain of `source` for so many epochs: the one that is there, or a new one.
 
@@ -87,11 +42,7 @@ def prepared(folder: StudyFolder, source: RunRecord, epochs: int, provenance: Pr
     """
     recipe = retrain_recipe(source, epochs)
     name = f"{run_name(source.run_id)}-{recipe.fingerprint()[:8]}"
-    run = folder.run(Kind.RETRAIN, name)
-    if run.record_file.is_file():
-        before = run.read()
-        return replace(before, setbacks=()) if before.status is Status.FAILED else before  # asked again: all its retries again
-    return RunRecord(
+    return begun(folder, Kind.RETRAIN, name) or RunRecord(
         run_id=folder.run_id(Kind.RETRAIN, name),
         kind=Kind.RETRAIN,
         number=source.number,
@@ -100,13 +51,6 @@ def prepared(folder: StudyFolder, source: RunRecord, epochs: int, provenance: Pr
         reference=source.reference,
         provenance=provenance,
     )
-
-
-def _succeeded(record: RunRecord) -> RunRecord:
-    if record.status is Status.COMPLETE:
-        return record
-    reason = f"{record.failure.kind}: {record.failure.message}" if record.failure else str(record.status)
-    raise OrchestrateError(f"{record.run_id} failed ({reason}); the same command tries again")
 
 
 def newest_retrain(store: Store) -> RunFolder:

@@ -1,19 +1,16 @@
-"""A whole session at a retrain: checked, locked, staffed, trained, submitted."""
+"""A whole session at a retrain: checked, locked, trained, submitted."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-from orchestrator import plugins
+from orchestrator.alone import carry_out, checked, result
 from orchestrator.crash_points import CrashPoint, reached
-from orchestrator.endings import Stop
-from orchestrator.fetching import ensure
-from orchestrator.hyperparameters import complete
 from orchestrator.machine import SystemClock, commit
 from orchestrator.record import Provenance, RunRecord, Status
-from orchestrator.retrain import Retraining, prepared
-from orchestrator.staff import Workplace, executor, mirror, observing
+from orchestrator.retrain import prepared
+from orchestrator.staff import Workplace
 from orchestrator.store import StudyFolder
 from orchestrator.submitting import submit, target
 
@@ -32,51 +29,28 @@ class RetrainRequest:
 def retrain(request: RetrainRequest, folder: StudyFolder, workplace: Workplace, say: Callable[[str], None]) -> RunRecord:
     """Retrain a run and write its submission, unless it is stopped; what was interrupted is carried on.
 
-    Raises OrchestrateError.
+    A single run has no plan that says how long: it is trained for as many epochs as before. Raises OrchestrateError.
     """
     study, source = folder.read(), request.source
-    epochs = request.epochs or int(study.plan_content["retrain_epochs"])
-    ensure(source.recipe.dataset, workplace.data_folder, say)
+    epochs = request.epochs or int(study.plan_content.get("retrain_epochs", source.recipe.epochs))
+    checked(source.recipe, workplace.data_folder, say)
     # What is missing for the submission is better known now than after hours of training.
     what = target(source.recipe.dataset, request.ood_folder, workplace.data_folder, partial=request.partial)
-    trainer = plugins.trainer(source.recipe.trainer)
-    suits = plugins.dataset(source.recipe.dataset).suits
-    trainer.check(complete(trainer.hyperparameters, source.recipe.params), suits, workplace.data_folder)
     device = workplace.device_here()
-    clock = SystemClock()
     commit_id, dirty = commit(Path.cwd())
     with folder.lock():
-        provenance = Provenance(study=study.uuid, commit=commit_id, dirty=dirty, started=clock.now())
+        provenance = Provenance(study=study.uuid, commit=commit_id, dirty=dirty, started=SystemClock().now())
         record = prepared(folder, source, epochs, provenance)
         run = folder.folder(record)
         if record.status is Status.COMPLETE and run.best_checkpoint.is_file():
             say(f"{record.run_id} is trained already")
         else:
-            begun = "carried on" if run.record_file.is_file() else "begun"
-            say(f"retrain of {source.run_id} for {epochs} epochs {begun}; in {run.path}")
-            with executor(workplace, folder, say, single=True) as workers:
-                observers = mirror(study, folder, workplace.mirror)
-                with observing(observers, say):
-                    record = Retraining(
-                        folder=folder, executor=workers, observers=observers, clock=clock, say=say, endings=[Stop(folder)]
-                    ).run(record)
+            how = "carried on" if run.begun() else "begun"
+            say(f"retrain of {source.run_id} for {epochs} epochs {how}; in {run.path}")
+            record = carry_out(record, "test", study, folder, workplace, say)
             if record.status is Status.PAUSED:
-                folder.forget_stop()
-                say(
-                    f"{record.run_id} is stopped after {record.epochs} of {record.recipe.epochs} epochs, as `orchestrate stop` "
-                    "asked; the same command carries on"
-                )
                 return record
-        say(_result(record))
+        say(result(record))
         reached(CrashPoint.RETRAINED)
         submit(run, record, what, workplace.data_folder, device, say)
     return record
-
-
-def _result(record: RunRecord) -> str:
-    parts = [f"{record.run_id}:"]
-    if record.best is not None:
-        parts.append(f"best {record.metric.name} {record.best.value:.4f} after epoch {record.best.epoch} of {record.epochs},")
-    if record.test is not None:
-        parts.append(f"test_acc {record.test.acc:.4f}, test_loss {record.test.loss:.4f} on {record.test.images:,} images")
-    return " ".join(parts)

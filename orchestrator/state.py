@@ -18,6 +18,7 @@ class State:
     study: StudyFile
     trials: tuple[RunRecord, ...]
     retrains: tuple[RunRecord, ...]
+    singles: tuple[RunRecord, ...] = ()
     conducted: bool
     enqueued: int  # settings that wait to be tried
 
@@ -77,12 +78,15 @@ class State:
             "limits": to_plain(self.study.limits),
             "ended": self.study.ended,
             "retrains": {record.run_id: record.status.value for record in self.retrains},
+            "singles": {record.run_id: record.status.value for record in self.singles},
         }
 
     def text(self) -> str:
         """For a person."""
         lines = [
-            f"{self.study.name}: {self.finished} of {self.study.trials} trials finished ({self.counts() or 'none begun'})",
+            f"{self.study.name}: {self.finished} of {self.study.trials} trials finished ({self.counts() or 'none begun'})"
+            if self.study.searches
+            else f"{self.study.name}: single runs, no search",
             f"being conducted now{self._limits()}" if self.conducted else "nobody is working on it",
         ]
         if self.study.ended:
@@ -100,9 +104,10 @@ class State:
             lines.append(f"{self.enqueued} enqueued and waiting to be tried")
         if self.best is not None and self.best.best is not None:
             lines.append(f"best {self.best.metric.name} {self.best.best.value:.4f}: {self.best.run_id}")
-        for record in self.retrains:
+        for record in (*self.singles, *self.retrains):
+            best = f", best {record.metric.name} {record.best.value:.4f}" if record.best is not None else ""
             test = f", test_acc {record.test.acc:.4f}" if record.test is not None else ""
-            lines.append(f"{record.run_id}: {record.status}, {record.epochs} of {record.recipe.epochs} epochs{test}")
+            lines.append(f"{record.run_id}: {record.status}, {record.epochs} of {record.recipe.epochs} epochs{best}{test}")
         return "\n".join(lines)
 
     def _limits(self) -> str:
@@ -119,6 +124,7 @@ def state(folder: StudyFolder, study: StudyFile | None = None) -> State:
         study=study or folder.read(),
         trials=trials,
         retrains=tuple(folder.runs(Kind.RETRAIN)),
+        singles=tuple(folder.runs(Kind.SINGLE)),
         conducted=folder.locked(),
         enqueued=len(set(Enqueued(folder).names()) - {record.enqueued for record in trials}),
     )

@@ -7,6 +7,7 @@
                            last.pt best.pt   to resume, to predict
                            attempt-2/        while the run's second job may replace them
     RUNS/STUDY/retrain/0007-1a2b3c4d/        the same files, and submission.csv
+    RUNS/train/single/resnet18-…-1a2b3c4d/   a run of a recipe without a search; study.json beside it names no plan
 
 Only the conductor's process writes records and epochs; only the worker that holds the current attempt writes checkpoints.
 A worker writes a checkpoint in its attempt's folder and renames it from there, so that taking that folder away fences it off
@@ -26,7 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, TypeVar, final
 
-from orchestrator.errors import BadData, MissingInput, OrchestrateError, TryAgainLater, UnknownName
+from orchestrator.errors import BadData, InvalidInput, MissingInput, OrchestrateError, TryAgainLater, UnknownName
 from orchestrator.files import disk_errors, replace, sync_folder
 from orchestrator.limits import Limits
 from orchestrator.plain import dumps, freeze, from_plain, parse, shortened, to_plain
@@ -47,7 +48,7 @@ class StudyFile:
 
     uuid: str
     name: str
-    plan: str  # the plan's name or file, as given
+    plan: str  # the plan's name or file, as given; "" where nothing is searched, and all runs are single ones
     plan_content: Mapping[str, Any]  # what the plan says, to notice when it changes
     options: StudyOptions
     trials: int  # finished trials asked for
@@ -58,6 +59,11 @@ class StudyFile:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "plan_content", freeze(self.plan_content))
+
+    @property
+    def searches(self) -> bool:
+        """Whether there is a search, and not only single runs."""
+        return bool(self.plan)
 
 
 @final
@@ -177,6 +183,13 @@ class StudyFolder:
     def read(self) -> StudyFile:
         """What study.json says. Raises MissingInput or BadData."""
         return _read_as(StudyFile, self.study_file)
+
+    def search(self, instead: str) -> StudyFile:
+        """The same, of a study that searches. Raises InvalidInput with what to do `instead` where it holds single runs only."""
+        study = self.read()
+        if not study.searches:
+            raise InvalidInput(f"{self.name!r} is no search, it holds single runs: {instead}")
+        return study
 
     def run(self, kind: Kind, name: str) -> RunFolder:
         """The folder of a run of this study: `run(Kind.TRIAL, "0007")`."""
@@ -327,12 +340,13 @@ class Store:
         """The names of all studies that have begun."""
         return sorted(file.parent.name for file in self.runs.glob("*/study.json") if not file.parent.is_symlink())
 
-    def latest(self) -> StudyFolder:
-        """The study that was worked on last. Raises MissingInput when there is none."""
-        times = {name: self._touched(name) for name in self.studies()}
-        if not times:
-            raise MissingInput(f"there is no study in {self.runs}; begin one with: orchestrate study PLAN --trials N")
-        return self.study(max(times, key=lambda name: times[name]))
+    def latest(self, *, search: bool = False) -> StudyFolder:
+        """The study that was worked on last; with `search` one that holds more than single runs. Raises MissingInput."""
+        for name in sorted(self.studies(), key=self._touched, reverse=True):
+            study = self.study(name)
+            if not search or study.read().searches:
+                return study
+        raise MissingInput(f"there is no study in {self.runs}; begin one with: orchestrate study PLAN --trials N")
 
     def find_run(self, run_id: str) -> tuple[StudyFolder, RunFolder]:
         """The run that `run_id` names, `part2/trials/0007` or `part2/7`. Raises UnknownName, with those that exist."""

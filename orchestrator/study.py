@@ -396,6 +396,21 @@ def contains(distribution: object, value: object) -> bool:
     return False
 
 
+def middle(space: Mapping[str, Any]) -> dict[str, Any]:
+    """The middle of every range, on its own scale: of a logarithmic one the geometric mean; of choices the one in the middle."""
+    return {name: _middle(distribution) for name, distribution in space.items()}
+
+
+def _middle(distribution: Any) -> Any:
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices[len(distribution.choices) // 2]
+    low, high = distribution.low, distribution.high
+    axis = _axis(distribution)
+    return axis.value(
+        axis.place(low if distribution.single() else math.sqrt(low * high) if distribution.log else (low + high) / 2)
+    )
+
+
 def describe(space: Mapping[str, Any]) -> dict[str, Any]:
     """A search space as plain data: name -> what Optuna's own JSON text of the distribution says."""
     return {name: parse(optuna.distributions.distribution_to_json(distribution)) for name, distribution in space.items()}

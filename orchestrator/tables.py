@@ -1,7 +1,7 @@
 """From run folders to the frames that reports are made from, and from a report's table to text."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from orchestrator import plugins
 from orchestrator.contracts import Frames
@@ -19,6 +19,11 @@ def frames(store: Store, studies: Sequence[str]) -> Frames:
         [(folder.name, record, folder.folder(record).epochs()) for folder, record in runs]
     )
     return made
+
+
+def render_rows(rows: Sequence[Mapping[str, Any]], form: str) -> str:
+    """Rows with the same columns as text: "table", "csv", "json" or "md"."""
+    return str(plugins.helper("reports", "_formats").render_rows(rows, form))
 
 
 def render(table: "pd.DataFrame", form: str) -> str:

@@ -5,7 +5,7 @@ import io
 import json
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -43,6 +43,11 @@ def render(frame: pd.DataFrame, form: str, *, width: int | None = None) -> str:
     if form == "json":
         return _json(columns)
     raise UnknownName("format", form, FORMATS)
+
+
+def render_rows(rows: Sequence[Mapping[str, Any]], form: str) -> str:
+    """Rows with the same columns as text, as `render` says."""
+    return render(pd.DataFrame(rows), form)
 
 
 @final

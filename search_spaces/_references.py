@@ -6,6 +6,33 @@ from dataclasses import replace
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
 from orchestrator.contracts import Baseline
+from search_spaces.reference_systems import SYSTEMS
+from search_spaces.reference_systems.system import ReferenceSystem
+
+
+def baselines(part: int, misfits: Mapping[str, str]) -> tuple[Baseline, ...]:
+    """The settings of the reference systems of a part of the challenge: what plans sample of their recipes.
+
+    `misfits` says why those of some systems ("003-P1") cannot stand for them in the plan's own network and loop.
+    """
+    return tuple(
+        Baseline(system=system.system, params=_sampled(system), misfit=misfits.get(system.system, ""))
+        for system in SYSTEMS
+        if system.part == part
+    )
+
+
+def _sampled(system: ReferenceSystem) -> dict[str, float]:
+    params = system.params
+    phases = params.get("phases", ())
+    return {
+        "batch_size": params["batch_size"],
+        # of several phases the last, which trains all layers
+        "learning_rate": params["learning_rate"] * (phases[-1]["rate"] if phases else 1),
+        "weight_decay": params["weight_decay"],
+        "label_smoothing": params.get("label_smoothing", 0.0),
+        "dropout": params.get("dropout", 0.0),  # before the last layer, where a head has several
+    }
 
 
 def fitted(baselines: tuple[Baseline, ...], space: Mapping[str, BaseDistribution]) -> tuple[Baseline, ...]:

@@ -20,6 +20,9 @@ _MODULES = {
     "study": "study",
     "retrain-best": "retrain",
     "retrain": "retrain",
+    "train": "train",
+    "baselines": "baselines",
+    "recipe": "train",
     "submit": "submit",
     "leaderboard": "leaderboard",
     "status": "status",
@@ -36,10 +39,11 @@ _HELP = """Search for the best hyperparameters of an image classifier, train the
 orchestrate study part2 --trials 40   search; the same command goes on after an interruption
 orchestrate retrain-best              train the best setting fully, test it, write submission.csv
 orchestrate leaderboard               all runs as a table
+orchestrate train 001-P2              train one recipe without a search; `orchestrate baselines` lists fifteen
 
-Exit codes: 0 done, 1 every trial failed, 2 wrong usage or an unknown name, 65 bad data, 66 missing input, 69 a service cannot
-be reached, 74 disk trouble, 75 another process has the study, 78 plan or options differ from the study's, 130 Ctrl-C,
-143 terminated.
+Exit codes: 0 done, 1 every trial or the run failed, 2 wrong usage or an unknown name, 65 bad data, 66 missing input, 69 a
+service cannot be reached, 74 disk trouble, 75 another process has the study, 78 plan or options differ from the study's,
+130 Ctrl-C, 143 terminated.
 """
 
 _CARRY_ON = "what was recorded stands, and the same command carries on"

@@ -151,9 +151,9 @@ def work_options(command: F) -> F:
     return command
 
 
-def chosen_study(store: Store, name: str | None) -> StudyFolder:
-    """The study of this name, or the one that was worked on last."""
-    return store.known(name) if name is not None else store.latest()
+def chosen_study(store: Store, name: str | None, *, search: bool = False) -> StudyFolder:
+    """The study of this name, or the one that was worked on last; with `search` one that holds more than single runs."""
+    return store.known(name) if name is not None else store.latest(search=search)
 
 
 def say(line: str) -> None:

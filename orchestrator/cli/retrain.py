@@ -32,7 +32,7 @@ def retrain_best(study: str | None, runs: Path, **options: Any) -> None:
     from orchestrator.retrain import best_trial
     from orchestrator.store import Store
 
-    folder = chosen_study(Store(runs), study)
+    folder = chosen_study(Store(runs), study, search=True)
     _retrain(folder, best_trial(folder), runs, **options)
 
 
@@ -40,7 +40,7 @@ def retrain_best(study: str | None, runs: Path, **options: Any) -> None:
 @click.argument("run")
 @_options
 def retrain(run: str, runs: Path, **options: Any) -> None:
-    """Train the setting of RUN, a trial such as part2/7, fully, and write submission.csv, as retrain-best does."""
+    """Train the setting of RUN, a trial such as part2/7 or a single run, fully, and write submission.csv as retrain-best does."""
     from orchestrator.store import Store
 
     folder, source = Store(runs).find_run(run)

@@ -1,0 +1,134 @@
+"""One run, carried out alone: proven to be able to begin, staffed, trained to its end, and told."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal, final
+
+from orchestrator import plugins
+from orchestrator.contracts import Clock, Executor, Observer
+from orchestrator.dispatch import Assignment, Dispatch, Update
+from orchestrator.endings import Ending, Stop
+from orchestrator.errors import OrchestrateError
+from orchestrator.fetching import ensure
+from orchestrator.hyperparameters import complete
+from orchestrator.machine import SystemClock
+from orchestrator.recipe import Recipe
+from orchestrator.record import Kind, RunRecord, Status
+from orchestrator.staff import Workplace, executor, mirror, observing
+from orchestrator.store import StudyFile, StudyFolder
+
+Measure = Literal["none", "test"]
+
+
+@final
+class Alone:
+    """Carries out one run; the caller holds the study's lock."""
+
+    def __init__(
+        self,
+        *,
+        folder: StudyFolder,
+        executor: Executor,
+        observers: Sequence[Observer],
+        clock: Clock,
+        say: Callable[[str], None],
+        endings: Sequence[Ending] = (),
+    ) -> None:
+        self._say = say
+        self._endings = endings
+        self._dispatch = Dispatch(folder=folder, executor=executor, observers=observers, clock=clock)
+
+    def run(self, record: RunRecord, measure: Measure) -> RunRecord:
+        """Train `record` to its end, from its last checkpoint where there is one; PAUSED where an ending came first.
+
+        Raises OrchestrateError when it fails.
+        """
+        self._dispatch.start(record, Assignment(until_epoch=record.recipe.epochs, measure=measure, keep_last=True))
+        while True:
+            if any(ending.end() is not None for ending in self._endings):
+                self._dispatch.put_by()
+            for update in self._dispatch.wait(timeout=1.0):
+                self._tell(update)
+                if update.record.status is Status.PAUSED:
+                    return update.record
+                if update.record.status.finished:
+                    return _succeeded(update.record)
+
+    def _tell(self, update: Update) -> None:
+        for note in update.notes:
+            self._say(note)
+        if update.decide and update.epochs:
+            epoch, total = update.epochs[-1], update.record.recipe.epochs
+            self._say(
+                f"epoch {epoch.number}/{total}  train_loss {epoch.train_loss:.4f}  train_acc {epoch.train_acc:.4f}  "
+                f"val_loss {epoch.val_loss:.4f}  val_acc {epoch.val_acc:.4f}  lr {epoch.lr:.2e}  {epoch.seconds:.1f} s"
+            )
+
+
+def checked(recipe: Recipe, data_folder: Path, say: Callable[[str], None]) -> Recipe:
+    """The recipe with its trainer's defaults filled in, once a run of it is proven to be able to begin.
+
+    Its data set is fetched if it is missing. Raises UnknownName, InvalidInput, MissingInput or BadData.
+    """
+    with plugins.blaming(f"trainer {recipe.trainer!r}"):
+        trainer = plugins.trainer(recipe.trainer)
+        params = complete(trainer.hyperparameters, recipe.params)
+        trainer.check(params, plugins.dataset(recipe.dataset).suits, data_folder)
+    ensure(recipe.dataset, data_folder, say)
+    return replace(recipe, params=params)
+
+
+def begun(folder: StudyFolder, kind: Kind, name: str) -> RunRecord | None:
+    """The record of a run, if there is one. One that FAILED is asked for again, with all its retries."""
+    run = folder.run(kind, name)
+    if not run.begun():
+        return None
+    record = run.read()
+    return replace(record, setbacks=()) if record.status is Status.FAILED else record
+
+
+def carry_out(
+    record: RunRecord,
+    measure: Measure,
+    study: StudyFile,
+    folder: StudyFolder,
+    workplace: Workplace,
+    say: Callable[[str], None],
+) -> RunRecord:
+    """Staff and train a run; the caller holds the study's lock. PAUSED where `orchestrate stop` asked for it.
+
+    `study` is written if there is none yet. Raises OrchestrateError when the run fails.
+    """
+    with executor(workplace, folder, say, single=True) as workers:
+        if not folder.exists():
+            folder.write(study)
+        observers = mirror(study, folder, workplace.mirror)
+        with observing(observers, say):
+            record = Alone(
+                folder=folder, executor=workers, observers=observers, clock=SystemClock(), say=say, endings=[Stop(folder)]
+            ).run(record, measure)
+    if record.status is Status.PAUSED:
+        folder.forget_stop()
+        say(
+            f"{record.run_id} is stopped after {record.epochs} of {record.recipe.epochs} epochs, as `orchestrate stop` "
+            "asked; the same command carries on"
+        )
+    return record
+
+
+def result(record: RunRecord) -> str:
+    """What a finished run came to, in a line."""
+    parts = [f"{record.run_id}:"]
+    if record.best is not None:
+        parts.append(f"best {record.metric.name} {record.best.value:.4f} after epoch {record.best.epoch} of {record.epochs},")
+    if record.test is not None:
+        parts.append(f"test_acc {record.test.acc:.4f}, test_loss {record.test.loss:.4f} on {record.test.images:,} images")
+    return " ".join(parts).removesuffix(",")
+
+
+def _succeeded(record: RunRecord) -> RunRecord:
+    if record.status is Status.COMPLETE:
+        return record
+    reason = f"{record.failure.kind}: {record.failure.message}" if record.failure else str(record.status)
+    raise OrchestrateError(f"{record.run_id} failed ({reason}); the same command tries again")

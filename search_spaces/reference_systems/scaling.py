@@ -1,0 +1,67 @@
+"""A reference system for another number of epochs than its own: what is counted in epochs keeps its share of the run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scaled:
+    """Params for another number of epochs, and a sentence for everything in them that is another than before."""
+
+    params: Mapping[str, Any]
+    sentences: tuple[str, ...] = ()
+
+
+def scaled(params: Mapping[str, Any], *, own: int, epochs: int) -> Scaled:
+    """`params`, which are made for `own` epochs, for so many `epochs`.
+
+    Steps of the schedule and phases are rounded to whole epochs, 1 at least; what would never act is left out, because the
+    training loop refuses a setting without effect.
+    """
+    if epochs == own:
+        return Scaled(params=params)
+    changed, sentences = dict(params), []
+    if params.get("phases"):
+        phases, sentence = _phases(params["phases"], own, epochs)
+        sentences.append(sentence)
+        if phases:
+            changed["phases"] = phases
+        else:
+            del changed["phases"]
+            changed["learning_rate"] = params["learning_rate"] * params["phases"][-1]["rate"]
+    schedule = params["schedule"]
+    if isinstance(schedule, Mapping) and schedule["name"] == "step":
+        changed["schedule"], sentence = _steps(schedule, own, epochs)
+        sentences += [sentence] if sentence else []
+    elif epochs == 1 and isinstance(schedule, Mapping) and schedule.get("per") == "epoch":
+        changed["schedule"] = "constant"
+        sentences.append(f"The {schedule['name']} schedule moves per epoch: in a single one the rate is constant.")
+    return Scaled(params=changed, sentences=tuple(sentences))
+
+
+def _steps(schedule: Mapping[str, Any], own: int, epochs: int) -> tuple[Any, str]:
+    every = max(1, round(schedule["every"] * epochs / own))
+    before = f"The rate falls every {_counted(schedule['every'])} in a run of {_counted(own)}"
+    if every >= epochs:
+        return "constant", f"{before}: in {_counted(epochs)} it never does, so it is constant."
+    if every == schedule["every"]:
+        return schedule, ""
+    return {**schedule, "every": every}, f"{before}: here it falls every {_counted(every)}."
+
+
+def _phases(phases: Sequence[Mapping[str, Any]], own: int, epochs: int) -> tuple[list[dict[str, Any]], str]:
+    """The phases in `epochs` epochs; none where not each can have one: then there is only the last."""
+    lengths = [phase["epochs"] for phase in phases]
+    before = f"The phases of {', '.join(map(str, lengths[:-1]))} and {_counted(lengths[-1])}"
+    if epochs < len(phases):
+        return [], f"{before} do not fit in {_counted(epochs)}: there is only the last one."
+    shares = [max(1, round(length * epochs / own)) for length in lengths[:-1]]
+    shares.append(epochs - sum(shares))
+    made = [{**phase, "epochs": share} for phase, share in zip(phases, shares, strict=True)]
+    return made, f"{before} become {', '.join(map(str, shares[:-1]))} and {_counted(shares[-1])}."
+
+
+def _counted(epochs: int) -> str:
+    return f"{epochs} epoch{'s' if epochs > 1 else ''}"
