@@ -36,7 +36,7 @@ TRAIN_PER_CLASS = 200  # images, in the order of the file
 VALIDATION_PER_CLASS = 100  # the following ones; of 2,000 images an accuracy is known to .011 (one standard error at .5)
 SIZE = 16  # pixels
 # Narrower than the trainer's defaults, so that a run takes seconds; accuracies still range from chance to nearly a half.
-NETWORK: Mapping[str, Any] = {"channels": [12, 24, 48], "hidden": 64}
+NETWORK: Mapping[str, Any] = {"blocks": [{"channels": 12}, {"channels": 24}, {"channels": 48}], "hidden": [64]}
 HYPERPARAMETERS = ("batch_size", "learning_rate", "weight_decay", "label_smoothing", "dropout")
 MEASURES = ("val_loss", "val_acc", "train_loss")
 

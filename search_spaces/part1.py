@@ -40,8 +40,8 @@ def plan(dataset: str, suits: Suits) -> StudyPlan:
             epochs=epochs,
             seed=0,
             params={
-                "channels": [32, 64, 128],
-                "hidden": 256,
+                "blocks": [{"channels": 32}, {"channels": 64}, {"channels": 128}],
+                "hidden": [256],
                 "optimizer": "sgd",
                 "momentum": 0.9,
                 "schedule": "cosine",

@@ -210,7 +210,7 @@ BROKEN_PLANS = {
         2,
         ("learning_rate = 100 of the baseline 000-P1 is outside its range",),
     ),
-    "fixes what its trainer does not accept": ('trainer="curve"', 'trainer="cnn", params={"hidden": 0}', 2, ("'hidden'", "0")),
+    "fixes what its trainer does not accept": ('trainer="curve"', 'trainer="cnn", params={"hidden": [0]}', 2, ("'hidden'", "0")),
     "reaches beyond what its trainer accepts": (
         "FloatDistribution(0.0, 0.5)",
         "FloatDistribution(0.0, 1.5)",

@@ -1,8 +1,10 @@
 """Pretrained weights: found, fetched and checked; loaded so that the network does what they were trained to do."""
 
 import hashlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -11,10 +13,11 @@ import torchvision
 
 from orchestrator import plugins
 from orchestrator.errors import BadData, InvalidInput, MissingInput, UnknownName
+from orchestrator.hyperparameters import divide
 from orchestrator.recipe import Recipe
 from tests._server import Server, serving
 from tests._training import begin, digits_data, random_data, weights
-from trainers import _weights, resnet
+from trainers import _pretrained, _weights, convnext, efficientnet, resnet
 from trainers._preprocessing import ImageShape
 
 CONTENT = b"not really weights"
@@ -47,10 +50,37 @@ def state_of(architecture: str, file: Path) -> Any:
     return model.eval()
 
 
+def named(file: Path) -> dict[str, Any]:
+    """As a recipe names a file of weights."""
+    return {"weights": str(file), "weights_sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+
+
+def small_state_of(architecture: str, file: Path) -> dict[str, torch.Tensor]:
+    """Weights for a network of any size in a file of some kilobytes: each tensor is one number, seen in the tensor's shape."""
+    with torch.device("meta"):
+        shapes = torchvision.models.get_model(architecture, weights=None).state_dict()
+    numbers = torch.rand(len(shapes), generator=torch.Generator().manual_seed(5))
+    state = {
+        name: number.clone().to(value.dtype).expand(value.shape)
+        for number, (name, value) in zip(numbers, shapes.items(), strict=True)
+    }
+    torch.save(state, file)
+    return state
+
+
 def test_torchvisions_names_are_known() -> None:
     assert "resnet50-IMAGENET1K_V1" in _weights.fetchable()
     assert _weights.published("resnet50", "IMAGENET1K_V1").file == "resnet50-0676ba61.pth"
     assert _weights.published("resnet50", "IMAGENET1K_V1").checksum.digits == "0676ba61"
+    assert _weights.published("resnet101", "IMAGENET1K_V2").file == "resnet101-cd907fc2.pth"
+    names = _weights.fetchable()
+    assert len(names) == len(set(names)) > 30
+    for name in ("resnext50_32x4d-IMAGENET1K_V2", "wide_resnet101_2-IMAGENET1K_V1", "efficientnet_v2_s-IMAGENET1K_V1"):
+        assert name in names
+    for name in names:
+        architecture, weights = name.split("-", 1)
+        # Without the start of its sum in the file's name nothing that is downloaded could be checked.
+        assert re.fullmatch("[0-9a-f]{8}", _weights.published(architecture, weights).checksum.digits), name
     with pytest.raises(UnknownName, match="resnet50-IMAGENET1K_V1"):
         _weights.fetch("resnet50-IMAGENET1K_V3", Path("nowhere"))
 
@@ -119,14 +149,46 @@ def test_files_that_are_no_fitting_weights_are_bad_data(tmp_path: Path) -> None:
     file = tmp_path / "weights.pth"
     file.write_bytes(b"rubbish")
     with pytest.raises(BadData, match="cannot be read as weights"):
-        trainer.check({"weights": str(file)}, suits, tmp_path)
+        trainer.check(named(file), suits, tmp_path)
     torch.save([1, 2], file)
     with pytest.raises(BadData, match="state dict"):
-        trainer.check({"weights": str(file)}, suits, tmp_path)
-    state_of("resnet18", file)
-    trainer.check({"weights": str(file)}, suits, tmp_path)
+        trainer.check(named(file), suits, tmp_path)
+    small_state_of("resnet18", file)
+    trainer.check(named(file), suits, tmp_path)
     with pytest.raises(BadData, match="does not fit"):
-        trainer.check({"weights": str(file), "architecture": "resnet34"}, suits, tmp_path)
+        trainer.check({**named(file), "architecture": "resnet34"}, suits, tmp_path)
+
+
+def test_a_recipe_says_which_content_its_file_of_weights_has(tmp_path: Path) -> None:
+    suits = plugins.dataset("digits").suits
+    trainer = plugins.trainer("resnet")
+    file = tmp_path / "weights" / "own.pth"
+    file.parent.mkdir()
+    small_state_of("resnet18", file)
+    content = named(file)
+    with pytest.raises(InvalidInput, match=f'"weights_sha256": "{content["weights_sha256"]}"'):
+        trainer.check({"weights": str(file)}, suits, tmp_path)
+    trainer.check({**content, "weights": "own.pth"}, suits, tmp_path)  # below the data folder, wherever that lies
+    with pytest.raises(MissingInput, match="no file of weights own"):
+        trainer.check({**content, "weights": "own.pth"}, suits, tmp_path / "elsewhere")
+    file.write_bytes(file.read_bytes() + b"\0")
+    with pytest.raises(BadData, match="is not the file that the recipe names"):
+        trainer.check(content, suits, tmp_path)
+
+
+@pytest.mark.parametrize("weights", ["", "IMAGENET1K_V1"])
+def test_a_sum_without_a_file_is_refused(weights: str, tmp_path: Path) -> None:
+    params = {"weights": weights, "weights_sha256": "0" * 64}
+    with pytest.raises(InvalidInput, match="belongs to a file of weights"):
+        plugins.trainer("resnet").check(params, plugins.dataset("digits").suits, tmp_path)
+
+
+def test_a_sum_that_is_none_is_refused(tmp_path: Path) -> None:
+    for wrong in ("0" * 63, "0" * 65, "g" * 64, "A" * 64):
+        with pytest.raises(InvalidInput, match="64 hexadecimal digits"):
+            plugins.trainer("resnet").check(
+                {"weights": "own.pth", "weights_sha256": wrong}, plugins.dataset("digits").suits, tmp_path
+            )
 
 
 def test_a_file_that_would_run_code_is_not_run(tmp_path: Path) -> None:
@@ -138,7 +200,7 @@ def test_a_file_that_would_run_code_is_not_run(tmp_path: Path) -> None:
 
     torch.save({"conv1.weight": Marks()}, file)
     with pytest.raises(BadData):
-        _weights.read(file)
+        _pretrained.read(file)
     assert not mark.exists()
 
 
@@ -148,7 +210,7 @@ def test_pretrained_networks_see_what_the_weights_saw(tmp_path: Path) -> None:
     published.fc = torch.nn.Identity()
     images = torch.randn(2, 1, 64, 64)
     for channels in (3, 1):
-        settings = resnet.Hyperparameters(stem="stock", weights=str(file))
+        settings = resnet.Hyperparameters(stem="stock", **named(file))
         model = resnet.build(settings, 10, ImageShape(channels=channels, size=64))
         resnet.pretrain(model, settings, tmp_path)
         model.fc = torch.nn.Identity()
@@ -161,7 +223,7 @@ def test_pretrained_networks_see_what_the_weights_saw(tmp_path: Path) -> None:
 def test_training_begins_at_the_weights_but_for_head_and_changed_stem(tmp_path: Path) -> None:
     file = tmp_path / "weights.pth"
     state = state_of("resnet18", file).state_dict()
-    training = begin("resnet", digits_data(), 1, weights=str(file), stem="3x3")
+    training = begin("resnet", digits_data(), 1, **named(file), stem="3x3")
     own = weights(training)
     for name, value in own.items():
         if name != "conv1.weight" and not name.startswith("fc."):
@@ -179,7 +241,7 @@ def test_part3_trains_resnet50_from_a_file_at_the_enlarged_size(tmp_path: Path) 
     _, _, make_plan = plugins.plan("part3")
     suits = plugins.dataset("cifar100").suits
     plan = make_plan("cifar100", suits)
-    params = {**plan.recipe.params, "weights": str(file), "batch_size": 4, "learning_rate": 1e-3}
+    params = {**plan.recipe.params, **named(file), "batch_size": 4, "learning_rate": 1e-3}
     plugins.trainer("resnet").check(params, suits, tmp_path)
     data = random_data(suits, train=8, validation=4)
     recipe = Recipe(plan="part3", trainer="resnet", dataset="cifar100", epochs=1, seed=0, params=params)
@@ -190,3 +252,39 @@ def test_part3_trains_resnet50_from_a_file_at_the_enlarged_size(tmp_path: Path) 
     assert snapshot["preprocessing"]["size"] == 128
     probabilities = plugins.trainer("resnet").restore(snapshot, "cpu")(data.validation_images)
     assert probabilities.shape == (4, 100)
+
+
+FAMILIES = [
+    (resnet, "resnext50_32x4d", {"stem": "3x3-maxpool"}, ("conv1.", "fc.")),
+    (resnet, "wide_resnet50_2", {"stem": "stock", "head": [{"units": 8}]}, ("fc.",)),
+    (efficientnet, "efficientnet_b0", {"stem": "small"}, ("classifier.",)),
+    (efficientnet, "efficientnet_v2_s", {"stem": "stock", "head": [{"units": 8}]}, ("classifier.",)),
+    (convnext, "convnext_tiny", {"stem": "small"}, ("classifier.2.",)),
+]
+
+
+@pytest.mark.parametrize(("module", "architecture", "params", "new"), FAMILIES)
+def test_networks_of_every_family_begin_at_their_weights(
+    module: ModuleType, architecture: str, params: dict[str, Any], new: tuple[str, ...], tmp_path: Path
+) -> None:
+    file = tmp_path / f"{architecture}.pth"
+    state = small_state_of(architecture, file)
+    assert file.stat().st_size < 1_000_000  # bytes
+    (settings,) = divide((module.Hyperparameters,), {**params, **named(file), "architecture": architecture})
+    model = module.build(settings, 100, ImageShape(channels=3, size=32))
+    before = {name: value.clone() for name, value in model.state_dict().items() if name.startswith(new)}
+    module.pretrain(model, settings, tmp_path)
+    own = model.state_dict()
+    for name, value in own.items():
+        assert torch.equal(value, before[name] if name.startswith(new) else state[name]), name
+    assert any(name.startswith(new) for name in state)
+
+
+def test_filters_of_a_pretrained_stem_see_grey_images_as_three_equal_channels(tmp_path: Path) -> None:
+    file = tmp_path / "weights.pth"
+    state = small_state_of("efficientnet_b0", file)
+    (settings,) = divide((efficientnet.Hyperparameters,), named(file))
+    model = efficientnet.build(settings, 10, ImageShape(channels=1, size=8))
+    efficientnet.pretrain(model, settings, tmp_path)
+    filters = model.state_dict()["features.0.0.weight"]
+    assert torch.allclose(filters, state["features.0.0.weight"].sum(dim=1, keepdim=True))

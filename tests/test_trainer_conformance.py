@@ -19,40 +19,55 @@ from orchestrator.errors import BadData, InvalidInput, MissingInput, UnknownName
 from orchestrator.hyperparameters import complete
 from tests._training import begin, digits_data, run, same, weights
 
-TRAINERS = plugins.names("trainer")
+NAMES = plugins.names("trainer")
+LARGE = ("convnext", "efficientnet")  # even their smallest networks take many times as long as these tests otherwise do
+SMALL = [name for name in NAMES if name not in LARGE]
+TRAINERS = [*SMALL, *(pytest.param(name, marks=pytest.mark.slow) for name in NAMES if name in LARGE)]
 
 # Another value for each hyperparameter that is not a number. "IMAGENET1K_V1" is refused here: the weights are not there.
 OTHER_VALUES: dict[str, Any] = {
-    "channels": (16, 32),
+    "blocks": ({"channels": 16}, {"channels": 32}),
+    "average": True,
+    "hidden": (16,),
+    "head": ({"units": 16},),
     "optimizer": "adamw",
     "schedule": "constant",
-    "architecture": "resnet34",
+    "architecture": {"convnext": "convnext_small", "efficientnet": "efficientnet_b1", "resnet": "resnet34"},
     "stem": "stock",
     "weights": "IMAGENET1K_V1",
+    "weights_sha256": "0" * 64,
     "resize": 16,
 }
 
 
-def another(name: str, value: Any) -> Any:
+def another(trainer: str, name: str, value: Any) -> Any:
     if name in OTHER_VALUES:
-        return OTHER_VALUES[name]
+        other = OTHER_VALUES[name]
+        return other[trainer] if isinstance(other, dict) else other
     if isinstance(value, float):
         return value / 2 or 0.3
     assert isinstance(value, int), f"give {name} another value in OTHER_VALUES"
     return value // 2
 
 
-@functools.cache
 def batch_losses(name: str, **params: Any) -> tuple[float, ...]:
     return begin(name, digits_data(), 1, **params).epoch().batch_losses
 
 
-def settings() -> list[tuple[str, str, Any]]:
-    return [
-        (trainer, name, another(name, value))
-        for trainer in TRAINERS
-        for name, value in complete(plugins.trainer(trainer).hyperparameters, {}).items()
-    ]
+@functools.cache
+def usual_losses(name: str) -> tuple[float, ...]:
+    return batch_losses(name, batch_size=12)
+
+
+def settings() -> list[Any]:
+    """Of the large networks their own hyperparameters only: the loop's are the same for all."""
+    found = []
+    for trainer in NAMES:
+        kinds = plugins.trainer(trainer).hyperparameters
+        for name, value in complete(kinds[:1] if trainer in LARGE else kinds, {}).items():
+            marks = [pytest.mark.slow] if trainer in LARGE else []
+            found.append(pytest.param(trainer, name, another(trainer, name, value), marks=marks))
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -139,17 +154,17 @@ from orchestrator import plugins
 from tests._training import begin, digits_data
 torch.set_num_threads({threads})
 data = digits_data()
-losses = {{name: begin(name, data, 1, batch_size=24, dropout=0.3).epoch().batch_losses for name in plugins.names("trainer")}}
+losses = {{name: begin(name, data, 1, batch_size=24, dropout=0.3).epoch().batch_losses for name in {names}}}
 print(json.dumps(losses))
 """
 
 
 def test_a_fresh_process_gives_the_same_numbers(data: Data) -> None:
-    code = FRESH.format(threads=torch.get_num_threads())
+    code = FRESH.format(threads=torch.get_num_threads(), names=SMALL)
     root = Path(__file__).resolve().parent.parent
     printed = subprocess.run([sys.executable, "-c", code], cwd=root, check=True, capture_output=True, text=True).stdout
     fresh = json.loads(printed)
-    for name in TRAINERS:
+    for name in SMALL:
         run(begin(name, data, 1, seed=9), 1)
         assert begin(name, data, 1, batch_size=24, dropout=0.3).epoch().batch_losses == tuple(fresh[name])
 
@@ -187,7 +202,7 @@ def test_every_hyperparameter_acts_or_is_refused(name: str, hyperparameter: str,
         changed = batch_losses(name, **{"batch_size": 12, hyperparameter: value})
     except (InvalidInput, MissingInput):
         return
-    assert changed != batch_losses(name, batch_size=12)
+    assert changed != usual_losses(name)
 
 
 @pytest.mark.parametrize("name", TRAINERS)

@@ -28,13 +28,16 @@ class Checksum:
 
     def fits(self, path: Path) -> bool:
         """Whether `path` is a file with this digest. Raises BadData when it is there and cannot be read."""
-        if not path.is_file():
-            return False
-        try:
-            with path.open("rb") as stream:
-                return hashlib.file_digest(stream, self.algorithm).hexdigest().startswith(self.digits)
-        except OSError as error:
-            raise BadData(f"{path} cannot be read: {error.strerror or error}") from error
+        return path.is_file() and digest(path, self.algorithm).startswith(self.digits)
+
+
+def digest(path: Path, algorithm: Literal["md5", "sha256"]) -> str:
+    """The digest of a file's content, in hexadecimal. Raises BadData when it cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, algorithm).hexdigest()
+    except OSError as error:
+        raise BadData(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def download(url: str, target: Path, checksum: Checksum, *, by_hand: str) -> None:

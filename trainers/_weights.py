@@ -1,6 +1,6 @@
-"""Pretrained weights of ResNets: torchvision's by name, from the disk or the network, or a file of one's own."""
+"""Files of pretrained weights: torchvision's by name, from the disk or the network, or one's own with its sha256."""
 
-from collections.abc import Mapping
+import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlparse
@@ -8,12 +8,12 @@ from urllib.parse import urlparse
 import torch
 import torchvision
 
-from orchestrator.errors import BadData, MissingInput, UnknownName
-from trainers._download import Checksum, download
+from orchestrator.errors import BadData, InvalidInput, MissingInput, UnknownName
+from trainers._architectures import FAMILIES, architectures
+from trainers._download import Checksum, digest, download
+from trainers._ranges import check_choice
 
-ARCHITECTURES = ("resnet18", "resnet34", "resnet50")
-_HEAD = "fc."  # the layers that give the classes are always new
-_STEM = "conv1.weight"
+_FILE_ENDINGS = (".pth", ".pt")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,8 @@ def published(architecture: str, name: str) -> PublishedWeights:
 
 def fetchable() -> list[str]:
     """Everything that `fetch` takes, such as `resnet50-IMAGENET1K_V1`."""
-    return [f"{architecture}-{name}" for architecture in ARCHITECTURES for name in known(architecture)]
+    names = [name for family in FAMILIES for name in architectures(family)]
+    return [f"{architecture}-{weights}" for architecture in names for weights in known(architecture)]
 
 
 def fetch(name: str, folder: Path) -> Path:
@@ -88,54 +89,36 @@ def fetch(name: str, folder: Path) -> Path:
     return published(*name.split("-", 1)).fetch(folder)
 
 
-def find(architecture: str, weights: str, folder: Path) -> Path:
-    """The file that `weights` (a torchvision name, or a file) stands for. Raises MissingInput or BadData."""
-    if weights in known(architecture):
-        return published(architecture, weights).find(folder)
-    file = Path(weights).expanduser()
-    if not file.is_file():
-        raise MissingInput(
-            f"there is no file of weights {file}; give one, or a name that torchvision has for {architecture}: "
-            + ", ".join(known(architecture))
-        )
-    return file
+def check(architecture: str, weights: str, sha256: str) -> None:
+    """Raise ValueError unless `weights` can be a name that torchvision has for the architecture, or a file with this sha256."""
+    file = weights.endswith(_FILE_ENDINGS)
+    if weights and not file:
+        check_choice("weights (unless a file *.pth or *.pt)", weights, known(architecture))
+    if sha256 and not file:
+        raise ValueError("weights_sha256 belongs to a file of weights, *.pth or *.pt, and weights names none")
+    if sha256 and not re.fullmatch("[0-9a-f]{64}", sha256):
+        raise ValueError("weights_sha256 must be 64 hexadecimal digits, in lower case")
 
 
-def read(file: Path) -> dict[str, torch.Tensor]:
-    """The state dict in `file`, on the CPU. Only tensors and plain values are ever loaded. Raises BadData."""
-    try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch's reader meets damage with errors of every kind
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise BadData(f"{file} cannot be read as weights: {reason}") from error
-    if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise BadData(f"{file} does not hold a state dict, names and tensors")
-    return dict(state)
+def find(architecture: str, weights: str, sha256: str, folder: Path) -> Path:
+    """The file that `weights` stands for: a torchvision name, or a file with this sha256.
 
-
-def load_body(model: torch.nn.Module, state: Mapping[str, torch.Tensor], source: Path) -> None:
-    """Load all weights but the head's into a ResNet.
-
-    For images of one channel the first convolution is summed over its input channels: a grey image gives what it gave as three
-    equal ones. A first convolution of another kernel size than the model's stays as it was initialised.
-    Raises BadData naming the first weight that is missing, superfluous or of another shape.
+    A file that is not there as it is named is looked for in the data folder `folder`, below `weights`.
+    Raises MissingInput, BadData for another content, InvalidInput with the sum to write down where `sha256` is "": without it a
+    recipe would not say what it trains.
     """
-    own = {name: value for name, value in model.state_dict().items() if not name.startswith(_HEAD)}
-    given = {name: value for name, value in state.items() if not name.startswith(_HEAD)}
-    for name in own.keys() - given.keys():
-        # The count of batches came into BatchNorm later than the first published files; training does not use it.
-        if name.endswith("num_batches_tracked"):
-            given[name] = own[name]
-    stem = given.get(_STEM)
-    if stem is not None and stem.dim() == 4:
-        if own[_STEM].shape[1] == 1:
-            stem = stem.sum(dim=1, keepdim=True)
-        given[_STEM] = stem if stem.shape[2:] == own[_STEM].shape[2:] else own[_STEM]
-    for name in sorted(own.keys() | given.keys()):
-        if name not in own or name not in given or own[name].shape != given[name].shape:
-            raise BadData(f"{source} does not fit this model: it has {_shape(given, name)}, the model {_shape(own, name)}")
-    model.load_state_dict(given, strict=False)
-
-
-def _shape(state: Mapping[str, torch.Tensor], name: str) -> str:
-    return f"{name} {'×'.join(map(str, state[name].shape))}" if name in state else f"no {name}"
+    if not weights.endswith(_FILE_ENDINGS):
+        return published(architecture, weights).find(folder)
+    own = Path(weights).expanduser()
+    file = next((place for place in (own, folder / "weights" / own) if place.is_file()), None)
+    if file is None:
+        raise MissingInput(
+            f"there is no file of weights {own}, nor in {folder / 'weights'}; give one, or a name that torchvision has for "
+            f"{architecture}: {', '.join(known(architecture))}"
+        )
+    found = digest(file, "sha256")
+    if not sha256:
+        raise InvalidInput(f'the recipe does not say what {file} holds: write "weights_sha256": "{found}" beside "weights"')
+    if found != sha256:
+        raise BadData(f"{file} is not the file that the recipe names: its sha256 is {found}, not {sha256}")
+    return file

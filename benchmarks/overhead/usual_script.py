@@ -24,6 +24,7 @@ from torchvision import transforms
 from benchmarks.overhead.data import load
 from orchestrator import plugins
 from orchestrator.contracts import Data
+from orchestrator.hyperparameters import divide
 from orchestrator.plain import from_plain
 from orchestrator.recipe import Recipe
 from trainers import cnn
@@ -62,9 +63,8 @@ class Search:
         """Train one setting; returns its best accuracy."""
         params = _suggested(trial, self.space)
         train, validation = self._loaders(params["batch_size"])
-        settings = cnn.Hyperparameters(
-            channels=tuple(self.recipe.params["channels"]), hidden=self.recipe.params["hidden"], dropout=params["dropout"]
-        )
+        network = {name: self.recipe.params[name] for name in ("blocks", "average", "hidden")}
+        (settings,) = divide((cnn.Hyperparameters,), {**network, "dropout": params["dropout"]})
         suits = self.data.suits
         model = cnn.build(settings, suits.classes, ImageShape(channels=suits.channels, size=suits.size))
         optimizer = torch.optim.SGD(

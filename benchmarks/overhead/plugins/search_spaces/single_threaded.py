@@ -8,6 +8,5 @@ DATASET = "digits"
 
 def plan(dataset: str, suits: Suits) -> StudyPlan:
     """The plan for a data set and what suits it."""
-    return five(
-        "single_threaded", "noted", dataset, suits, epochs=10, params={"single_threaded": True, "channels": [64, 128, 256]}
-    )
+    blocks = [{"channels": 64}, {"channels": 128}, {"channels": 256}]
+    return five("single_threaded", "noted", dataset, suits, epochs=10, params={"single_threaded": True, "blocks": blocks})
