@@ -144,12 +144,12 @@ def _fit_dataclass(kinds: Sequence[type], value: Any) -> Any:
     if not isinstance(given, Mapping):
         raise TypeError("it is a name, or a mapping with a name" if named else "it is a mapping")
     if named:
-        name = given.get("name")
-        if name not in named:
+        chosen = given.get("name")
+        if chosen not in named:
             raise ValueError(
-                f"{'it has no name' if name is None else f'there is no {name!r}'}; known are {', '.join(sorted(named))}"
+                f"{'it has no name' if chosen is None else f'there is no {chosen!r}'}; known are {', '.join(sorted(named))}"
             )
-        kind = named[name]
+        kind = named[chosen]
     else:
         (kind,) = kinds
     fields = _fields(kind)
