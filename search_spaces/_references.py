@@ -31,7 +31,8 @@ def _sampled(system: ReferenceSystem) -> dict[str, float]:
         "learning_rate": params["learning_rate"] * (phases[-1]["rate"] if phases else 1),
         "weight_decay": params["weight_decay"],
         "label_smoothing": params.get("label_smoothing", 0.0),
-        "dropout": params.get("dropout", 0.0),  # before the last layer, where a head has several
+        # before the last layer, where a head has several; the largest of a network's blocks
+        "dropout": max(params.get("dropout", 0.0), *(block.get("dropout", 0.0) for block in params.get("blocks", ({},)))),
     }
 
 

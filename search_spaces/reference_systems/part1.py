@@ -17,9 +17,9 @@ from search_spaces.reference_systems.settings import (
 from search_spaces.reference_systems.system import ReferenceSystem, Reported
 
 
-def _blocks(*channels: int, batch_norm: bool = False) -> list[dict[str, Any]]:
-    """A 3×3 convolution with bias, ReLU and 2×2 max pooling for each number of channels."""
-    return [{"channels": number, "batch_norm": batch_norm, "bias": True} for number in channels]
+def _blocks(*channels: int, **settings: Any) -> list[dict[str, Any]]:
+    """A 3×3 convolution, ReLU and 2×2 max pooling for each number of channels; without BatchNorm, unless `settings` say so."""
+    return [{"channels": number, "batch_norm": False, **settings} for number in channels]
 
 
 _STARTER = "What the report does not state of the input is the starter's, as in 000-P1 and 001-P1, which keep its rate .1, too: "
@@ -96,7 +96,7 @@ SYSTEMS = (
         parameters=965_476,
         epochs=5,
         params={
-            "blocks": _blocks(32, 64, 128, 256, batch_norm=True),
+            "blocks": _blocks(32, 64, 128, 256, batch_norm=True, bias=True),
             "hidden": [512],
             **SGD,
             **falling(every=2, factor=0.1),
@@ -123,9 +123,8 @@ SYSTEMS = (
         parameters=643_492,
         epochs=5,
         params={
-            "blocks": _blocks(32, 64, 128),
+            "blocks": [*_blocks(32, 64), *_blocks(128, dropout=0.5)],
             "hidden": [256],
-            "dropout": 0.5,
             **SGD,
             **PER_EPOCH,
             "schedule": "constant",
@@ -139,7 +138,7 @@ SYSTEMS = (
         choices=(
             "The report's StepLR(10, .5) never falls in 5 epochs, a setting without effect: the rate is constant, and says so.",
             "The widths are not stated: 32, 64 and 128 channels and 256 units, as in 000-P1.",
-            "Dropout acts before both fully connected layers.",
+            "Dropout acts once, where the report names it: between the last pooling and the first fully connected layer.",
             NO_NESTEROV + " The report says SGD alone.",
             "Weight decay is not stated: none.",
             "Augmentation is not stated: crop and flip, with which its part 3 begins.",

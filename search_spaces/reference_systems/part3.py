@@ -131,7 +131,7 @@ SYSTEMS = (
         system="004-P3",
         name="resnet18-imagenet-mixup-one-cycle",
         trainer="resnet",
-        parameters=11_590_052,
+        parameters=11_589_284,
         epochs=50,
         params={
             "architecture": "resnet18",

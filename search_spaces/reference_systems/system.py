@@ -30,7 +30,7 @@ class Reported:
 
     def text(self) -> str:
         """In a line."""
-        said = [f"{name} {value:.4g}" for name, value in self.figures().items()]
+        said = [f"{name} {value:.5g}" for name, value in self.figures().items()]
         return "; ".join(filter(None, [", ".join(said), self.remark])) or "says nothing of its accuracy"
 
 
