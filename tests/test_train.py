@@ -103,6 +103,20 @@ def test_a_printed_recipe_repeats_its_run_bit_for_bit(tmp_path: Path, capsys: py
     assert re.fullmatch("train/single/part1-[0-9a-f]{8}", single(tmp_path).run_id)
 
 
+def test_another_seed_is_another_run_and_the_first_ones_weights_stay(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--runs", tmp_path / "runs", *QUIET)
+    file = recipe_file(tmp_path, trainer="cnn", epochs=1, batch_size=256)
+    assert call(capsys, "train", file, *words).code == 0
+    folder, first = study(tmp_path), single(tmp_path)
+    weights = folder.folder(first).best_checkpoint.read_bytes()
+    assert call(capsys, "train", file, "--seed", "4", *words).code == 0
+    kept, second = sorted(folder.runs(Kind.SINGLE), key=lambda record: record.number)
+    assert kept == first
+    assert folder.folder(first).best_checkpoint.read_bytes() == weights
+    assert (first.recipe.seed, second.recipe.seed) == (3, 4)
+    assert numbers(folder, first) != numbers(folder, second)
+
+
 def test_a_single_run_is_retrained_for_as_long_and_tested(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ("--runs", tmp_path / "runs", *QUIET)
     assert call(capsys, "train", recipe_file(tmp_path), *words).code == 0
