@@ -31,7 +31,7 @@ def conduct(
     clock = SystemClock()
     began = clock.now() if began is None else began
     store = Store(workplace.runs)
-    opened = open_study(request, store, workplace.data_folder, clock, say)
+    opened = open_study(request, store, clock)
     opened = replace(opened, file=replace(opened.file, limits=limits))
     folder, trials = opened.folder, opened.file.trials
     with folder.lock():
@@ -60,7 +60,8 @@ def _run(
 ) -> None:
     folder, trials = opened.folder, opened.file.trials
     commit_id, dirty = commit(Path.cwd())
-    with executor(workplace, folder, say) as workers:
+    with executor(workplace, folder, say, expected=opened.plan.recipe) as workers:
+        opened.prove(workplace.data_folder, say)
         # Before the database knows the study's uuid, and only if the database takes it.
         with folder.replaced(opened.file):
             copy = published(opened.file, opened.storage, store, folder)

@@ -139,19 +139,14 @@ def _fit_dataclass(kinds: Sequence[type], value: Any) -> Any:
     """An instance of the one of `kinds` that `value` names, or of the only one."""
     if type(value) in kinds:
         return value
-    named = {name: kind for kind in kinds if (name := _own_name(kind))}
+    named = {own: kind for kind in kinds if (own := _own_name(kind))}
     given = {"name": value} if isinstance(value, str) and named else value
     if not isinstance(given, Mapping):
         raise TypeError("it is a name, or a mapping with a name" if named else "it is a mapping")
-    if named:
-        chosen = given.get("name")
-        if chosen not in named:
-            raise ValueError(
-                f"{'it has no name' if chosen is None else f'there is no {chosen!r}'}; known are {', '.join(sorted(named))}"
-            )
-        kind = named[chosen]
-    else:
-        (kind,) = kinds
+    if named and given.get("name") not in named:
+        what = f"there is no {given['name']!r}" if "name" in given else "it has no name"
+        raise ValueError(f"{what}; known are {', '.join(sorted(named))}")
+    kind = named[given["name"]] if named else kinds[0]
     fields = _fields(kind)
     for key in given:
         if key not in fields:
@@ -159,7 +154,8 @@ def _fit_dataclass(kinds: Sequence[type], value: Any) -> Any:
     try:
         return _instance(kind, given)
     except ValueError as error:
-        raise _UnfitPartError(f"{own}, {error}" if (own := _own_name(kind)) else str(error)) from error
+        where = _own_name(kind)
+        raise _UnfitPartError(f"{where}, {error}" if where else str(error)) from error
 
 
 def _own_name(kind: type) -> str:

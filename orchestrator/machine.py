@@ -7,6 +7,7 @@ import platform
 import re
 import socket
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ from orchestrator.errors import InvalidInput, Unavailable
 
 # Workers per core: with more they only wait for each other, and their memory ends before their patience.
 _MOST_WORKERS_PER_CORE = 4
+
+# NVIDIA's drivers, of cards, of embedded boards and in WSL, and AMD's
+_GPU_DEVICES = ("nvidia*", "nvhost*", "nvmap", "dxg", "kfd")
 
 _PACKAGES = ("torch", "torchvision", "numpy", "optuna", "wandb", "sweep-conductor")
 
@@ -97,7 +101,9 @@ def _git(folder: Path, *words: str) -> str:
 
 
 def _devices(device: str) -> list[str]:
-    """The devices that a --device option stands for; torch is asked, so this imports it."""
+    """The devices that a --device option stands for. Where it can be another one than the CPU torch is asked, and imported."""
+    if device == "cpu" or (device == "auto" and not _may_have_gpu()):
+        return ["cpu"]
     import torch
 
     gpus = torch.cuda.device_count()
@@ -105,8 +111,6 @@ def _devices(device: str) -> list[str]:
         if gpus:
             return [f"cuda:{number}" for number in range(gpus)]
         return ["mps"] if torch.backends.mps.is_available() else ["cpu"]
-    if device == "cpu":
-        return ["cpu"]
     if device == "mps":
         if torch.backends.mps.is_available():
             return ["mps"]
@@ -119,6 +123,13 @@ def _devices(device: str) -> list[str]:
             f"there is no device {device!r}: this machine has {gpus or 'no'} CUDA devices; use --device auto or cpu"
         )
     raise InvalidInput(f"device {device!r} is none of auto, cpu, mps, cuda, cuda:0, cuda:1 and so on")
+
+
+def _may_have_gpu() -> bool:
+    """False only where torch could find none: on Linux a GPU that computes has one of these device files."""
+    if sys.platform != "linux":
+        return True
+    return any(True for pattern in _GPU_DEVICES for _ in Path("/dev").glob(pattern))
 
 
 def counted(option: str, given: str) -> int:

@@ -1,4 +1,4 @@
-"""Opening a study: from what the user typed, and what study.json says, to a plan that is proven to be able to run."""
+"""Opening a study: from what the user typed, and what study.json says, to a plan that can be proven to be able to run."""
 
 import json
 import uuid
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, final
 
 from orchestrator import plugins, study
-from orchestrator.contracts import Clock, StudyPlan, Trainer
+from orchestrator.contracts import Clock, StudyPlan
 from orchestrator.errors import BadData, InvalidInput, Mismatch
 from orchestrator.fetching import ensure
 from orchestrator.hyperparameters import complete
@@ -40,28 +40,38 @@ class Request:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenedStudy:
-    """A study that is ready to be conducted: nothing was written yet."""
+    """A study whose plan and options are settled: nothing was written yet."""
 
     file: StudyFile
     plan: StudyPlan
     folder: StudyFolder
-    trainer: Trainer
     storage: str  # the whole URL, password included: never to be written anywhere; "" is the default
 
     def complete(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
         """`params` with the trainer's defaults filled in."""
-        return complete(self.trainer.hyperparameters, params)
+        return complete(plugins.trainer(self.plan.recipe.trainer).hyperparameters, params)
+
+    def prove(
+        self,
+        data_folder: Path,
+        say: Callable[[str], None],
+        find_data: Callable[[str, Path, Callable[[str], None]], None] = ensure,
+    ) -> None:
+        """Check all that could fail in some trial, with the trainer itself, and that the data are there; writes nothing.
+
+        Raises UnknownName, InvalidInput, MissingInput or BadData. Apart from `open_study`, because this imports torch: workers
+        that were hired before do so at the same time.
+        """
+        dataset = plugins.dataset(self.file.options.dataset)
+        with plugins.blaming(f"trainer {self.plan.recipe.trainer!r}"):
+            trainer = plugins.trainer(self.plan.recipe.trainer)
+            check_space(self.plan, trainer, self.plan.recipe.plan)
+            check_trainer(self.plan, trainer, dataset, data_folder)
+        find_data(self.file.options.dataset, data_folder, say)
 
 
-def open_study(
-    request: Request,
-    store: Store,
-    data_folder: Path,
-    clock: Clock,
-    say: Callable[[str], None],
-    find_data: Callable[[str, Path, Callable[[str], None]], None] = ensure,
-) -> OpenedStudy:
-    """Find the plan, settle the options, compare with study.json where there is one, and check all that can be checked.
+def open_study(request: Request, store: Store, clock: Clock) -> OpenedStudy:
+    """Find the plan, settle the options, and compare with study.json and the runs where there are any.
 
     Raises UnknownName, InvalidInput, MissingInput, BadData, Unavailable or Mismatch, each before anything was written.
     """
@@ -92,12 +102,7 @@ def open_study(
     content = _content(plan)
     if before is not None:
         _compare(before, request, options, content)
-    with plugins.blaming(f"trainer {plan.recipe.trainer!r}"):
-        trainer = plugins.trainer(plan.recipe.trainer)
-        check_space(plan, trainer, name)
-        check_trainer(plan, trainer, dataset, data_folder)
     _check_runs(folder, plan)
-    find_data(dataset_name, data_folder, say)
     file = StudyFile(
         uuid=before.uuid if before else uuid.uuid4().hex,
         name=folder.name,
@@ -108,7 +113,7 @@ def open_study(
         created=before.created if before else clock.now(),
         storage=check_storage(request.storage) if request.storage is not None else before.storage if before else "",
     )
-    return OpenedStudy(file=file, plan=plan, folder=folder, trainer=trainer, storage=storage_of(before, request.storage))
+    return OpenedStudy(file=file, plan=plan, folder=folder, storage=storage_of(before, request.storage))
 
 
 def _default_name(plan: str, own_dataset: str, dataset: str | None) -> str:

@@ -1,8 +1,8 @@
 """Whom a command works with: the executor that it asked for, and the observers that copy what is recorded."""
 
 import contextlib
-import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
@@ -15,6 +15,7 @@ from orchestrator.executors.shared_gpus import SharedGpus
 from orchestrator.machine import SystemClock, Workforce, cores, counted, workforce
 from orchestrator.observers.process import ObserverProcess
 from orchestrator.plain import dumps
+from orchestrator.recipe import Recipe
 from orchestrator.sharing import MOST_WORKERS
 from orchestrator.store import Store, StudyFile, StudyFolder
 
@@ -73,20 +74,24 @@ class Workplace:
 
 @contextlib.contextmanager
 def executor(
-    workplace: Workplace, folder: StudyFolder, say: Callable[[str], None], *, single: bool = False
+    workplace: Workplace, folder: StudyFolder, say: Callable[[str], None], *, expected: Recipe | None = None, single: bool = False
 ) -> Iterator[Executor]:
     """The executor, with one worker for a `single` run; its workers are gone when the block is left, however it is left.
 
+    `expected` is like the recipes of the jobs to come: workers that can prepare for it do.
+
     Raises InvalidInput, Unavailable, DiskError.
     """
-    hired = _hired(workplace, folder, say, single=single)
+    hired = _hired(workplace, folder, say, expected=expected, single=single)
     try:
         yield hired
     finally:
         hired.close()
 
 
-def _hired(workplace: Workplace, folder: StudyFolder, say: Callable[[str], None], *, single: bool) -> Executor:
+def _hired(
+    workplace: Workplace, folder: StudyFolder, say: Callable[[str], None], *, expected: Recipe | None, single: bool
+) -> Executor:
     data_folder = workplace.data_folder
     shares_gpus = workplace.shares_gpus and not single
     if workplace.executor == "ray":
@@ -113,7 +118,7 @@ def _hired(workplace: Workplace, folder: StudyFolder, say: Callable[[str], None]
     if workplace.executor == "in-process":
         return InProcess(device=force.devices[0], threads=force.threads, data_folder=data_folder)
     devices = force.devices[:1] if single else force.devices
-    hired = Processes(devices=devices, threads=force.threads, data_folder=data_folder, logs=folder.logs)
+    hired = Processes(devices=devices, threads=force.threads, data_folder=data_folder, logs=folder.logs, expected=expected)
     return SharedGpus(hired, clock=SystemClock(), say=say) if shares_gpus and measurable else hired
 
 
@@ -176,8 +181,7 @@ def observing(observers: Sequence[Observer], say: Callable[[str], None]) -> Iter
         yield
         patience = SECONDS_TO_FINISH
     finally:
-        deadline = time.monotonic() + patience
-        for observer in observers:
-            warning = observer.finish(max(deadline - time.monotonic(), 0.0))
-            if warning:
-                say(f"warning: {warning}")
+        with ThreadPoolExecutor(max(len(observers), 1)) as together:
+            for warning in together.map(lambda observer: observer.finish(patience), observers):
+                if warning:
+                    say(f"warning: {warning}")

@@ -23,7 +23,7 @@ from orchestrator.failures import described, exploded
 from orchestrator.gpu_memory import gpu_memory
 from orchestrator.jobs import Began, Event, Facts, Failed, Finished, Job, Measured, Paused, Reduced, Saved
 from orchestrator.plain import dumps, from_plain, to_plain
-from orchestrator.recipe import Split
+from orchestrator.recipe import Recipe, Split
 from orchestrator.record import Best, Epoch, Evaluation, Failure, FailureKind
 from orchestrator.splits import split
 from orchestrator.store import RunFolder
@@ -48,6 +48,11 @@ class Runner:
     def can_step(self) -> bool:
         """Whether a job may train another epoch."""
         return self._job is not None and len(self._job.epochs) < self._job.granted
+
+    def prepare(self, recipe: Recipe) -> None:
+        """Load what a job with a recipe like this one will need, before there is one. Raises what `start` would report."""
+        plugins.trainer(recipe.trainer)
+        self._shelf.data(recipe.dataset, recipe.split)
 
     def start(self, job: Job) -> Sequence[Event]:
         """Begin a job, in place of whatever ran before: `Began`, or `Failed`."""

@@ -63,7 +63,9 @@ class Interrupted:
 def opened(folder: Path, **request: Any) -> OpenedStudy:
     """The study `curves` below `folder`, opened as the command line would."""
     asked = Request(**{"plan": "curves", "trials": 12, **request})
-    return open_study(asked, Store(folder / "runs"), folder / "data", SystemClock(), lambda line: None)
+    found = open_study(asked, Store(folder / "runs"), SystemClock())
+    found.prove(folder / "data", lambda line: None)
+    return found
 
 
 def conduct(

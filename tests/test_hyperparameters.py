@@ -134,3 +134,67 @@ def test_a_field_of_another_type_is_a_programming_error_that_says_so() -> None:
 
     with pytest.raises(InvalidInput, match=r"'table' cannot be .*cannot be hyperparameters"):
         complete((Odd,), {"table": {}})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crop:
+    name: Literal["crop"] = "crop"
+    padding: int = 4  # pixels
+
+    def __post_init__(self) -> None:
+        if self.padding < 1:
+            raise ValueError("padding must be at least 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noise:
+    name: Literal["noise"] = "noise"
+    largest: float = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    channels: int
+    pool: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nested:
+    steps: tuple[Crop | Noise, ...] = ()
+    first: Crop | Noise | None = None
+    blocks: tuple[Block, ...] = (Block(channels=8),)
+
+
+def test_one_of_several_dataclasses_is_chosen_by_its_name() -> None:
+    (found,) = divide((Nested,), {"steps": ["crop", {"name": "noise", "largest": 1}], "first": {"name": "crop", "padding": 2}})
+    assert found == Nested(steps=(Crop(), Noise(largest=1.0)), first=Crop(padding=2))
+
+
+def test_nested_settings_are_completed_to_plain_data_that_reads_back() -> None:
+    completed = complete((Nested,), {"steps": ["noise"], "blocks": [{"channels": 3}]})
+    assert completed == {
+        "steps": ({"name": "noise", "largest": 0.1},),
+        "first": None,
+        "blocks": ({"channels": 3, "pool": True},),
+    }
+    assert complete((Nested,), completed) == completed
+    assert complete((Nested,), parse(canonical(completed))) == completed
+    assert complete((Nested,), freeze(completed)) == completed
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"steps": ["corp"]}, r"'steps' cannot be \[\"corp\"\]: there is no 'corp'; known are crop, noise"),
+        ({"first": {"padding": 3}}, "'first' cannot be .*: it has no name; known are crop, noise"),
+        ({"first": 3}, "'first' cannot be 3: it is a name, or a mapping with a name"),
+        ({"blocks": ["big"]}, "'blocks' cannot be .*: it is a mapping"),
+        ({"first": {"name": "crop", "pading": 3}}, "'first' cannot be .*: crop has no 'pading', only 'name', 'padding'"),
+        ({"steps": [{"name": "crop", "padding": 0}]}, "'steps': crop, 'padding' cannot be 0: padding must be at least 1"),
+        ({"steps": [{"name": "noise", "largest": "a"}]}, "'steps': noise, 'largest' cannot be 'a': it is of type float"),
+        ({"blocks": [{}]}, "'blocks': 'channels' has no default and must be given"),
+    ],
+)
+def test_what_is_wrong_inside_is_said_with_its_place(params: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidInput, match=f"^hyperparameter {message}"):
+        complete((Nested,), params)

@@ -461,7 +461,7 @@ def test_without_a_gpu_there_is_one_worker_and_it_says_why(tmp_path: Path) -> No
 def test_on_a_gpu_it_is_found_out_unless_there_is_a_single_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
     folder = Store(tmp_path).study("s")
-    workplace = Workplace(runs=tmp_path, data_folder=tmp_path, workers_per_device="auto")
+    workplace = Workplace(runs=tmp_path, data_folder=tmp_path, device="cuda", workers_per_device="auto")
     with executor(workplace, folder, no_lines) as hired:
         assert isinstance(hired, SharedGpus)
         assert hired.workers == 1
@@ -476,7 +476,7 @@ def no_lines(line: str) -> None:
 def test_on_gpus_threads_are_left_for_those_that_may_come(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     monkeypatch.setattr("orchestrator.staff.cores", lambda: 64)
-    force = Workplace(runs=tmp_path, data_folder=tmp_path, workers_per_device="auto").workforce()
+    force = Workplace(runs=tmp_path, data_folder=tmp_path, device="cuda", workers_per_device="auto").workforce()
     assert (force.devices, force.threads) == (("cuda:0", "cuda:1"), 4)
 
 

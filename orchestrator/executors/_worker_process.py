@@ -4,6 +4,7 @@ Commands come as lines through a socket, events go back the same way. The end of
 once and whatever it is doing: also while it still imports, which is why nothing heavy is imported before that is settled.
 """
 
+import contextlib
 import ctypes
 import json
 import os
@@ -36,9 +37,14 @@ def main() -> None:
     import torch  # noqa: F401 - seconds that pass while the conductor still prepares the first job
 
     from orchestrator.messages import decode_command
+    from orchestrator.plain import from_plain
+    from orchestrator.recipe import Recipe
     from orchestrator.worker import Runner
 
     runner = Runner(device=settings["device"], threads=settings["threads"], data_folder=Path(settings["data"]))
+    if settings["expected"] is not None:
+        with contextlib.suppress(Exception):  # the first job will say what is wrong
+            runner.prepare(from_plain(Recipe, settings["expected"]))
     while True:
         while not runner.can_step or not lines.empty():
             _obey(decode_command(lines.get()), runner, channel)

@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 from orchestrator import messages
 from orchestrator.errors import BadData, OrchestrateError
@@ -20,6 +20,8 @@ from orchestrator.files import disk_errors
 from orchestrator.jobs import Began, Event, Failed, Finished, Job, Paused, WorkerLost
 from orchestrator.machine import thread_settings
 from orchestrator.messages import Command, Grant, Stop
+from orchestrator.plain import to_plain
+from orchestrator.recipe import Recipe
 
 # Workers that die one after the other without beginning a job: then something is wrong that a new process cannot cure. More than
 # the attempts at one job, because a job that kills all its workers is only its own failure.
@@ -30,15 +32,21 @@ _SECONDS_TO_END = 1.0  # for a process whose socket is closed
 
 @final
 class Processes:
-    """One process per entry of `devices`. A worker that dies is replaced; its job is reported, not retried."""
+    """One process per entry of `devices`. A worker that dies is replaced; its job is reported, not retried.
 
-    def __init__(self, *, devices: Sequence[str], threads: int, data_folder: Path, logs: Path) -> None:
+    Where it is known, `expected` is a recipe like those of the jobs to come: a worker without a job yet loads what it needs.
+    """
+
+    def __init__(
+        self, *, devices: Sequence[str], threads: int, data_folder: Path, logs: Path, expected: Recipe | None = None
+    ) -> None:
         self._selector = selectors.DefaultSelector()
         self._lost: list[WorkerLost] = []  # what was ended here, to be told with the next events
         self._deaths_in_a_row = 0
         with disk_errors(f"write {logs}"):
             logs.mkdir(parents=True, exist_ok=True)
-        self._threads, self._data_folder, self._logs = threads, data_folder, logs
+        self._logs = logs
+        self._settings = {"threads": threads, "data": str(data_folder.resolve()), "expected": to_plain(expected)}
         self._workers: list[_Worker] = []
         self._numbers = itertools.count()
         for device in devices:
@@ -57,7 +65,7 @@ class Processes:
     def add(self, device: str) -> int:
         """Put one more worker into service, on this device, and return its number."""
         index = next(self._numbers)
-        worker = _Worker(index, device, self._threads, self._data_folder, self._logs / f"worker-{index}.log")
+        worker = _Worker(index, device, self._settings, self._logs / f"worker-{index}.log")
         self._workers.append(worker)
         self._hire(worker)
         return index
@@ -157,14 +165,13 @@ class Processes:
 class _Worker:
     """A place for a worker: the process that fills it now, the socket to it, and the job that it has."""
 
-    def __init__(self, index: int, device: str, threads: int, data_folder: Path, log: Path) -> None:
+    def __init__(self, index: int, device: str, settings: Mapping[str, Any], log: Path) -> None:
         self.index = index
         self.device = device
         self.log = log
         self.job: Job | None = None
         self.channel: socket.socket
-        self._settings = {"device": device, "threads": threads, "data": str(data_folder.resolve())}
-        self._threads = threads
+        self._settings = {**settings, "device": device}
         self._process: subprocess.Popen[bytes]
         self._heard = b""
 
@@ -183,7 +190,7 @@ class _Worker:
                 stdout=log,
                 stderr=log,
                 pass_fds=[theirs.fileno()],
-                env={**os.environ, **thread_settings(self._threads)},
+                env={**os.environ, **thread_settings(self._settings["threads"])},
             )
 
     def send(self, command: Command) -> None:

@@ -166,6 +166,7 @@ class Mirror:
                 use_dot_wandb=False,
                 x_disable_stats=True,
                 x_disable_meta=True,
+                x_save_requirements=False,  # reads every installed package anew for each run: four fifths of a run's cost
                 init_timeout=_INIT_TIMEOUT,
                 finish_timeout=_RUN_FINISH_TIMEOUT,
                 finish_timeout_raises=True,
