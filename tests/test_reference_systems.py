@@ -1,0 +1,114 @@
+"""The fifteen reference systems: all there, and as their reports describe them."""
+
+import dataclasses
+import importlib
+import json
+
+import pytest
+import torch
+
+from orchestrator.hyperparameters import divide
+from search_spaces._references import baselines
+from search_spaces.reference_systems import SYSTEMS, find
+from search_spaces.reference_systems.system import ReferenceSystem
+from tests._cli import call
+from trainers._supervised import ImageShape
+
+# What the challenge's page says of them. 002-P1's is misprinted there as 820,996.
+PARAMETERS = {
+    "000-P1": 643_492,
+    "000-P2": 21_696_676,
+    "000-P3": 21_696_676,
+    "001-P1": 1_093_924,
+    "001-P2": 11_220_132,
+    "001-P3": 23_712_932,
+    "002-P1": 820_196,
+    "003-P1": 965_476,
+}
+EPOCHS = {
+    "000": (5, 10, 50),
+    "001": (5, 5, 5),
+    "002": (20, 20, 30),
+    "003": (5, 100, 110),
+    "004": (5, 5, 50),
+}
+
+
+def by_number(system: ReferenceSystem) -> str:
+    return system.system
+
+
+def image_size(system: ReferenceSystem) -> int:
+    return int(system.params.get("center_crop", system.params.get("resize", 32)))
+
+
+def test_there_are_fifteen_five_for_each_part_and_each_has_one_name() -> None:
+    assert [system.system for system in SYSTEMS] == [f"00{report}-P{part}" for report in range(5) for part in (1, 2, 3)]
+    assert len({system.name for system in SYSTEMS}) == 15
+    assert all(len(system.name) <= 40 for system in SYSTEMS)  # else the name of a run would hold a part of it only
+    assert {system.epochs for system in SYSTEMS if system.part == 1} == {5, 20}
+    assert [system.epochs for system in SYSTEMS] == [epochs for three in EPOCHS.values() for epochs in three]
+    for system in SYSTEMS:
+        assert find(system.name) is find(system.system) is system
+        assert bool(system.weights) == (system.part == 3 or system.system == "003-P2")
+        assert all(sentence.endswith(".") for sentence in system.choices)
+        assert all(0 < value < 1 for value in system.reported.figures().values())
+
+
+@pytest.mark.parametrize("system", SYSTEMS, ids=by_number)
+def test_its_model_has_the_parameters_that_it_says(system: ReferenceSystem) -> None:
+    assert system.parameters == PARAMETERS.get(system.system, system.parameters)
+    module = importlib.import_module(f"trainers.{system.trainer}")
+    names = {field.name for field in dataclasses.fields(module.Hyperparameters)}
+    (own,) = divide([module.Hyperparameters], {name: value for name, value in system.params.items() if name in names})
+    with torch.device("meta"):  # shapes only: nothing is drawn
+        model = module.build(own, 100, ImageShape(channels=3, size=image_size(system)))
+    assert sum(parameter.numel() for parameter in model.parameters()) == system.parameters
+
+
+def test_what_is_counted_in_epochs_is_scaled_with_them_and_said() -> None:
+    two_phases = find("003-P3")
+    assert two_phases is not None
+    assert [phase["epochs"] for phase in two_phases.recipe(11).params["phases"]] == [1, 10]
+    assert two_phases.scaling(11) == ("The phases of 10 and 100 epochs become 1 and 10 epochs.",)
+    assert [phase["epochs"] for phase in two_phases.recipe(2).params["phases"]] == [1, 1]
+    only_last = two_phases.recipe(1).params
+    assert "phases" not in only_last
+    assert only_last["learning_rate"] == pytest.approx(1e-4)
+    assert "there is only the last one" in two_phases.scaling(1)[0]
+    steps = find("002-P3")
+    assert steps is not None
+    assert steps.recipe(60).params["schedule"] == {"name": "step", "every": 14, "factor": 0.1}
+    assert steps.recipe(4).params["schedule"] == {"name": "step", "every": 1, "factor": 0.1}
+    assert steps.recipe(1).params["schedule"] == "constant"
+    assert "it is constant" in steps.scaling(1)[0]
+    assert "here it falls every 14 epochs" in steps.scaling(60)[0]
+
+
+def test_plans_begin_with_the_same_numbers() -> None:
+    (second,) = [baseline for baseline in baselines(3, {"003-P3": "two phases"}) if baseline.system == "003-P3"]
+    assert second.misfit == "two phases"
+    assert second.params["learning_rate"] == pytest.approx(1e-4)  # of the phase that trains all layers
+    assert second.params["batch_size"] == 128
+    assert [baseline.system for baseline in baselines(1, {})] == [f"00{report}-P1" for report in range(5)]
+
+
+def test_the_list_as_json_has_every_recipe_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    listed = json.loads(call(capsys, "baselines", "--format", "json").output)
+    assert len(listed) == 15
+    for entry, system in zip(listed, SYSTEMS, strict=True):
+        assert {"name", "system", "part", "parameters", "weights", "epochs", "recipe", "reported", "choices"} <= set(entry)
+        assert entry["recipe"]["plan"] == entry["name"] == system.name
+        assert entry["recipe"]["epochs"] == entry["epochs"]
+        assert entry["weights"] == (system.weights or None)
+        assert entry["choices"] == list(system.choices)
+        assert entry["reported"]["val_acc"] == system.reported.val_acc
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "md"])
+def test_the_list_for_people_has_a_line_for_each(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = call(capsys, "baselines", "--format", form).output.splitlines()
+    for system in SYSTEMS:
+        (line,) = [line for line in lines if system.system in line]
+        assert system.name in line
+        assert f"{system.parameters:,}" in line
