@@ -100,7 +100,7 @@ def carry_out(
 
     `study` is written if there is none yet. Raises OrchestrateError when the run fails.
     """
-    with executor(workplace, folder, say, single=True) as workers:
+    with executor(workplace, folder, say, expected=record.recipe, single=True) as workers:
         if not folder.exists():
             folder.write(study)
         observers = mirror(study, folder, workplace.mirror)

@@ -45,20 +45,9 @@ def retrain(request: RetrainRequest, folder: StudyFolder, workplace: Workplace, 
         if record.status is Status.COMPLETE and run.best_checkpoint.is_file():
             say(f"{record.run_id} is trained already")
         else:
-<<<<<<< HEAD
             how = "carried on" if run.begun() else "begun"
             say(f"retrain of {source.run_id} for {epochs} epochs {how}; in {run.path}")
             record = carry_out(record, "test", study, folder, workplace, say)
-=======
-            begun = "carried on" if run.record_file.is_file() else "begun"
-            say(f"retrain of {source.run_id} for {epochs} epochs {begun}; in {run.path}")
-            with executor(workplace, folder, say, expected=record.recipe, single=True) as workers:
-                observers = mirror(study, folder, workplace.mirror)
-                with observing(observers, say):
-                    record = Retraining(
-                        folder=folder, executor=workers, observers=observers, clock=clock, say=say, endings=[Stop(folder)]
-                    ).run(record)
->>>>>>> 5b021cc (Begin a study sooner and leave training the processor: workers load while the study is checked, copies give way)
             if record.status is Status.PAUSED:
                 return record
         say(result(record))
