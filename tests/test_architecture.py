@@ -79,6 +79,7 @@ FLOORS = {
         "enqueueing",
         "limiting",
         "rehearsal",
+        "previewing",
     ],
     5: ["cli"],
 }

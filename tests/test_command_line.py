@@ -45,6 +45,7 @@ COMMANDS = [
     "data",
     "data fetch",
     "data verify",
+    "data preview",
 ]
 
 

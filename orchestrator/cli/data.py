@@ -7,6 +7,7 @@ import click
 
 from orchestrator.cli.common import data_option, say
 from orchestrator.cli.groups import Commands
+from orchestrator.cli.parameters import Location, WholeNumber
 
 
 @click.group("data", cls=Commands, short_help="Download data sets and weights, or check them.")
@@ -43,6 +44,27 @@ def verify(name: str, data_dir: Path) -> None:
 
     plugins.dataset(name).check(data_dir)
     say(f"{name} is there and right")
+
+
+@data.command("preview", short_help="A picture of what a recipe's augmentation does.")
+@click.argument("recipe")
+@click.option("--output", type=Location(), metavar="FILE.png", help="Where it is written.  [default: RECIPE-preview.png]")
+@click.option("--rows", type=WholeNumber(1), default=6, show_default=True, help="Images.")
+@click.option("--columns", type=WholeNumber(1), default=8, show_default=True, help="Epochs, one beside the other.")
+@click.option("--seed", type=WholeNumber(0), metavar="S", help="The training's seed.  [default: the recipe's]")
+@data_option
+def preview(recipe: str, output: Path | None, rows: int, columns: int, seed: int | None, data_dir: Path) -> None:
+    """Write a picture of what training does to its images.
+
+    RECIPE is a reference system such as 001-P2, a plan, or a FILE.json that holds a recipe. A row is an image: at first as
+    validation and prediction see it, then as successive epochs show it to the model.
+    """
+    from orchestrator.previewing import write_preview
+    from orchestrator.recipes import find_recipe
+
+    file = output if output is not None else Path(f"{Path(recipe).stem}-preview.png")
+    write_preview(find_recipe(recipe, seed=seed), data_dir, file, say, rows=rows, columns=columns)
+    say(f"the augmentation of {recipe} is shown in {file}")
 
 
 COMMANDS: dict[str, Any] = {"data": data}

@@ -1,0 +1,113 @@
+"""`orchestrate data preview`: the picture is of what the model is trained on."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from orchestrator import plugins
+from orchestrator.plain import to_plain
+from orchestrator.recipe import Recipe
+from orchestrator.splits import split
+from tests._cli import call, refused
+from tests._studies import PLUGINS
+from trainers._png import png
+from trainers._streams import generator
+
+
+@settings(max_examples=20, deadline=None)
+@given(height=st.integers(1, 40), width=st.integers(1, 40), seed=st.integers(0, 1000))
+def test_a_png_file_is_read_back_as_it_was_written(
+    tmp_path_factory: pytest.TempPathFactory, height: int, width: int, seed: int
+) -> None:
+    pixels = torch.randint(0, 256, (3, height, width), dtype=torch.uint8, generator=generator(seed))
+    file = tmp_path_factory.mktemp("png") / "a.png"
+    file.write_bytes(png(pixels))
+    with Image.open(file) as image:
+        image.load()
+        assert image.mode == "RGB"
+        assert np.array_equal(np.asarray(image), pixels.permute(1, 2, 0).numpy())
+
+
+def cells(file: Path, columns: int) -> list[list[np.ndarray]]:
+    """The images of a picture of 3 rows, whose cells are 96 pixels wide."""
+    with Image.open(file) as image:
+        pixels = np.asarray(image)
+    assert pixels.shape == (3 * 98, (columns + 1) * 98 + 10, 3)
+    lefts = [0, *(98 * column + 10 for column in range(1, columns + 1))]
+    return [[pixels[98 * row : 98 * row + 96, left : left + 96] for left in lefts] for row in range(3)]
+
+
+def test_rows_are_training_images_and_columns_are_epochs(
+    cifar100_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "a.png"
+    words: list[str | Path] = [
+        "data",
+        "preview",
+        "part1",
+        "--rows",
+        "3",
+        "--columns",
+        "4",
+        "--data-dir",
+        cifar100_folder,
+        "--output",
+    ]
+    result = call(capsys, *words, file)
+    assert (result.code, result.output) == (0, "")
+    assert str(file) in result.messages
+    dataset = plugins.dataset("cifar100")
+    read = dataset.load(cifar100_folder, "train")
+    trained = split(read.labels, seed=0, validation=5000, confirmation=5000).train
+    shown = cells(file, 4)
+    for row, index in zip(shown, (trained[0], trained[19_999], trained[39_999]), strict=True):
+        original = read.images[index].transpose(1, 2, 0)
+        assert np.array_equal(row[0], original.repeat(3, axis=0).repeat(3, axis=1))
+        padded = np.pad(original, ((4, 4), (4, 4), (0, 0)))
+        windows = [padded[top : top + 32, left : left + 32] for top in range(9) for left in range(9)]
+        outcomes = {crop.tobytes() for window in windows for crop in (window, window[:, ::-1])}
+        seen = [cell[::3, ::3].tobytes() for cell in row[1:]]
+        assert set(seen) <= outcomes
+        assert len(set(seen)) > 1
+    before = file.read_bytes()
+    call(capsys, *words, file)
+    assert file.read_bytes() == before
+    call(capsys, *words, file, "--seed", "1")
+    assert file.read_bytes() != before
+
+
+def digits_recipe(folder: Path, trainer: str) -> Path:
+    file = folder / "mine.json"
+    recipe = Recipe(plan="mine", trainer=trainer, dataset="digits", epochs=1, seed=0)
+    file.write_text(json.dumps(to_plain(recipe)))
+    return file
+
+
+def test_a_recipe_file_and_images_without_colour(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = call(capsys, "data", "preview", digits_recipe(tmp_path, "cnn"), "--rows", "3", "--columns", "2")
+    assert result.code == 0, result.messages
+    for row in cells(tmp_path / "mine-preview.png", 2):
+        for cell in row:
+            assert (cell == cell[..., :1]).all()
+            assert np.array_equal(cell, cell[::12, ::12].repeat(12, axis=0).repeat(12, axis=1))
+
+
+def test_what_cannot_be_shown_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(PLUGINS)  # where the trainer `curve` is
+    file = tmp_path / "nowhere" / "a.png"
+    refused(capsys, 2, "data", "preview", "part7", "--output", file, says=["part1"])
+    refused(capsys, 2, "data", "preview", "part1", "--rows", "0", says=["at least 1"])
+    refused(capsys, 2, "data", "preview", digits_recipe(tmp_path, "curve"), "--output", file, says=["shared loop"])
+    refused(capsys, 66, "data", "preview", tmp_path / "not-there.json", says=["not-there.json"])
+    refused(capsys, 74, "data", "preview", digits_recipe(tmp_path, "cnn"), "--output", file, says=[str(file)])
