@@ -13,6 +13,7 @@ from orchestrator.errors import OrchestrateError
 from orchestrator.fetching import ensure
 from orchestrator.hyperparameters import complete
 from orchestrator.machine import SystemClock
+from orchestrator.observers.replay import replay
 from orchestrator.recipe import Recipe
 from orchestrator.record import Kind, RunRecord, Status
 from orchestrator.staff import Workplace, executor, mirror, observing
@@ -115,6 +116,16 @@ def carry_out(
             "asked; the same command carries on"
         )
     return record
+
+
+def complete_copies(
+    record: RunRecord, study: StudyFile, folder: StudyFolder, workplace: Workplace, say: Callable[[str], None]
+) -> None:
+    """Copy what a command that was killed after the run's last record had no time to copy. Nothing depends on it."""
+    observers = mirror(study, folder, workplace.mirror)
+    with observing(observers, say):
+        for observer in observers:
+            replay(observer, [(record, folder.folder(record).epochs())])
 
 
 def result(record: RunRecord) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-from orchestrator.alone import carry_out, checked, result
+from orchestrator.alone import carry_out, checked, complete_copies, result
 from orchestrator.crash_points import CrashPoint, reached
 from orchestrator.machine import SystemClock, commit
 from orchestrator.record import Provenance, RunRecord, Status
@@ -44,6 +44,7 @@ def retrain(request: RetrainRequest, folder: StudyFolder, workplace: Workplace, 
         run = folder.folder(record)
         if record.status is Status.COMPLETE and run.best_checkpoint.is_file():
             say(f"{record.run_id} is trained already")
+            complete_copies(record, study, folder, workplace, say)
         else:
             how = "carried on" if run.begun() else "begun"
             say(f"retrain of {source.run_id} for {epochs} epochs {how}; in {run.path}")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import final
 
 from orchestrator import plugins
-from orchestrator.alone import begun, carry_out, checked, result
+from orchestrator.alone import begun, carry_out, checked, complete_copies, result
 from orchestrator.hyperparameters import complete
 from orchestrator.machine import SystemClock, commit
 from orchestrator.recipe import Recipe
@@ -52,6 +52,7 @@ def train(request: TrainRequest, workplace: Workplace, say: Callable[[str], None
         run = folder.folder(record)
         if record.status is Status.COMPLETE and run.best_checkpoint.is_file():
             say(f"{record.run_id} is trained already; to train it once more, name another folder for it with --study NAME")
+            complete_copies(record, study, folder, workplace, say)
         else:
             for line in _introduced(record, system, "carried on" if run.begun() else "begun"):
                 say(line)

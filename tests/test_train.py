@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 import orchestrator
 from orchestrator import plugins
+from orchestrator.crash_points import VARIABLE, CrashPoint
 from orchestrator.plain import to_plain
 from orchestrator.recipe import Recipe
 from orchestrator.record import FailureKind, Kind, RunRecord, Status
@@ -164,6 +166,35 @@ def test_a_killed_run_is_carried_on_by_the_same_command_to_the_same_numbers(tmp_
     assert (copy.group, copy.job_type, len(copy.history)) == ("train", "single", 20)
     assert copy.config["recipe" if "recipe" in copy.config else "plan"] == "mine"
     run("mirror", "train", "--runs", tmp_path / "runs")
+
+
+@pytest.mark.slow
+def test_a_run_that_crashes_again_and_again_comes_to_the_same_and_is_copied_whole(tmp_path: Path) -> None:
+    file = recipe_file(tmp_path, epochs=6, told_seconds=60.0)
+    words: list[str | Path] = ["train", file, "--runs", tmp_path / "runs", "--data-dir", tmp_path]
+    for point, count in (
+        (CrashPoint.STUDY_RENAMED, 1),
+        (CrashPoint.RECORD_RENAMED, 1),
+        (CrashPoint.JOB_SENT, 1),
+        (CrashPoint.EPOCH_RECORDED, 3),
+        (CrashPoint.END_HEARD, 1),
+        (CrashPoint.END_RECORDED, 1),
+    ):
+        crashed = start(*words, variables={VARIABLE: f"{tmp_path}|{point}|{count}"})
+        _, messages = crashed.communicate(timeout=120)
+        assert crashed.returncode == -signal.SIGKILL, messages
+        assert (tmp_path / point).exists()
+    _, messages = run(*words)
+    assert "is trained already" in messages
+    record = single(tmp_path)
+    assert (record.status, record.epochs) == (Status.COMPLETE, 6)
+    assert not study(tmp_path).folder(record).last_checkpoint.exists()
+    (copy,) = read_folder(study(tmp_path).path).values()
+    assert (copy.summary["state"], len(copy.history)) == ("COMPLETE", 6)
+    run(*words[:2], "--runs", tmp_path / "quiet", "--mirror", "off", "--executor", "in-process")
+    folder = Store(tmp_path / "quiet").known("train")
+    (undisturbed,) = folder.runs(Kind.SINGLE)
+    assert numbers(study(tmp_path), record) == numbers(folder, undisturbed)
 
 
 def test_a_second_command_is_told_who_is_at_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
