@@ -1,6 +1,7 @@
 """`orchestrate data preview`: the picture is of what the model is trained on."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,17 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from orchestrator import plugins
+from orchestrator.contracts import Data
 from orchestrator.plain import to_plain
 from orchestrator.recipe import Recipe
+from orchestrator.recipes import read_recipe
 from orchestrator.splits import split
 from tests._cli import call, refused
 from tests._studies import PLUGINS
 from trainers._png import png
 from trainers._streams import generator
+from trainers._supervised import ImageShape, Supervised
+from trainers.cnn import Hyperparameters
 
 
 @settings(max_examples=20, deadline=None)
@@ -47,19 +52,8 @@ def test_rows_are_training_images_and_columns_are_epochs(
     cifar100_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "a.png"
-    words: list[str | Path] = [
-        "data",
-        "preview",
-        "part1",
-        "--rows",
-        "3",
-        "--columns",
-        "4",
-        "--data-dir",
-        cifar100_folder,
-        "--output",
-    ]
-    result = call(capsys, *words, file)
+    size = ("--rows", "3", "--columns", "4")
+    result = call(capsys, "data", "preview", "part1", *size, "--data-dir", cifar100_folder, "--output", file)
     assert (result.code, result.output) == (0, "")
     assert str(file) in result.messages
     dataset = plugins.dataset("cifar100")
@@ -75,16 +69,11 @@ def test_rows_are_training_images_and_columns_are_epochs(
         seen = [cell[::3, ::3].tobytes() for cell in row[1:]]
         assert set(seen) <= outcomes
         assert len(set(seen)) > 1
-    before = file.read_bytes()
-    call(capsys, *words, file)
-    assert file.read_bytes() == before
-    call(capsys, *words, file, "--seed", "1")
-    assert file.read_bytes() != before
 
 
 def digits_recipe(folder: Path, trainer: str) -> Path:
     file = folder / "mine.json"
-    recipe = Recipe(plan="mine", trainer=trainer, dataset="digits", epochs=1, seed=0)
+    recipe = Recipe(plan="mine", trainer=trainer, dataset="digits", epochs=2, seed=0)
     file.write_text(json.dumps(to_plain(recipe)))
     return file
 
@@ -93,12 +82,67 @@ def test_a_recipe_file_and_images_without_colour(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    result = call(capsys, "data", "preview", digits_recipe(tmp_path, "cnn"), "--rows", "3", "--columns", "2")
+    words: list[str | Path] = ["data", "preview", digits_recipe(tmp_path, "cnn"), "--rows", "3", "--columns", "2"]
+    result = call(capsys, *words)
     assert result.code == 0, result.messages
-    for row in cells(tmp_path / "mine-preview.png", 2):
+    file = tmp_path / "mine-preview.png"
+    before = file.read_bytes()
+    call(capsys, *words)
+    assert file.read_bytes() == before
+    call(capsys, *words, "--seed", "1")
+    assert file.read_bytes() != before
+    for row in cells(file, 2):
         for cell in row:
             assert (cell == cell[..., :1]).all()
             assert np.array_equal(cell, cell[::12, ::12].repeat(12, axis=0).repeat(12, axis=1))
+
+
+class Recording(torch.nn.Module):
+    """Remembers the images that it is trained on, as levels."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.bias = torch.nn.Parameter(torch.zeros(classes))
+        self.seen: set[bytes] = set()
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            suits = plugins.dataset("digits").suits
+            levels = ((images * suits.std[0] + suits.mean[0]) * 255).round().to(torch.uint8)
+            self.seen |= {image.numpy().tobytes() for image in levels}
+        return self.bias.expand(len(images), -1)
+
+
+def test_the_picture_is_what_the_model_is_trained_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    models: list[Recording] = []
+
+    def recording(hyperparameters: Hyperparameters, classes: int, image: ImageShape) -> torch.nn.Module:
+        models.append(Recording(classes))
+        return models[-1]
+
+    file = tmp_path / "a.png"
+    recipe_file = digits_recipe(tmp_path, "cnn")
+    call(capsys, "data", "preview", recipe_file, "--rows", "3", "--columns", "2", "--output", file)
+    shown = [[cell[::12, ::12, 0].tobytes() for cell in row] for row in cells(file, 2)]
+
+    dataset = plugins.dataset("digits")
+    read = dataset.load(tmp_path, "train")
+    parts = split(read.labels, seed=0, validation=180, confirmation=180)
+    images, labels = torch.from_numpy(read.images), torch.from_numpy(read.labels)
+    data = Data(
+        train_images=images[parts.train],
+        train_labels=labels[parts.train],
+        validation_images=images[parts.validation],
+        validation_labels=labels[parts.validation],
+        suits=dataset.suits,
+        folder=tmp_path,
+    )
+    recipe = replace(read_recipe(recipe_file), params={"batch_size": 34})  # 37 batches: no image is left out
+    training = Supervised(build=recording, hyperparameters=Hyperparameters).begin(recipe, data, "cpu")
+    for column in (1, 2):
+        training.epoch()
+        assert {row[column] for row in shown} <= models[0].seen
+        models[0].seen.clear()
 
 
 def test_what_cannot_be_shown_is_refused(
