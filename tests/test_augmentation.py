@@ -198,6 +198,15 @@ def test_devices_that_are_not_waited_for_give_the_same_images(
     assert torch.equal(augment.batch(torch.arange(32), draws), expected)
 
 
+@pytest.mark.parametrize("step", EVERY_STEP, ids=lambda step: str(step.name))
+def test_images_are_the_same_beside_a_model_in_half_precision(step: Step, photographs: torch.Tensor) -> None:
+    augment = ready(step, photographs, 3)
+    draws = augment.draw(generator(4))
+    expected = augment.batch(torch.arange(32), draws)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(augment.batch(torch.arange(32), draws), expected)
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     steps=st.lists(st.sampled_from(EVERY_STEP), max_size=5),

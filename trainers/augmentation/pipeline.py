@@ -72,13 +72,15 @@ class Pipeline:
         """The augmented images with these indices (int64 B on the device): uint8 B×C×S×S."""
         drawn = [rows(step, indices) for step in draws.steps]
         todo = list(zip(self._operations, drawn, strict=True))
-        if self._windows is None:
-            batch = self._images[indices]
-        else:
-            batch = self._windows.crop(indices, drawn[0])
-            del todo[0]
-        for operation, row in todo:
-            batch = operation(batch, row)
+        # The model may be computed in half precision; places of pixels, and levels, would be wrong in it.
+        with torch.autocast(self._images.device.type, enabled=False):
+            if self._windows is None:
+                batch = self._images[indices]
+            else:
+                batch = self._windows.crop(indices, drawn[0])
+                del todo[0]
+            for operation, row in todo:
+                batch = operation(batch, row)
         return batch
 
 
