@@ -59,12 +59,11 @@ def warp(images: torch.Tensor, matrices: torch.Tensor, interpolation: Interpolat
     """The images (uint8 B×C×H×H) moved by their matrices (float32 B×2×3)."""
     size = images.shape[-1]
     line = torch.linspace((1 - size) / 2, (size - 1) / 2, size, device=images.device)
-    y, x = torch.meshgrid(line, line, indexing="ij")
-    places = torch.stack([x, y, torch.ones_like(x)], dim=-1).view(1, -1, 3)
-    # grid_sample wants -1 and 1 at the outer edges of the image
-    sources = places.expand(len(images), -1, -1) @ (matrices.transpose(1, 2) / (size / 2))
+    # grid_sample wants -1 and 1 at the outer edges of the image. No matrix product: GPUs may round its factors to ten bits.
+    by_x, by_y, shift = (matrices / (size / 2)).view(-1, 1, 1, 2, 3).unbind(-1)
+    sources = by_x * line.view(1, 1, -1, 1) + by_y * line.view(1, -1, 1, 1) + shift
     moved = torch.nn.functional.grid_sample(
-        images.float(), sources.view(-1, size, size, 2), mode=interpolation, padding_mode="zeros", align_corners=False
+        images.float(), sources, mode=interpolation, padding_mode="zeros", align_corners=False
     )
     return moved.round().to(torch.uint8)
 
