@@ -31,7 +31,7 @@ def conduct(
     clock = SystemClock()
     began = clock.now() if began is None else began
     store = Store(workplace.runs)
-    opened = open_study(request, store, clock)
+    opened = open_study(request, store, workplace.data_folder, clock)
     opened = replace(opened, file=replace(opened.file, limits=limits))
     folder, trials = opened.folder, opened.file.trials
     with folder.lock():

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suits:
-    """What a data set brings: facts about its images, and what suits them. Known without reading a file."""
+    """What a data set brings: facts about its images, and what suits them."""
 
     classes: int
     channels: int
@@ -51,11 +51,10 @@ class Labelled:
 
 
 class DataSet(Protocol):
-    """`trainers/datasets/NAME.py` holds one as `dataset`."""
+    """`trainers/datasets/NAME.py` holds one as `dataset`. `folder` is the data folder, which many data sets share."""
 
-    @property
-    def suits(self) -> Suits:
-        """Facts and what suits them; reads nothing."""
+    def suits(self, folder: Path) -> Suits:
+        """Facts and what suits them. A published set reads nothing; other images are measured, raising as `check` does."""
 
     def check(self, folder: Path) -> None:
         """Prove that the files are there and right. Raises MissingInput (both ways to get them) or BadData."""
@@ -65,6 +64,31 @@ class DataSet(Protocol):
 
     def load(self, folder: Path, part: Literal["train", "test"]) -> Labelled:
         """The images of one part, always in the same order. Raises as `check` does."""
+
+
+@runtime_checkable
+class NamedClasses(Protocol):
+    """What a DataSet offers besides where its classes have names."""
+
+    def class_names(self, folder: Path) -> Sequence[str]:
+        """The names, in the order of the labels. Raises as `check` does."""
+
+
+class DataSetFamily(Protocol):
+    """`trainers/datasets/NAME.py` holds one as `family`, instead of a `dataset`, where data sets are named NAME:ARGUMENT."""
+
+    @property
+    def argument(self) -> str:
+        """What stands behind the colon, in a word for messages: PATH."""
+
+    def settled(self, argument: str) -> str:
+        """The argument as recipes keep it: the same data set from every working directory. Raises InvalidInput."""
+
+    def label(self, argument: str) -> str:
+        """A short name, of what a study's name may be made of."""
+
+    def member(self, argument: str) -> DataSet:
+        """The data set. Raises InvalidInput."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from orchestrator.errors import OrchestrateError, Unavailable
 from orchestrator.failures import is_device_error
 from orchestrator.health import Health
 from orchestrator.jobs import Began, Event, Failed, Finished, Job, Measured, Paused, Reduced, Saved, WorkerLost
-from orchestrator.record import Checkpoint, Epoch, Failure, FailureKind, RunRecord, Status
+from orchestrator.record import Checkpoint, Epoch, Failure, FailureKind, Kind, RunRecord, Status
 from orchestrator.remedies import RETRIES, Remedy, remedy, stopping
 from orchestrator.watchdog import USUAL, Patience, Watchdog
 
@@ -79,6 +79,9 @@ class Dispatch:
         self._health = Health()
         self._waiting: list[_Active] = []  # for a worker other than the one that they failed on
         self._ready: list[Update] = []  # what changed without an event
+        self._digests: dict[str, str] | None = (
+            None  # of the data sets that the study's runs were trained on; None: not looked yet
+        )
 
     @property
     def free(self) -> int:
@@ -197,6 +200,7 @@ class Dispatch:
 
     def _began(self, active: _Active, event: Began) -> Update:
         facts = event.facts
+        self._check_data(active.record, facts.data_digest)
         provenance = replace(
             active.record.provenance,
             host=facts.host,
@@ -214,6 +218,19 @@ class Dispatch:
             observer.opened(active.record, active.epochs)
         notes = (f"{active.record.run_id}: {event.note}",) if event.note else ()
         return Update(record=active.record, epochs=active.epochs, decide=bool(active.epochs), notes=notes)
+
+    def _check_data(self, record: RunRecord, digest: str) -> None:
+        """Refuse to go on when a data set has other images than for the runs before: no two of them could be compared."""
+        if self._digests is None:
+            earlier = (run for run in self._study.runs(*Kind) if run.provenance.data_digest)
+            self._digests = {run.recipe.dataset: run.provenance.data_digest for run in earlier}
+        dataset = record.recipe.dataset
+        if self._digests.setdefault(dataset, digest) != digest:
+            message = (
+                f"{dataset} is not what the other runs of this study were trained on: its images or labels have changed. "
+                "Put them back, or begin a new study with --study NAME"
+            )
+            raise stopping(record.run_id, Failure(kind=FailureKind.DATA, message=message))
 
     def _reduced(self, active: _Active, event: Reduced) -> Update:
         first = not active.record.micro_batch

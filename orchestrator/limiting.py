@@ -26,7 +26,7 @@ def budget(opened: OpenedStudy, began: float, workers: int, data_folder: Path, c
     if seconds is None:
         return None
     dataset = opened.file.options.dataset
-    suits = plugins.dataset(dataset).suits
+    suits = plugins.dataset(dataset).suits(data_folder)
     return Budget(
         seconds=seconds,
         began=began,

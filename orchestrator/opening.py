@@ -70,7 +70,7 @@ class OpenedStudy:
         find_data(self.file.options.dataset, data_folder, say)
 
 
-def open_study(request: Request, store: Store, clock: Clock) -> OpenedStudy:
+def open_study(request: Request, store: Store, data_folder: Path, clock: Clock) -> OpenedStudy:
     """Find the plan, settle the options, and compare with study.json and the runs where there are any.
 
     Raises UnknownName, InvalidInput, MissingInput, BadData, Unavailable or Mismatch, each before anything was written.
@@ -80,7 +80,11 @@ def open_study(request: Request, store: Store, clock: Clock) -> OpenedStudy:
     with plugins.blaming(f"plan {request.plan!r}"):
         name, own_dataset, make_plan = plugins.plan(request.plan)
     checked_name(name, "plan")
-    wanted = request.study if request.study is not None else _default_name(name, own_dataset, request.dataset)
+    asked = plugins.settled_dataset(request.dataset) if request.dataset is not None else None
+    known = plugins.names("data set")
+    own_kind = own_dataset.partition(":")[0]
+    own_dataset = plugins.settled_dataset(own_dataset) if own_kind in known else own_dataset
+    wanted = request.study if request.study is not None else _default_name(name, own_dataset, asked)
     folder = store.study(wanted)
     folder.refuse_if_locked()
     before = folder.read() if folder.exists() else None
@@ -88,12 +92,12 @@ def open_study(request: Request, store: Store, clock: Clock) -> OpenedStudy:
         raise Mismatch(
             f"{folder.name!r} holds single runs, of `orchestrate train`: give the study another name with --study NAME"
         )
-    dataset_name = request.dataset if request.dataset is not None else before.options.dataset if before else own_dataset
+    dataset_name = asked if asked is not None else before.options.dataset if before else own_dataset
     if dataset_name == own_dataset:
-        check_known("data set", own_dataset, plugins.names("data set"), f"plan {name!r} names it")
+        check_known("data set", own_kind, known, f"plan {name!r} names it")
     dataset = plugins.dataset(dataset_name)
     with plugins.blaming(f"plan {request.plan!r}"):
-        plan = checked_plan(make_plan(dataset_name, dataset.suits), name)
+        plan = checked_plan(make_plan(dataset_name, dataset.suits(data_folder)), name)
     if request.epochs is not None or before is not None:
         plan = replace(plan, epochs=request.epochs or (before.options.epochs if before else plan.epochs))
     options = _options(request, before, dataset_name, plan)
@@ -117,7 +121,7 @@ def open_study(request: Request, store: Store, clock: Clock) -> OpenedStudy:
 
 
 def _default_name(plan: str, own_dataset: str, dataset: str | None) -> str:
-    return plan if dataset in (None, own_dataset) else f"{plan}-{dataset}"
+    return plan if dataset in (None, own_dataset) else f"{plan}-{plugins.dataset_label(str(dataset))}"
 
 
 def _trials(request: Request, before: StudyFile | None) -> int:

@@ -13,8 +13,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
-from orchestrator.contracts import DataSet, Plan, Report, Trainer
-from orchestrator.errors import BadData, MissingInput, OrchestrateError, UnknownName
+from orchestrator.contracts import DataSet, DataSetFamily, Plan, Report, Trainer
+from orchestrator.errors import BadData, InvalidInput, MissingInput, OrchestrateError, UnknownName
 
 # kind of plug-in, in a user's words -> the package that holds it
 PACKAGES = {
@@ -49,8 +49,21 @@ def trainer(name: str) -> Trainer:
 
 
 def dataset(name: str) -> DataSet:
-    """The data set of this name. Imports no torch."""
-    return cast(DataSet, _attribute(_load("data set", name), "dataset"))
+    """The data set of this name, "digits" or "folder:PATH". Imports no torch. Raises UnknownName or InvalidInput."""
+    module, family, argument = _dataset(name)
+    return cast(DataSet, _attribute(module, "dataset")) if family is None else family.member(argument)
+
+
+def settled_dataset(name: str) -> str:
+    """The name as recipes keep it, which means the same from every working directory. Raises as `dataset` does."""
+    _, family, argument = _dataset(name)
+    return name if family is None else f"{name.partition(':')[0]}:{family.settled(argument)}"
+
+
+def dataset_label(name: str) -> str:
+    """A short name for the data set, of what a study's name may be made of. Raises as `dataset` does."""
+    _, family, argument = _dataset(name)
+    return name if family is None else family.label(argument)
 
 
 def report(name: str) -> Report:
@@ -96,6 +109,18 @@ def _load(what: str, name: str) -> ModuleType:
         raise UnknownName(what, name, known)
     with blaming(f"{what} {name!r}"):
         return importlib.import_module(f"{PACKAGES[what]}.{name}")
+
+
+def _dataset(name: str) -> tuple[ModuleType, DataSetFamily | None, str]:
+    """The module of a data set, the family in it if it holds one, and the argument for that."""
+    kind, colon, argument = name.partition(":")
+    module = _load("data set", kind)
+    family = cast(DataSetFamily | None, getattr(module, "family", None))
+    if family is not None and not argument:
+        raise InvalidInput(f"the data set {kind!r} needs to be told which: {kind}:{family.argument}")
+    if family is None and colon:
+        raise InvalidInput(f"the data set {kind!r} is a single one: nothing can stand behind it, as in {name!r}")
+    return module, family, argument
 
 
 def _load_file(file: Path) -> ModuleType:

@@ -23,15 +23,16 @@ def write_preview(
     trainer = plugins.trainer(recipe.trainer)
     settings = divide(trainer.hyperparameters, recipe.params)
     source = plugins.dataset(recipe.dataset)
+    suits = source.suits(data_folder)
     read = source.load(data_folder, "train")
     parts = split(
         read.labels,
         seed=recipe.split.seed,
-        validation=source.suits.validation_images,
-        confirmation=source.suits.confirmation_images,
+        validation=suits.validation_images,
+        confirmation=suits.confirmation_images,
     )
     picture = plugins.helper("trainers", "_preview").preview(
-        settings, read.images[parts.train], source.suits, seed=recipe.seed, rows=rows, epochs=columns
+        settings, read.images[parts.train], suits, seed=recipe.seed, rows=rows, epochs=columns
     )
     with disk_errors(f"write {output}"):
         replace(output, picture)

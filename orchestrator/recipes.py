@@ -23,11 +23,19 @@ _REQUIRED = [
 ]
 
 
-def find_recipe(name: str, *, epochs: int | None = None, seed: int | None = None, dataset: str | None = None) -> Recipe:
+def find_recipe(
+    name: str,
+    *,
+    epochs: int | None = None,
+    seed: int | None = None,
+    dataset: str | None = None,
+    data_folder: Path = Path("data"),
+) -> Recipe:
     """The recipe of a reference system ("001-P1", or its name), of a plan ("part2", FILE.py), or in a FILE.json.
 
     A plan's is that of its first reference setting that fits, or else of the middle of its ranges. `epochs`, `seed` and `dataset`
-    replace the recipe's own; a reference system's recipe is scaled to other epochs.
+    replace the recipe's own; a reference system's recipe is scaled to other epochs. What suits a data set that a plan is made for
+    is looked up in `data_folder`.
     Raises UnknownName, MissingInput or BadData; hyperparameters are not looked at, which takes the trainer.
     """
     if name.endswith(_ENDING):
@@ -35,7 +43,7 @@ def find_recipe(name: str, *, epochs: int | None = None, seed: int | None = None
     elif (system := find(name)) is not None:
         found = system.recipe(epochs)
     elif name.endswith(".py") or name in plugins.names("plan"):
-        found = _of_plan(name, dataset)
+        found = _of_plan(name, dataset, data_folder)
     else:
         known = [*plugins.names("plan"), *(word for system in SYSTEMS for word in (system.name, system.system))]
         raise UnknownName("recipe", name, known, "or give a file FILE.json")
@@ -43,7 +51,7 @@ def find_recipe(name: str, *, epochs: int | None = None, seed: int | None = None
         found,
         epochs=found.epochs if epochs is None else epochs,
         seed=found.seed if seed is None else seed,
-        dataset=found.dataset if dataset is None else dataset,
+        dataset=plugins.settled_dataset(found.dataset if dataset is None else dataset),
     )
 
 
@@ -93,14 +101,14 @@ def reference_of(recipe: Recipe, complete: Callable[[Mapping[str, Any]], Mapping
     return system if own.configuration() == recipe.configuration() else None
 
 
-def _of_plan(name: str, dataset: str | None) -> Recipe:
+def _of_plan(name: str, dataset: str | None, data_folder: Path) -> Recipe:
     # Here, because it imports Optuna.
     from orchestrator.plan_checks import checked_plan
     from orchestrator.study import fitting, middle
 
     with plugins.blaming(f"plan {name!r}"):
         known_as, own_dataset, make_plan = plugins.plan(name)
-        chosen = own_dataset if dataset is None else dataset
-        plan = checked_plan(make_plan(chosen, plugins.dataset(chosen).suits), known_as)
+        chosen = plugins.settled_dataset(own_dataset if dataset is None else dataset)
+        plan = checked_plan(make_plan(chosen, plugins.dataset(chosen).suits(data_folder)), known_as)
     point = next((baseline.params for baseline in fitting(plan)), None) or middle(plan.space)
     return replace(plan.recipe, epochs=plan.epochs, params={**plan.recipe.params, **point})

@@ -81,7 +81,7 @@ def rehearse(request: Request, limits: Limits, workplace: Workplace, say: Callab
     """Find out all that can be known before a study runs. Raises what a real start would raise, and writes nothing."""
     clock = SystemClock()
     store = Store(workplace.runs)
-    opened = open_study(request, store, clock)
+    opened = open_study(request, store, workplace.data_folder, clock)
     opened.prove(workplace.data_folder, say, find_data=look)
     opened = replace(opened, file=replace(opened.file, limits=limits))
     force = workplace.workforce()

@@ -6,7 +6,7 @@
                            epochs.jsonl      one epoch a line, appended; a torn last line is dropped when read
                            last.pt best.pt   to resume, to predict
                            attempt-2/        while the run's second job may replace them
-    RUNS/STUDY/retrain/0007-1a2b3c4d/        the same files, and submission.csv
+    RUNS/STUDY/retrain/0007-1a2b3c4d/        the same files, submission.csv, and classes.csv where classes have names
     RUNS/train/single/resnet18-…-1a2b3c4d/   a run of a recipe without a search; study.json beside it names no plan
 
 Only the conductor's process writes records and epochs; only the worker that holds the current attempt writes checkpoints.
@@ -77,6 +77,7 @@ class RunFolder:
         self.last_checkpoint = path / "last.pt"
         self.best_checkpoint = path / "best.pt"
         self.submission = path / "submission.csv"
+        self.classes = path / "classes.csv"
 
     def begun(self) -> bool:
         """Whether there is a record."""

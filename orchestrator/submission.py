@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import io
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,7 +15,7 @@ import numpy.typing as npt
 from orchestrator.contracts import Predictor
 from orchestrator.crash_points import CrashPoint, reached
 from orchestrator.errors import BadData, MissingInput
-from orchestrator.files import disk_errors, sync_folder
+from orchestrator.files import disk_errors, replace, sync_folder
 from orchestrator.out_of_distribution import Files, Images, mapped
 
 Labels = npt.NDArray[np.int64]
@@ -75,6 +76,16 @@ def write_submission(path: Path, rows: Rows, *, classes: int) -> None:
     finally:
         with contextlib.suppress(OSError):
             aside.unlink(missing_ok=True)
+
+
+def write_class_names(path: Path, names: Sequence[str]) -> None:
+    """Write what the labels stand for: `label,class`, a line per class. Raises DiskError."""
+    stream = io.StringIO()
+    table = csv.writer(stream, lineterminator="\n")
+    table.writerow(["label", "class"])
+    table.writerows(enumerate(names))
+    with disk_errors(f"write {path}"):
+        replace(path, stream.getvalue().encode())
 
 
 def check_submission(path: Path, ids: Sequence[str], *, classes: int) -> None:

@@ -9,13 +9,20 @@ from pathlib import Path
 from typing import final
 
 from orchestrator import plugins
-from orchestrator.contracts import Suits
+from orchestrator.contracts import NamedClasses, Suits
 from orchestrator.errors import InvalidInput
 from orchestrator.loading import predictor
 from orchestrator.out_of_distribution import CHALLENGE, Files, OutOfDistribution, check_files
 from orchestrator.record import RunRecord
 from orchestrator.store import RunFolder
-from orchestrator.submission import check_submission, image_ids, predict_files, predict_test_images, write_submission
+from orchestrator.submission import (
+    check_submission,
+    image_ids,
+    predict_files,
+    predict_test_images,
+    write_class_names,
+    write_submission,
+)
 
 # The data sets whose challenge is scored on other images than their own test set.
 OUT_OF_DISTRIBUTION = {"cifar100": CHALLENGE}
@@ -61,20 +68,26 @@ def most_predictions(dataset: str, suits: Suits, data_folder: Path) -> int:
     geometry = OUT_OF_DISTRIBUTION.get(dataset)
     if geometry is not None and _any_there(data_folder / "ood-test", geometry):
         return len(geometry.ids())
-    return suits.train_images  # no data set here has more test than training images
+    return suits.train_images  # few data sets have more test than training images
 
 
 def submit(
     folder: RunFolder, record: RunRecord, what: Target, data_folder: Path, device: str, say: Callable[[str], None]
 ) -> Path:
-    """Predict, and write the run's submission.csv: written aside, checked, then renamed. Returns its path."""
+    """Predict, and write the run's submission.csv: written aside, checked, then renamed. Returns its path.
+
+    Beside predictions for test images stands classes.csv, where the classes have names.
+    """
     model = predictor(folder, device)
-    classes = plugins.dataset(record.recipe.dataset).suits.classes
+    source = plugins.dataset(record.recipe.dataset)
+    classes = source.suits(data_folder).classes
     progress = _Progress(say)
     if what.files is not None:
         rows = predict_files(what.files, model, classes=classes, progress=progress)
     else:
-        images = plugins.dataset(what.dataset).load(data_folder, "test").images
+        if isinstance(source, NamedClasses):
+            write_class_names(folder.classes, source.class_names(data_folder))
+        images = source.load(data_folder, "test").images
         rows = predict_test_images(images, model, classes=classes, progress=progress)
     write_submission(folder.submission, rows, classes=classes)
     say(f"submission: {folder.submission}, {len(rows.ids):,} rows for {what.describe()}")
@@ -89,8 +102,9 @@ def check(file: Path, dataset: str, data_folder: Path) -> str:
         ids, name = geometry.ids(), f"the {geometry.files} out-of-distribution files"
     else:
         ids, name = image_ids(len(source.load(data_folder, "test").labels)), f"the test images of {dataset}"
-    check_submission(file, ids, classes=source.suits.classes)
-    return f"{len(ids):,} rows for {name}, in order, labels 0 to {source.suits.classes - 1}"
+    classes = source.suits(data_folder).classes
+    check_submission(file, ids, classes=classes)
+    return f"{len(ids):,} rows for {name}, in order, labels 0 to {classes - 1}"
 
 
 def _is_of_test_images(file: Path) -> bool:

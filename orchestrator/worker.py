@@ -287,7 +287,7 @@ class _Shelf:
         import torch
 
         source = plugins.dataset(dataset)
-        suits = source.suits
+        suits = source.suits(self._folder)
         read = source.load(self._folder, "train")
         parts = split(read.labels, seed=how.seed, validation=suits.validation_images, confirmation=suits.confirmation_images)
         train = parts.train if how.train_on == "train" else np.sort(np.concatenate([parts.train, parts.confirmation]))

@@ -63,7 +63,7 @@ class Interrupted:
 def opened(folder: Path, **request: Any) -> OpenedStudy:
     """The study `curves` below `folder`, opened as the command line would."""
     asked = Request(**{"plan": "curves", "trials": 12, **request})
-    found = open_study(asked, Store(folder / "runs"), SystemClock())
+    found = open_study(asked, Store(folder / "runs"), folder / "data", SystemClock())
     found.prove(folder / "data", lambda line: None)
     return found
 

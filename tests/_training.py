@@ -23,7 +23,7 @@ def digits_data(train: int = 48, validation: int = 20, folder: Path = Path("nowh
         train_labels=labels[:train],
         validation_images=images[train : train + validation],
         validation_labels=labels[train : train + validation],
-        suits=dataclasses.replace(dataset.suits, **suits),
+        suits=dataclasses.replace(dataset.suits(folder), **suits),
         folder=folder,
     )
 

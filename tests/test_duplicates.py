@@ -26,7 +26,7 @@ def in_plugin_folder(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def grid() -> StudyPlan:
     _, dataset, make = plugins.plan("grid")
-    return make(dataset, plugins.dataset(dataset).suits)
+    return make(dataset, plugins.dataset(dataset).suits(Path("nowhere")))
 
 
 def worth(params: dict[str, object]) -> float:

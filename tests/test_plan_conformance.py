@@ -8,18 +8,28 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from orchestrator import plugins
-from orchestrator.contracts import Baseline, StudyPlan
+from orchestrator.contracts import Baseline, StudyPlan, Suits
 from orchestrator.hyperparameters import complete
 from search_spaces._references import fitted
+from tests._pictures import pictures
 
 PLANS = plugins.names("plan")
 CASES = [(name, dataset) for name in PLANS for dataset in plugins.names("data set")]
 SAMPLED = {"batch_size", "learning_rate", "weight_decay", "label_smoothing", "dropout"}
 
 
-def make(name: str, dataset: str) -> StudyPlan:
+@pytest.fixture(scope="module")
+def facts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Suits]:
+    """What suits each data set; a folder of pictures stands for all folders."""
+    folder = tmp_path_factory.mktemp("facts")
+    found = {name: plugins.dataset(name) for name in plugins.names("data set") if name != "folder"}
+    found["folder"] = plugins.dataset(f"folder:{pictures(folder / 'pictures')}")
+    return {name: dataset.suits(folder) for name, dataset in found.items()}
+
+
+def make(name: str, dataset: str, suits: Suits) -> StudyPlan:
     _, _, plan = plugins.plan(name)
-    return plan(dataset, plugins.dataset(dataset).suits)
+    return plan(dataset, suits)
 
 
 def ends(distribution: Any) -> list[Any]:
@@ -30,8 +40,8 @@ def ends(distribution: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize(("name", "dataset"), CASES)
-def test_a_plan_samples_the_five_and_fixes_none_of_them(name: str, dataset: str) -> None:
-    plan = make(name, dataset)
+def test_a_plan_samples_the_five_and_fixes_none_of_them(name: str, dataset: str, facts: dict[str, Suits]) -> None:
+    plan = make(name, dataset, facts[dataset])
     assert set(plan.space) == SAMPLED
     assert not SAMPLED & set(plan.recipe.params)
     assert (plan.recipe.plan, plan.recipe.dataset, plan.recipe.epochs) == (name, dataset, plan.epochs)
@@ -49,8 +59,8 @@ def within(given: Any, completed: Any) -> bool:
 
 
 @pytest.mark.parametrize(("name", "dataset"), CASES)
-def test_its_trainer_takes_everything_that_it_may_sample(name: str, dataset: str) -> None:
-    plan = make(name, dataset)
+def test_its_trainer_takes_everything_that_it_may_sample(name: str, dataset: str, facts: dict[str, Suits]) -> None:
+    plan = make(name, dataset, facts[dataset])
     kinds = plugins.trainer(plan.recipe.trainer).hyperparameters
     for values in itertools.product(*(ends(distribution) for distribution in plan.space.values())):
         params = dict(plan.recipe.params) | dict(zip(plan.space, values, strict=True))
@@ -58,16 +68,19 @@ def test_its_trainer_takes_everything_that_it_may_sample(name: str, dataset: str
 
 
 @pytest.mark.parametrize(("name", "dataset"), CASES)
-def test_its_lengths_suit_the_data(name: str, dataset: str) -> None:
-    plan, suits = make(name, dataset), plugins.dataset(dataset).suits
+def test_its_lengths_suit_the_data(name: str, dataset: str, facts: dict[str, Suits]) -> None:
+    suits = facts[dataset]
+    plan = make(name, dataset, suits)
     assert 1 <= plan.epochs <= suits.trial_epochs
     assert plan.epochs <= plan.confirm_epochs <= plan.retrain_epochs <= suits.retrain_epochs
     assert plan.space["batch_size"].choices == suits.batch_sizes
 
 
 @pytest.mark.parametrize(("name", "dataset"), CASES)
-def test_reference_systems_appear_once_and_lie_in_the_ranges_or_say_why_not(name: str, dataset: str) -> None:
-    plan = make(name, dataset)
+def test_reference_systems_appear_once_and_lie_in_the_ranges_or_say_why_not(
+    name: str, dataset: str, facts: dict[str, Suits]
+) -> None:
+    plan = make(name, dataset, facts[dataset])
     assert [baseline.system for baseline in plan.baselines] == [f"00{report}-P{name[-1]}" for report in range(5)]
     for baseline in plan.baselines:
         assert set(baseline.params) == SAMPLED
@@ -77,8 +90,8 @@ def test_reference_systems_appear_once_and_lie_in_the_ranges_or_say_why_not(name
                 assert distribution._contains(distribution.to_internal_repr(value)), f"{baseline.system}: {parameter} {value}"
 
 
-def test_the_settings_that_can_be_tried_on_the_challenges_data() -> None:
-    fitting = {name: [b.system for b in make(name, "cifar100").baselines if not b.misfit] for name in PLANS}
+def test_the_settings_that_can_be_tried_on_the_challenges_data(facts: dict[str, Suits]) -> None:
+    fitting = {name: [b.system for b in make(name, "cifar100", facts["cifar100"]).baselines if not b.misfit] for name in PLANS}
     assert fitting == {"part1": ["000-P1"], "part2": ["000-P2", "004-P2"], "part3": []}
 
 

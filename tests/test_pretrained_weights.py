@@ -122,7 +122,7 @@ def test_an_altered_file_is_named_unless_torchs_cache_has_the_right_one(server: 
 
 def test_missing_weights_are_noticed_before_any_trial_with_both_ways_to_get_them(tmp_path: Path) -> None:
     _, _, plan = plugins.plan("part3")
-    suits = plugins.dataset("cifar100").suits
+    suits = plugins.dataset("cifar100").suits(tmp_path)
     params = plan("cifar100", suits).recipe.params
     with pytest.raises(MissingInput) as caught:
         plugins.trainer("resnet").check(params, suits, tmp_path)
@@ -140,11 +140,11 @@ def test_missing_weights_are_noticed_before_any_trial_with_both_ways_to_get_them
 )
 def test_weights_that_nobody_has_are_refused(weights: str, error: type[Exception], tmp_path: Path) -> None:
     with pytest.raises(error, match="IMAGENET1K_V1"):
-        plugins.trainer("resnet").check({"weights": weights}, plugins.dataset("digits").suits, tmp_path)
+        plugins.trainer("resnet").check({"weights": weights}, plugins.dataset("digits").suits(tmp_path), tmp_path)
 
 
 def test_files_that_are_no_fitting_weights_are_bad_data(tmp_path: Path) -> None:
-    suits = plugins.dataset("digits").suits
+    suits = plugins.dataset("digits").suits(tmp_path)
     trainer = plugins.trainer("resnet")
     file = tmp_path / "weights.pth"
     file.write_bytes(b"rubbish")
@@ -160,7 +160,7 @@ def test_files_that_are_no_fitting_weights_are_bad_data(tmp_path: Path) -> None:
 
 
 def test_a_recipe_says_which_content_its_file_of_weights_has(tmp_path: Path) -> None:
-    suits = plugins.dataset("digits").suits
+    suits = plugins.dataset("digits").suits(tmp_path)
     trainer = plugins.trainer("resnet")
     file = tmp_path / "weights" / "own.pth"
     file.parent.mkdir()
@@ -180,14 +180,14 @@ def test_a_recipe_says_which_content_its_file_of_weights_has(tmp_path: Path) -> 
 def test_a_sum_without_a_file_is_refused(weights: str, tmp_path: Path) -> None:
     params = {"weights": weights, "weights_sha256": "0" * 64}
     with pytest.raises(InvalidInput, match="belongs to a file of weights"):
-        plugins.trainer("resnet").check(params, plugins.dataset("digits").suits, tmp_path)
+        plugins.trainer("resnet").check(params, plugins.dataset("digits").suits(tmp_path), tmp_path)
 
 
 def test_a_sum_that_is_none_is_refused(tmp_path: Path) -> None:
     for wrong in ("0" * 63, "0" * 65, "g" * 64, "A" * 64):
         with pytest.raises(InvalidInput, match="64 hexadecimal digits"):
             plugins.trainer("resnet").check(
-                {"weights": "own.pth", "weights_sha256": wrong}, plugins.dataset("digits").suits, tmp_path
+                {"weights": "own.pth", "weights_sha256": wrong}, plugins.dataset("digits").suits(tmp_path), tmp_path
             )
 
 
@@ -239,7 +239,7 @@ def test_part3_trains_resnet50_from_a_file_at_the_enlarged_size(tmp_path: Path) 
     file = tmp_path / "resnet50.pth"
     state_of("resnet50", file)
     _, _, make_plan = plugins.plan("part3")
-    suits = plugins.dataset("cifar100").suits
+    suits = plugins.dataset("cifar100").suits(tmp_path)
     plan = make_plan("cifar100", suits)
     params = {**plan.recipe.params, **named(file), "batch_size": 4, "learning_rate": 1e-3}
     plugins.trainer("resnet").check(params, suits, tmp_path)

@@ -21,7 +21,7 @@ def test_runs_are_drawn_over_the_ranges_of_part1_half_with_each_schedule() -> No
     assert len({made.configuration() for made in recipes}) == 8
     assert [made.params["schedule"] for made in recipes] == [*SCHEDULES] * 4
     _, dataset, make = plugins.plan("part1")
-    space = make(dataset, plugins.dataset(dataset).suits).space
+    space = make(dataset, plugins.dataset(dataset).suits(Path("nowhere"))).space
     assert set(space) == set(HYPERPARAMETERS)
     assert all(contains(space[name], made.params[name]) for made in recipes for name in space)
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
@@ -21,7 +22,7 @@ from tests._studies import PLUGINS
 def plan(monkeypatch: pytest.MonkeyPatch) -> StudyPlan:
     monkeypatch.chdir(PLUGINS)
     _, dataset, make = plugins.plan("curves")
-    return make(dataset, plugins.dataset(dataset).suits)
+    return make(dataset, plugins.dataset(dataset).suits(Path("nowhere")))
 
 
 def record(plan: StudyPlan, number: int, params: dict[str, object], status: Status = Status.RUNNING) -> RunRecord:

@@ -145,7 +145,7 @@ def test_learning_falls_from_chance_on_real_photographs(cifar100_folder: Path) -
         train_labels=labels[:600],
         validation_images=images[600:],
         validation_labels=labels[600:],
-        suits=dataset.suits,
+        suits=dataset.suits(cifar100_folder),
         folder=cifar100_folder,
     )
     cnn = Recipe(

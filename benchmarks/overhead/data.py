@@ -14,7 +14,7 @@ from orchestrator.splits import split
 def load(recipe: Recipe, folder: Path) -> Data:
     """The training and validation images of a recipe, on the CPU."""
     source = plugins.dataset(recipe.dataset)
-    suits, read = source.suits, source.load(folder, "train")
+    suits, read = source.suits(folder), source.load(folder, "train")
     parts = split(read.labels, seed=recipe.split.seed, validation=suits.validation_images, confirmation=suits.confirmation_images)
 
     def part(indices: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:

@@ -8,6 +8,7 @@ import json
 import math
 import sys
 import time
+from pathlib import Path
 
 import optuna
 
@@ -18,7 +19,7 @@ def main() -> None:
     """Run a study whose trials are worth the same, so that none is pruned."""
     request = json.load(sys.stdin)
     _, dataset, make = plugins.plan(request["plan"])
-    plan = make(dataset, plugins.dataset(dataset).suits)
+    plan = make(dataset, plugins.dataset(dataset).suits(Path("data")))
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         storage=f"sqlite:///{request['database']}",

@@ -19,14 +19,14 @@ def data() -> None:
 @click.argument("name")
 @data_option
 def fetch(name: str, data_dir: Path) -> None:
-    """Download NAME, a data set (cifar100) or pretrained weights (resnet50-IMAGENET1K_V1), and check what came.
+    """Download NAME, a data set (cifar10, cifar100) or pretrained weights (resnet50-IMAGENET1K_V1), and check what came.
 
     What is there already and right is not downloaded again.
     """
     from orchestrator import plugins
     from orchestrator.errors import UnknownName
 
-    if name in plugins.names("data set"):
+    if name.partition(":")[0] in plugins.names("data set"):
         plugins.dataset(name).fetch(data_dir)
     elif "-" in name:
         plugins.helper("trainers", "_weights").fetch(name, data_dir)
@@ -39,7 +39,7 @@ def fetch(name: str, data_dir: Path) -> None:
 @click.argument("name")
 @data_option
 def verify(name: str, data_dir: Path) -> None:
-    """Check that the files of the data set NAME are there and right."""
+    """Check that the files of the data set NAME (cifar100, folder:PATH) are there and right."""
     from orchestrator import plugins
 
     plugins.dataset(name).check(data_dir)
@@ -63,7 +63,7 @@ def preview(recipe: str, output: Path | None, rows: int, columns: int, seed: int
     from orchestrator.recipes import find_recipe
 
     file = output if output is not None else Path(f"{Path(recipe).stem}-preview.png")
-    write_preview(find_recipe(recipe, seed=seed), data_dir, file, say, rows=rows, columns=columns)
+    write_preview(find_recipe(recipe, seed=seed, data_folder=data_dir), data_dir, file, say, rows=rows, columns=columns)
     say(f"the augmentation of {recipe} is shown in {file}")
 
 

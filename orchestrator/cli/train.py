@@ -40,7 +40,7 @@ def train(
     from orchestrator.training import TrainRequest
     from orchestrator.training import train as train_recipe
 
-    recipe = find_recipe(name, epochs=epochs, seed=seed, dataset=dataset)
+    recipe = find_recipe(name, epochs=epochs, seed=seed, dataset=dataset, data_folder=data_dir)
     train_recipe(TrainRequest(recipe=recipe, study=study), Workplace(runs=runs, data_folder=data_dir, **work), say)
 
 

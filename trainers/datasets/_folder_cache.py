@@ -1,0 +1,249 @@
+"""What a folder of images comes to once it is decoded, kept below the data folder.
+
+    DATA/folders/NAME-1a2b3c4d-<digest>/train.npy test.npy   uint8 N×3×S×S
+                                        images.csv           part, number in it, class and file of every image
+                                        facts.json           whose content it is; written last
+
+The name says where the images lie and at which size, and the digest what lay there: a changed folder is another name.
+"""
+
+import contextlib
+import csv
+import hashlib
+import io
+import json
+import os
+import secrets
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Literal, final
+
+import numpy as np
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import track
+
+from orchestrator.errors import BadData
+from orchestrator.files import disk_errors, sync_folder
+from orchestrator.plain import from_plain, parse, to_plain
+from trainers._download import Checksum
+from trainers.datasets._decoding import Images, decoding
+from trainers.datasets._listing import ImageFile, Listing, listing, shown
+
+Part = Literal["train", "test"]
+_PARTS: tuple[Part, ...] = ("train", "test")
+
+_FORMAT = 1  # to be raised when the same files would be decoded otherwise
+_BLOCK = 128  # images decoded at a time
+_ASIDE = ".part"
+_SECONDS_TO_MAKE = 86_400.0  # after which what another process has aside is taken as left by a kill
+_DARKEST_STD = 1 / 255  # of a channel that is the same everywhere: normalisation divides by it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """The content of facts.json."""
+
+    format: int
+    folder: str
+    size: int  # pixels
+    classes: tuple[str, ...]
+    images: Mapping[str, int]  # part -> images
+    sha256: Mapping[str, str]  # part -> of its .npy file
+    mean: tuple[float, ...]  # per channel, of the training images, on the scale 0..1
+    std: tuple[float, ...]
+
+
+@final
+class FolderCache:
+    """The decoded images of `root` at one size, made when they are first asked for, and again when the folder has changed."""
+
+    def __init__(self, *, root: Path, size: int, name: str, data_folder: Path) -> None:
+        self._root = root
+        self._size = size
+        self._folders = data_folder / "folders"
+        place = hashlib.sha256(f"{_FORMAT}\0{size}\0".encode() + os.fsencode(root)).hexdigest()
+        self._stem = f"{name}-{place[:8]}"
+
+    def facts(self) -> Facts:
+        """Classes, numbers and statistics. Raises MissingInput, BadData or DiskError."""
+        return self._found(listing(self._root))[1]
+
+    def check(self) -> Path:
+        """Prove that the folder is read as it is now, and return where the result lies. Raises as `facts`."""
+        listed = listing(self._root)
+        place, _ = self._found(listed)
+        return place if _whole(place) else self._make(listed)
+
+    def load(self, part: Part) -> tuple[Images, Sequence[ImageFile]]:
+        """The images of one part, uint8 N×3×S×S, and their files. Raises as `facts`."""
+        listed = listing(self._root)
+        place, facts = self._found(listed)
+        images = _read(place, facts, part)
+        if images is None:  # damaged: what it was made of is there
+            place = self._make(listed)
+            images = _read(place, _facts(place), part)
+        if images is None:
+            raise BadData(f"{place} was damaged while it was read: delete it")
+        return images, listed.train if part == "train" else listed.test
+
+    def _found(self, listed: Listing) -> tuple[Path, Facts]:
+        place = self._place(listed)
+        try:
+            facts = _facts(place)
+        except (OSError, BadData):
+            place = self._make(listed)
+            facts = _facts(place)
+        return place, facts
+
+    def _place(self, listed: Listing) -> Path:
+        return self._folders / f"{self._stem}-{listed.digest[:16]}"
+
+    def _make(self, listed: Listing) -> Path:
+        """Decode aside, then rename; what was made of an earlier state of the folder, or was left by a kill, is deleted."""
+        place = self._place(listed)
+        with disk_errors(f"write {place}"):
+            self._folders.mkdir(parents=True, exist_ok=True)
+            aside = self._folders / f"{self._stem}-{secrets.token_hex(8)}{_ASIDE}"
+            aside.mkdir()
+            try:
+                self._fill(aside, listed)
+                if listing(self._root) != listed:
+                    raise BadData(f"{shown(self._root)} changed while it was read: try again when it is complete")
+                _put(aside, place)
+                sync_folder(self._folders)
+            finally:
+                shutil.rmtree(aside, ignore_errors=True)
+        for old in self._folders.glob(f"{self._stem}-*"):
+            with contextlib.suppress(OSError):  # another process may clear away the same
+                abandoned = time.time() - old.stat().st_mtime > _SECONDS_TO_MAKE
+                if old != place and (abandoned or old.suffix != _ASIDE):
+                    shutil.rmtree(old)
+        return place
+
+    def _fill(self, folder: Path, listed: Listing) -> None:
+        parts = {"train": listed.train, "test": listed.test}
+        sha256, statistics = {}, {}
+        with decoding(self._size) as decode:
+            for part, files in parts.items():
+                statistics[part] = _Statistics()
+                with (folder / f"{part}.npy").open("xb") as stream:
+                    header = _header(len(files), self._size)
+                    stream.write(header)
+                    digest = hashlib.sha256(header)
+                    for first in self._blocks(part, len(files)):
+                        block = decode([self._root / image.name for image in files[first : first + _BLOCK]])
+                        stream.write(block.data)
+                        digest.update(block.data)
+                        statistics[part].add(block)
+                    _sync(stream)
+                sha256[part] = digest.hexdigest()
+        _write_table(folder / "images.csv", listed)
+        mean, std = statistics["train"].mean_and_std()
+        facts = Facts(
+            format=_FORMAT,
+            folder=shown(self._root),
+            size=self._size,
+            classes=listed.classes,
+            images={part: len(files) for part, files in parts.items()},
+            sha256=sha256,
+            mean=mean,
+            std=std,
+        )
+        with (folder / "facts.json").open("xb") as stream:
+            stream.write((json.dumps(to_plain(facts), indent=1, ensure_ascii=False) + "\n").encode())
+            _sync(stream)
+
+    def _blocks(self, part: str, images: int) -> Iterator[int]:
+        """The first number of each block of images; on a terminal with a bar."""
+        console = Console(stderr=True)
+        description = f"reading {escape(shown(self._root.name))}, {part}"
+        yield from track(range(0, images, _BLOCK), description, console=console, disable=not sys.stderr.isatty())
+
+
+@final
+class _Statistics:
+    """Mean and standard deviation per channel, exact: sums of whole numbers."""
+
+    def __init__(self) -> None:
+        self._pixels = 0
+        self._sum = np.zeros(3, dtype=np.int64)
+        self._squares = np.zeros(3, dtype=np.int64)
+
+    def add(self, images: Images) -> None:
+        """Count the pixels of these images."""
+        self._pixels += images.shape[0] * images.shape[2] * images.shape[3]
+        self._sum += images.sum(axis=(0, 2, 3), dtype=np.int64)
+        self._squares += np.square(images, dtype=np.int32).sum(axis=(0, 2, 3), dtype=np.int64)
+
+    def mean_and_std(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """On the scale 0..1."""
+        mean = self._sum / self._pixels
+        variance = self._squares / self._pixels - mean**2
+        std = np.maximum(np.sqrt(np.maximum(variance, 0.0)) / 255, _DARKEST_STD)
+        return tuple((mean / 255).tolist()), tuple(std.tolist())
+
+
+def _facts(place: Path) -> Facts:
+    """Raises OSError or BadData."""
+    facts = from_plain(Facts, parse((place / "facts.json").read_bytes()))
+    if facts.format != _FORMAT or not set(_PARTS) == facts.images.keys() == facts.sha256.keys():
+        raise BadData(f"{place} holds no images of this format")
+    return facts
+
+
+def _whole(place: Path) -> bool:
+    """Whether what lies there is what was written."""
+    try:
+        facts = _facts(place)
+    except (OSError, BadData):
+        return False
+    return all(Checksum(algorithm="sha256", digits=digits).fits(place / f"{part}.npy") for part, digits in facts.sha256.items())
+
+
+def _put(aside: Path, place: Path) -> None:
+    """Rename, unless another process has put the same there at this moment. Raises OSError."""
+    if _whole(place):
+        return
+    shutil.rmtree(place, ignore_errors=True)
+    try:
+        aside.rename(place)
+    except OSError:
+        if not _whole(place):
+            raise
+
+
+def _read(place: Path, facts: Facts, part: Part) -> Images | None:
+    """The images of a part, or None where the file is not what was written."""
+    header = _header(facts.images[part], facts.size)
+    try:
+        content = np.fromfile(place / f"{part}.npy", dtype=np.uint8)
+    except OSError:
+        return None
+    if hashlib.sha256(content.data).hexdigest() != facts.sha256[part]:
+        return None
+    return content[len(header) :].reshape(-1, 3, facts.size, facts.size)
+
+
+def _header(images: int, size: int) -> bytes:
+    """Of an .npy file of uint8 images×3×size×size."""
+    stream = io.BytesIO()
+    np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": (images, 3, size, size)})
+    return stream.getvalue()
+
+
+def _write_table(path: Path, listed: Listing) -> None:
+    with path.open("x", encoding="utf-8", errors="backslashreplace", newline="") as stream:
+        table = csv.writer(stream, lineterminator="\n")
+        table.writerow(["part", "number", "label", "class", "file"])
+        for part, images in (("train", listed.train), ("test", listed.test)):
+            table.writerows([part, i, image.label, listed.classes[image.label], image.name] for i, image in enumerate(images))
+
+
+def _sync(stream: IO[bytes]) -> None:
+    stream.flush()
+    os.fsync(stream.fileno())

@@ -1,0 +1,126 @@
+"""A folder of images as a data set, `folder:PATH`: one subfolder per class, images of any size."""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, final
+
+import numpy as np
+
+from orchestrator.contracts import DataSet, Labelled, Suits
+from orchestrator.errors import InvalidInput
+from trainers.datasets._folder_cache import Facts, FolderCache
+
+_SIZE = 32  # pixels
+_SMALLEST, _LARGEST = 8, 1024  # pixels
+_SETTING = re.compile(r"(?P<path>.*)\?(?P<name>[A-Za-z_]+)=(?P<value>[^/?]*)", re.DOTALL)
+
+# As for CIFAR-100, because nothing is known of how hard the images are.
+_TRIAL_EPOCHS, _RETRAIN_EPOCHS = 15, 100
+_MOST_VALIDATION = 5_000  # images
+_BATCH_SIZES = (4, 8, 16, 32, 64, 128, 256, 512)  # images
+_FEWEST_STEPS = 9  # in an epoch, as for the digits
+_CHOICES = 4
+
+
+@final
+class ImageFolder:
+    """The images below `root`, made square, `size` pixels wide, and kept so below the data folder."""
+
+    def __init__(self, root: Path, size: int) -> None:
+        self._root = root
+        self._size = size
+
+    def suits(self, folder: Path) -> Suits:
+        """What was measured on the images, which are read when they were not yet. Raises as `check` does."""
+        return _suits(self._cache(folder).facts())
+
+    def class_names(self, folder: Path) -> Sequence[str]:
+        """The names of the subfolders, in their order. Raises as `check` does."""
+        return self._cache(folder).facts().classes
+
+    def check(self, folder: Path) -> None:
+        """Prove that there are images, and that they are read as they are now. Raises MissingInput, BadData or DiskError."""
+        self._cache(folder).check()
+
+    def fetch(self, folder: Path) -> None:
+        """As `check`: the images are the user's own, there is nowhere to get them from."""
+        self.check(folder)
+
+    def load(self, folder: Path, part: Literal["train", "test"]) -> Labelled:
+        """uint8 N×3×size×size, in the order of classes and names. Raises as `check` does."""
+        images, files = self._cache(folder).load(part)
+        return Labelled(images=images, labels=np.array([file.label for file in files], dtype=np.int64))
+
+    def _cache(self, folder: Path) -> FolderCache:
+        return FolderCache(root=self._root, size=self._size, name=_legal(self._root.name), data_folder=folder)
+
+
+@final
+class ImageFolders:
+    """All folders of images: `PATH`, or `PATH?size=64` for images of 64×64 pixels."""
+
+    argument = "PATH"
+
+    def settled(self, argument: str) -> str:
+        """With an absolute path, and without what is said anyway, so that it means the same from every working directory."""
+        root, size = _parsed(argument)
+        return str(root) if size == _SIZE else f"{root}?size={size}"
+
+    def label(self, argument: str) -> str:
+        """The name of the folder itself, made fit for a study's name."""
+        return _legal(_parsed(argument)[0].name)
+
+    def member(self, argument: str) -> DataSet:
+        """The data set at this place. Raises InvalidInput; whether it is there, its own methods say."""
+        root, size = _parsed(argument)
+        return ImageFolder(root, size)
+
+
+def _parsed(argument: str) -> tuple[Path, int]:
+    size = _SIZE
+    if setting := _SETTING.fullmatch(argument):
+        if setting["name"] != "size":
+            raise InvalidInput(f"folder:{argument}: unknown setting {setting['name']!r}; known: size, as in folder:PATH?size=64")
+        if not re.fullmatch("[0-9]{1,4}", setting["value"]) or not _SMALLEST <= (size := int(setting["value"])) <= _LARGEST:
+            raise InvalidInput(f"folder:{argument}: size is a number of pixels, {_SMALLEST} to {_LARGEST}")
+        argument = setting["path"]
+    try:
+        argument.encode()
+        path = Path(argument).expanduser()
+    except (UnicodeEncodeError, RuntimeError) as error:
+        raise InvalidInput(f"folder:PATH: {argument!a} cannot be used as a path: {error}") from error
+    if not argument or "\0" in argument:
+        raise InvalidInput("folder:PATH needs the path of a folder with one subfolder per class")
+    return Path(os.path.normpath(path.absolute())), size
+
+
+def _legal(name: str) -> str:
+    """The name with what cannot stand in a folder's name on every system replaced."""
+    return re.sub("[^A-Za-z0-9._]+", "-", name).strip("-.")[:32] or "folder"
+
+
+def _suits(facts: Facts) -> Suits:
+    train = facts.images["train"]
+    # A tenth each, one image of each class at least where they are spread evenly, and never more than CIFAR-100 takes.
+    held_out = max(len(facts.classes), min(_MOST_VALIDATION, train // 10))
+    fitting = [size for size in _BATCH_SIZES if (train - 2 * held_out) // size >= _FEWEST_STEPS]
+    return Suits(
+        classes=len(facts.classes),
+        channels=3,
+        size=facts.size,
+        mean=facts.mean,
+        std=facts.std,
+        padding=facts.size // 8,  # as much of the image as for CIFAR-100
+        flip=True,
+        train_images=train,
+        validation_images=held_out,
+        confirmation_images=held_out,
+        batch_sizes=tuple(fitting[-_CHOICES:]) or _BATCH_SIZES[:1],
+        trial_epochs=_TRIAL_EPOCHS,
+        retrain_epochs=_RETRAIN_EPOCHS,
+    )
+
+
+family = ImageFolders()
