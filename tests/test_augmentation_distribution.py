@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torchvision.transforms import v2
 
 from trainers._streams import generator, seeded
+from trainers.augmentation.boxes import draw_boxes
 from trainers.augmentation.pipeline import Pipeline
 from trainers.augmentation.policies import ALL, Layer, trivial_augment_strengths
 from trainers.augmentation.steps import (
@@ -37,10 +40,8 @@ MEAN = (0.51, 0.4, 0.31)
 FILL = (130, 102, 79)  # MEAN in levels
 
 
-def mean_filled_erasing(image: torch.Tensor) -> torch.Tensor:
-    erasing = v2.RandomErasing(p=0.7, scale=(0.05, 0.3), ratio=(0.4, 2.5), value=[float(level) for level in FILL])
-    erased: torch.Tensor = erasing(image.float()).to(torch.uint8)
-    return erased
+def erasing(probability: float, areas: tuple[float, float], ratio: float) -> Any:
+    return v2.RandomErasing(p=probability, scale=areas, ratio=(1 / ratio, ratio), value=[float(level) for level in FILL])
 
 
 def cutout(image: torch.Tensor) -> torch.Tensor:
@@ -64,15 +65,23 @@ REFERENCES: list[tuple[Step, Callable[[torch.Tensor], Any]]] = [
     (Crop(padding=6), v2.RandomCrop(32, padding=6)),
     (Flip(probability=0.3), v2.RandomHorizontalFlip(0.3)),
     (Rotation(degrees=40), v2.RandomRotation(40)),
+    (Rotation(degrees=180), v2.RandomRotation(180)),
     (
         ColorJitter(brightness=0.4, contrast=0.3, saturation=0.5, hue=0.1),
         v2.ColorJitter(brightness=0.4, contrast=0.3, saturation=0.5, hue=0.1),
     ),
+    (ColorJitter(hue=0.5), v2.ColorJitter(hue=0.5)),
+    (ColorJitter(brightness=1.0), v2.ColorJitter(brightness=1.0)),
     (RandAugment(operations=2, magnitude=12), v2.RandAugment(2, 12)),
     (TrivialAugment(), v2.TrivialAugmentWide()),
+    (RandAugment(operations=1, magnitude=30), v2.RandAugment(1, 30)),
     (AugMix(severity=4, alpha=0.8), v2.AugMix(severity=4, alpha=0.8)),
+    (AugMix(severity=10, width=1, depth=2, alpha=0.2), v2.AugMix(10, mixture_width=1, chain_depth=2, alpha=0.2)),
     (RandomResizedCrop(smallest=0.1, ratio=1.5), v2.RandomResizedCrop(24, scale=(0.1, 1), ratio=(1 / 1.5, 1.5))),
-    (Erasing(probability=0.7, smallest=0.05, largest=0.3, ratio=2.5), mean_filled_erasing),
+    (RandomResizedCrop(smallest=0.3, ratio=1.0), v2.RandomResizedCrop(24, scale=(0.3, 1.0), ratio=(1.0, 1.0))),
+    (Erasing(probability=0.7, smallest=0.05, largest=0.3, ratio=2.5), erasing(0.7, (0.05, 0.3), 2.5)),
+    # Nearly no shape fits into the image: then nothing is erased.
+    (Erasing(probability=1.0, smallest=0.8, largest=1.0, ratio=4.0), erasing(1.0, (0.8, 1.0), 4.0)),
     (Cutout(size=8), cutout),
     (GaussianNoise(probability=1.0, largest=0.2), noise),
     (
@@ -115,7 +124,9 @@ def outcomes(image: torch.Tensor, steps: Sequence[Step], size: int, seed: int) -
     return augment.batch(torch.arange(COUNT), augment.draw(generator(seed)))
 
 
-@pytest.mark.parametrize(("step", "reference"), REFERENCES, ids=[step.name for step, _ in REFERENCES])
+@pytest.mark.parametrize(
+    ("step", "reference"), REFERENCES, ids=[f"{step.name} {number}" for number, (step, _) in enumerate(REFERENCES)]
+)
 def test_outcomes_are_as_likely_as_with_torchvision(
     step: Step, reference: Callable[[torch.Tensor], Any], photographs: torch.Tensor
 ) -> None:
@@ -159,7 +170,45 @@ def test_every_operation_and_sign_of_a_policy_is_as_frequent() -> None:
     assert abs(brighter.float().mean() - 0.5) < 0.04
 
 
-def test_the_hue_of_every_order_is_drawn() -> None:
+def test_a_resized_crop_that_cannot_be_is_the_whole_image() -> None:
+    images = torch.zeros(200, 3, 32, 32, dtype=torch.uint8)
+    augment = Pipeline(images, [RandomResizedCrop(smallest=1.0, ratio=4.0)], size=8, mean=MEAN)
+    (drawn,) = augment.draw(generator(0)).steps
+    assert {name: set(values.tolist()) for name, values in drawn.items()} == {
+        "top": {0},
+        "left": {0},
+        "height": {32},
+        "width": {32},
+    }
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    size=st.integers(4, 64),
+    smaller=st.integers(0, 1),
+    areas=st.tuples(st.floats(0.01, 1), st.floats(0.01, 1)),
+    ratio=st.floats(1, 10),
+    seed=st.integers(0, 2**31 - 1),
+)
+def test_boxes_lie_in_the_image(size: int, smaller: int, areas: tuple[float, float], ratio: float, seed: int) -> None:
+    low, high = sorted(areas)
+    largest = size - smaller
+    boxes = draw_boxes(40, size=size, largest=largest, areas=(low, high), ratio=ratio, generator=generator(seed))
+    for corner, length in ((boxes.top, boxes.height), (boxes.left, boxes.width)):
+        assert (corner >= 0).all()
+        assert (corner + length <= size).all()
+        assert (length <= largest).all()
+        assert torch.equal(length > 0, boxes.found)
+    area, shape = (boxes.height * boxes.width)[boxes.found], (boxes.height / boxes.width)[boxes.found]
+    # Sides are rounded to whole pixels.
+    longest = boxes.height.maximum(boxes.width)[boxes.found]
+    assert ((area - size**2 * high) <= longest + 1).all()
+    assert ((size**2 * low - area) <= longest + 1).all()
+    smallest = boxes.height.minimum(boxes.width)[boxes.found]
+    assert (torch.maximum(shape, 1 / shape) <= ratio * (1 + 0.5 / smallest) / (1 - 0.5 / (smallest + 1)) + 1e-3).all()
+
+
+def test_every_order_of_color_jitter_is_drawn() -> None:
     augment = Pipeline(
         torch.zeros(12_000, 3, 4, 4, dtype=torch.uint8),
         [ColorJitter(brightness=0.1, contrast=0.1, saturation=0.1, hue=0.1)],
