@@ -69,9 +69,10 @@ def test_its_model_has_the_parameters_that_it_says(system: ReferenceSystem) -> N
 def test_what_is_counted_in_epochs_is_scaled_with_them_and_said() -> None:
     two_phases = find("003-P3")
     assert two_phases is not None
-    assert [phase["epochs"] for phase in two_phases.recipe(11).params["phases"]] == [1, 10]
-    assert two_phases.scaling(11) == ("The phases of 10 and 100 epochs become 1 and 10 epochs.",)
-    assert [phase["epochs"] for phase in two_phases.recipe(2).params["phases"]] == [1, 1]
+    assert [phase["epochs"] for phase in two_phases.recipe(33).params["phases"]] == [3, 30]
+    assert two_phases.scaling(33) == ("The phases of 10 and 100 epochs become 3 and 30 epochs.",)
+    assert [phase["epochs"] for phase in two_phases.recipe(4).params["phases"]] == [2, 2]
+    assert "phases" not in two_phases.recipe(3).params
     only_last = two_phases.recipe(1).params
     assert "phases" not in only_last
     assert only_last["learning_rate"] == pytest.approx(1e-4)

@@ -14,11 +14,15 @@ class Scaled:
     sentences: tuple[str, ...] = ()
 
 
+# Of a phase: in a single one a schedule that moves between epochs would not act.
+_FEWEST_EPOCHS = 2
+
+
 def scaled(params: Mapping[str, Any], *, own: int, epochs: int) -> Scaled:
     """`params`, which are made for `own` epochs, for so many `epochs`.
 
-    Steps of the schedule and phases are rounded to whole epochs, 1 at least; what would never act is left out, because the
-    training loop refuses a setting without effect.
+    Steps of the schedule and phases are rounded to whole epochs; what would never act is left out, because the training loop
+    refuses a setting without effect.
     """
     if epochs == own:
         return Scaled(params=params)
@@ -43,7 +47,7 @@ def scaled(params: Mapping[str, Any], *, own: int, epochs: int) -> Scaled:
 
 def _steps(schedule: Mapping[str, Any], own: int, epochs: int) -> tuple[Any, str]:
     every = max(1, round(schedule["every"] * epochs / own))
-    before = f"The rate falls every {_counted(schedule['every'])} in a run of {_counted(own)}"
+    before = f"The rate falls every {_counted(schedule['every'])} of {own}"
     if every >= epochs:
         return "constant", f"{before}: in {_counted(epochs)} it never does, so it is constant."
     if every == schedule["every"]:
@@ -52,12 +56,12 @@ def _steps(schedule: Mapping[str, Any], own: int, epochs: int) -> tuple[Any, str
 
 
 def _phases(phases: Sequence[Mapping[str, Any]], own: int, epochs: int) -> tuple[list[dict[str, Any]], str]:
-    """The phases in `epochs` epochs; none where not each can have one: then there is only the last."""
+    """The phases in `epochs` epochs; none where there are too few for each: then there is only the last."""
     lengths = [phase["epochs"] for phase in phases]
     before = f"The phases of {', '.join(map(str, lengths[:-1]))} and {_counted(lengths[-1])}"
-    if epochs < len(phases):
+    if epochs < _FEWEST_EPOCHS * len(phases):
         return [], f"{before} do not fit in {_counted(epochs)}: there is only the last one."
-    shares = [max(1, round(length * epochs / own)) for length in lengths[:-1]]
+    shares = [max(_FEWEST_EPOCHS, round(length * epochs / own)) for length in lengths[:-1]]
     shares.append(epochs - sum(shares))
     made = [{**phase, "epochs": share} for phase, share in zip(phases, shares, strict=True)]
     return made, f"{before} become {', '.join(map(str, shares[:-1]))} and {_counted(shares[-1])}."
