@@ -91,7 +91,7 @@ DOORS = {
     "kaggle": [],
     "pandas": ["reports/"],
     "plotly": ["reports/"],
-    "torchvision": ["trainers/", "benchmarks/overhead/usual_script.py"],
+    "torchvision": ["trainers/", "benchmarks/overhead/usual_script.py", "benchmarks/plain_loop.py"],
     "click": ["orchestrator/cli/"],
 }
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.overhead.figures import Claim, Figure, Result, ratio
+from benchmarks.measuring.figures import Claim, Figure, Result, ratio
+from benchmarks.measuring.rounds import alternated
+from benchmarks.measuring.surroundings import surroundings
+from benchmarks.measuring.tables import section
 from benchmarks.overhead.notes import gaps, rate
-from benchmarks.overhead.rounds import alternated
 from benchmarks.overhead.sessions import study, workplace
-from benchmarks.overhead.surroundings import surroundings
-from benchmarks.overhead.tables import section
 
 
 def figure(*values: float) -> Figure:
@@ -90,7 +90,7 @@ def test_a_missed_must_stands_out_in_the_table() -> None:
         figures=(),
         claims=(Claim(figure=figure(1.0, 1.5, 2.0), must=1.15),),
     )
-    assert "| study / bare loop | 3 | 1.5 × | 1 – 2 | ≤ 1.15 |  | **missed** |" in section(result, surroundings())
+    assert "| study / bare loop | 3 | 1.5 × | 1 – 2 | 1 – 2 (75%) | ≤ 1.15 |  | **missed** |" in section(result, surroundings())
 
 
 def test_a_session_that_fails_is_never_a_figure() -> None:

@@ -5,17 +5,14 @@ finds replaces what an earlier one found of the same benchmark, and leaves the o
 """
 
 import argparse
-import json
 import sys
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from benchmarks.measuring.figures import Result
+from benchmarks.measuring.keeping import keep
+from benchmarks.measuring.surroundings import ROOT
 from benchmarks.overhead import decisions, growth, idle, same_work, workers
-from benchmarks.overhead.figures import Result
-from benchmarks.overhead.surroundings import ROOT, surroundings
-from benchmarks.overhead.tables import page, section
-from orchestrator.files import replace
 
 BENCHMARKS: Mapping[str, Callable[[bool], Result]] = {
     "same-work": same_work.measure,
@@ -29,22 +26,8 @@ BENCHMARKS: Mapping[str, Callable[[bool], Result]] = {
 def main() -> int:
     """Measure what is asked for, print the tables, and keep them."""
     given = _given()
-    file: Path = given.output / "overhead.json"
-    kept = json.loads(file.read_text()) if file.is_file() else {}
-    given.output.mkdir(parents=True, exist_ok=True)
-    missed = False
-    for name in given.only or BENCHMARKS:
-        where, started = surroundings(), time.monotonic()
-        result = BENCHMARKS[name](given.quick)
-        text = section(result, where)
-        kept[name] = {**result.plain(), "quick": given.quick, "where": where, "text": text}
-        kept = {name: kept[name] for name in BENCHMARKS if name in kept}
-        replace(file, (json.dumps(kept, indent=1, ensure_ascii=False) + "\n").encode())
-        replace(given.output / "overhead.md", page({name: found["text"] for name, found in kept.items()}).encode())
-        print(text, flush=True)
-        print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr)
-        missed |= not all(claim.holds for claim in result.claims)
-    return int(missed)
+    names = given.only or BENCHMARKS
+    return int(not keep("What orchestration costs", given.output / "overhead.json", BENCHMARKS, names, quick=given.quick))
 
 
 def _given() -> argparse.Namespace:

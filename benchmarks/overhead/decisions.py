@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from benchmarks.overhead.figures import Claim, Figure, Result, ratio
-from benchmarks.overhead.rounds import alternated
+from benchmarks.measuring.figures import Claim, Figure, Result, ratio
+from benchmarks.measuring.rounds import alternated
 from benchmarks.overhead.sessions import Session, script, study, workplace
 
 _EPOCHS = 20

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.overhead.figures import Claim, Figure, Result
+from benchmarks.measuring.figures import Claim, Figure, Result
 from benchmarks.overhead.sessions import command, environment, study, workplace
 
 _PRUNERS = ("median", "promote")

@@ -1,9 +1,9 @@
 """How long a worker does nothing for its trials between two of them, and what a process of its own would cost each trial."""
 
-from benchmarks.overhead.figures import Claim, Figure, Result
+from benchmarks.measuring.figures import Claim, Figure, Result
+from benchmarks.measuring.surroundings import ROOT
 from benchmarks.overhead.notes import gaps
 from benchmarks.overhead.sessions import script, study, workplace
-from benchmarks.overhead.surroundings import ROOT
 from orchestrator import machine
 from orchestrator.plain import to_plain
 

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.overhead.figures import Claim, Figure, Result, ratio
-from benchmarks.overhead.rounds import alternated
+from benchmarks.measuring.figures import Claim, Figure, Result, ratio
+from benchmarks.measuring.rounds import alternated
+from benchmarks.measuring.surroundings import ROOT
 from benchmarks.overhead.sessions import Session, script, study, workplace
-from benchmarks.overhead.surroundings import ROOT
 from orchestrator import machine
 from orchestrator.plain import to_plain
 from orchestrator.record import RunRecord

@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from benchmarks.overhead.surroundings import ROOT
+from benchmarks.measuring.surroundings import ROOT
 from orchestrator.record import Kind, RunRecord
 from orchestrator.store import Store, StudyFolder
 

@@ -1,8 +1,8 @@
 """What a second worker gains on a second core."""
 
-from benchmarks.overhead.figures import Claim, Figure, Result
+from benchmarks.measuring.figures import Claim, Figure, Result
+from benchmarks.measuring.rounds import alternated
 from benchmarks.overhead.notes import rate
-from benchmarks.overhead.rounds import alternated
 from benchmarks.overhead.sessions import study, workplace
 
 

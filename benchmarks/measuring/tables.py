@@ -3,29 +3,28 @@
 from collections.abc import Mapping
 from typing import Any
 
-from benchmarks.overhead.figures import Claim, Figure, Result
+from benchmarks.measuring.figures import Claim, Figure, Result
 
 
-def page(sections: Mapping[str, str]) -> str:
-    """All benchmarks that were run here, by their names."""
-    return "# What orchestration costs\n\n`make bench` writes this page.\n\n" + "\n".join(sections.values())
+def page(title: str, sections: Mapping[str, str]) -> str:
+    """All benchmarks of a group that were run here, by their names."""
+    return f"# {title}\n\n`make bench` writes this page.\n\n" + "\n".join(sections.values())
 
 
 def section(result: Result, where: Mapping[str, Any]) -> str:
     """One benchmark."""
-    versions = where["versions"]
+    versions = ", ".join(f"{name} {version}" for name, version in where["versions"].items())
     changed = " with uncommitted changes" if where["uncommitted_changes"] else ""
     lines = [
         f"## {result.title} (`{result.name}`)",
         "",
         result.conditions,
         "",
-        f"{where['processor']}, {where['cores']} cores, {where['memory_gb']} GB, load {where['load_before']} before; Python "
-        f"{versions['python']}, "
-        f"torch {versions['torch']}, optuna {versions['optuna']}; commit {where['commit'][:10]}{changed}.",
+        f"{where['processor']}, {where['cores']} cores, {where['memory_gb']} GB, load {where['load_before']} before; {versions}; "
+        f"commit {where['commit'][:10]}{changed}.",
         "",
-        "| | n | median | lowest – highest | must | aim | |",
-        "|---|---|---|---|---|---|---|",
+        "| | n | median | lowest – highest | interval of the median | must | aim | |",
+        "|---|---|---|---|---|---|---|---|",
         *(_row(figure, "", "", "") for figure in result.figures),
         *(_claim(claim) for claim in result.claims),
         "",
@@ -36,7 +35,10 @@ def section(result: Result, where: Mapping[str, Any]) -> str:
 def _row(figure: Figure, must: str, aim: str, verdict: str) -> str:
     low, high = min(figure.values), max(figure.values)
     spread = f"{_number(low)} – {_number(high)}" if len(figure.values) > 1 else ""
-    cells = (figure.name, str(len(figure.values)), f"{_number(figure.median)} {figure.unit}", spread, must, aim, verdict)
+    median = f"{_number(figure.median)} {figure.unit}"
+    interval = figure.interval
+    certain = f"{_number(interval.low)} – {_number(interval.high)} ({interval.level:.0%})" if interval else ""
+    cells = (figure.name, str(len(figure.values)), median, spread, certain, must, aim, verdict)
     return f"| {' | '.join(cells)} |"
 
 

@@ -1,0 +1,78 @@
+"""`make bench`, or `python -m benchmarks.training [--quick] [--only NAME] [--device cuda]`.
+
+Both sides are measured in one process, in alternating order, on the real CIFAR-100 and on a machine that should have nothing else
+to do. What one run finds replaces what an earlier one found of the same benchmark, and leaves the others. The exit code is 1 when
+a must is missed. On a GPU there are aims only; `--column gpu` measures as there on another device, to try what is written for it.
+"""
+
+import argparse
+import functools
+import os
+import sys
+import warnings
+from pathlib import Path
+
+from benchmarks.measuring.keeping import keep
+from benchmarks.measuring.surroundings import ROOT
+from orchestrator import machine, plugins
+from orchestrator.errors import OrchestrateError
+
+
+def main() -> int:
+    """Measure what is asked for, print the tables, and keep them."""
+    given = _given()
+    # As a worker has them, for both sides; OpenMP reads them when torch is first imported. The plain loop's processes gain most:
+    # the threads of the training process, when they wait, leave them the cores.
+    os.environ.update(machine.thread_settings(machine.cores()))
+    import torch
+
+    from benchmarks.training import accuracy, epochs, pipeline, prediction
+    from benchmarks.training.setting import Setting
+
+    torch.set_num_threads(machine.cores())
+    # Where there are fewer cores than workers torch advises against them; whether it is right is measured.
+    warnings.filterwarnings("ignore", message="This DataLoader will create")
+    device = torch.device(given.device)
+    setting = Setting(
+        device=device, column=given.column or ("gpu" if device.type == "cuda" else "cpu"), folder=given.data_dir.resolve()
+    )
+    benchmarks = {
+        "pipeline": pipeline.measure,
+        "cnn": epochs.measure_cnn,
+        "resnet18": epochs.measure_resnet18,
+        "prediction": prediction.measure,
+        "cnn-accuracy": accuracy.measure_cnn,
+        "resnet18-accuracy": accuracy.measure_resnet18,
+    }
+    names = given.only or list(benchmarks)
+    for name in names:
+        if name not in benchmarks:
+            print(f"error: unknown benchmark {name!r}; known: {', '.join(benchmarks)}", file=sys.stderr)
+            return 2
+    try:
+        plugins.dataset("cifar100").check(setting.folder)
+        measures = {name: functools.partial(measure, setting) for name, measure in benchmarks.items()}
+        file = given.output / f"training{'' if setting.column == 'cpu' else '-gpu'}.json"
+        return int(not keep("How fast the training loop is", file, measures, names, quick=given.quick))
+    except OrchestrateError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def _given() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__)
+    parser.add_argument("--only", action="append", help="this benchmark; may be given several times")
+    parser.add_argument(
+        "--quick", action="store_true", help="a small part of each, to see that it works: its figures mean little"
+    )
+    parser.add_argument("--device", default="cpu", help="cpu, or cuda, or cuda:1 and so on")
+    parser.add_argument("--column", choices=("cpu", "gpu"), help="whose bounds and sizes; by default the device's")
+    parser.add_argument("--data-dir", type=Path, default=ROOT / "data", help="where cifar-100-python lies")
+    parser.add_argument(
+        "--output", type=Path, default=ROOT / "benchmarks" / "results", help="folder for training.json and training.md"
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
