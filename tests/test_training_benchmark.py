@@ -127,6 +127,7 @@ def test_both_sides_have_the_same_images_labels_and_first_weights(cifar100_folde
     ((pictures, labels),) = batches
     training = CNN.begin(data, torch.device("cpu"), batch=20, epochs=1)
     network = CNN.plain(training, data)
+    assert sum(parameter.numel() for parameter in network.parameters()) == 643_492  # 000-P1
     assert torch.equal(labels, data.validation_labels)
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (found.suits.mean, found.suits.std))
     assert torch.allclose(pictures, (data.validation_images / 255 - mean) / std, atol=1e-5)

@@ -52,7 +52,7 @@ class Images:
 def read(setting: Setting) -> Images:
     """Read and divide them. Raises MissingInput or BadData."""
     source = plugins.dataset("cifar100")
-    suits, labelled = source.suits, source.load(setting.folder, "train")
+    suits, labelled = source.suits(setting.folder), source.load(setting.folder, "train")
     parts = split(
         labelled.labels,
         seed=Split().seed,

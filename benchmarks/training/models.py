@@ -60,11 +60,11 @@ class Model:
 
 
 CNN = Model(
-    title="three convolutions of 32, 64 and 128 channels, one hidden layer of 256",
+    title="three convolutions of 32, 64 and 128 channels without BatchNorm, one hidden layer of 256 (as in 000-P1)",
     trainer="cnn",
     build=cnn.build,
     hyperparameters=cnn.Hyperparameters,
-    params={"channels": [32, 64, 128], "hidden": 256},
+    params={"blocks": [{"channels": channels, "batch_norm": False} for channels in (32, 64, 128)], "hidden": [256]},
     learning_rate=0.05,
 )
 RESNET18 = Model(
