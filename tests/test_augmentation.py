@@ -3,6 +3,7 @@
 import dataclasses
 import typing
 from collections import Counter
+from pathlib import Path
 
 import pytest
 import torch
@@ -230,6 +231,18 @@ def test_steps_stand_in_any_order_on_images_of_any_size(steps: list[Step], chann
 
 def test_every_step_that_a_recipe_can_name_is_proved_here() -> None:
     assert {type(step) for step in EVERY_STEP} == set(typing.get_args(Step))
+
+
+def test_the_documentation_names_every_step_with_its_defaults() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "augmentation.md").read_text()
+    lines = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| `")}
+    steps = [kind() if kind is not ColorJitter else ColorJitter(hue=0.1) for kind in typing.get_args(Step)]
+    assert set(lines) == {step.name for step in steps}
+    for step in steps:
+        for field in dataclasses.fields(step):
+            if field.name != "name":
+                default = f"{field.default:.4g}"
+                assert f"`{field.name}` {default.removeprefix('0') or '0'}" in lines[step.name], (step.name, field.name)
 
 
 def test_no_steps_leave_the_images() -> None:

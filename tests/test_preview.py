@@ -91,7 +91,8 @@ def test_a_recipe_file_and_images_without_colour(
     assert file.read_bytes() == before
     call(capsys, *words, "--seed", "1")
     assert file.read_bytes() != before
-    for row in cells(file, 2):
+    call(capsys, "data", "preview", "part1", "--dataset", "digits", *words[3:], "--output", tmp_path / "plan.png")
+    for row in cells(file, 2) + cells(tmp_path / "plan.png", 2):
         for cell in row:
             assert (cell == cell[..., :1]).all()
             assert np.array_equal(cell, cell[::12, ::12].repeat(12, axis=0).repeat(12, axis=1))

@@ -52,8 +52,11 @@ def verify(name: str, data_dir: Path) -> None:
 @click.option("--rows", type=WholeNumber(1), default=6, show_default=True, help="Images.")
 @click.option("--columns", type=WholeNumber(1), default=8, show_default=True, help="Epochs, one beside the other.")
 @click.option("--seed", type=WholeNumber(0), metavar="S", help="The training's seed.  [default: the recipe's]")
+@click.option("--dataset", metavar="NAME", help="Data set.  [default: the recipe's]")
 @data_option
-def preview(recipe: str, output: Path | None, rows: int, columns: int, seed: int | None, data_dir: Path) -> None:
+def preview(
+    recipe: str, output: Path | None, rows: int, columns: int, seed: int | None, dataset: str | None, data_dir: Path
+) -> None:
     """Write a picture of what training does to its images.
 
     RECIPE is a reference system such as 001-P2, a plan, or a FILE.json that holds a recipe. A row is an image: at first as
@@ -63,7 +66,8 @@ def preview(recipe: str, output: Path | None, rows: int, columns: int, seed: int
     from orchestrator.recipes import find_recipe
 
     file = output if output is not None else Path(f"{Path(recipe).stem}-preview.png")
-    write_preview(find_recipe(recipe, seed=seed, data_folder=data_dir), data_dir, file, say, rows=rows, columns=columns)
+    found = find_recipe(recipe, seed=seed, dataset=dataset, data_folder=data_dir)
+    write_preview(found, data_dir, file, say, rows=rows, columns=columns)
     say(f"the augmentation of {recipe} is shown in {file}")
 
 
