@@ -21,12 +21,16 @@ import torch
 from orchestrator import plugins
 from orchestrator.contracts import NamedClasses
 from orchestrator.errors import BadData, DiskError, InvalidInput, MissingInput
+from orchestrator.plain import to_plain
+from orchestrator.recipes import find_recipe
 from orchestrator.record import Kind, Status
 from orchestrator.settings import checked_name
 from orchestrator.splits import split
 from orchestrator.store import Store
 from tests._cli import call, content, refused
+from tests._commands import run
 from tests._pictures import digit_images, enlarged, pictures, write
+from tests._studies import PLUGINS, conduct
 from trainers.datasets._decoding import dimensions
 from trainers.datasets._listing import listing
 
@@ -503,22 +507,45 @@ def test_from_a_folder_of_images_to_its_predictions(
     refused(capsys, 2, "submit", *where, "--ood-dir", tmp_path, says=("has no out-of-distribution files: leave out --ood-dir",))
 
 
-def test_a_study_never_goes_on_with_other_images(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    search = ("study", "part1", "--runs", tmp_path / "runs", "--data-dir", tmp_path / "data", *QUIET)
-    words = (*search, "--dataset", f"folder:{root}?size=16", "--epochs", "1")
-    assert call(capsys, *words, "--trials", "1").code == 0
-    file = next(iter(listing(root).train)).name
-    original, stamp = (root / file).read_bytes(), (root / file).stat().st_mtime_ns
-    write(root / file, torch.zeros(3, 20, 20, dtype=torch.uint8))
-    result = call(capsys, *words, "--trials", "2")
-    assert result.code == 65
-    assert "is not what the other runs of this study were trained on" in result.messages
-    assert "Traceback" not in result.messages
-    (root / file).write_bytes(original)
-    os.utime(root / file, ns=(stamp, stamp))
-    assert call(capsys, *words, "--trials", "2").code == 0
-    trials = Store(tmp_path / "runs").known("part1-pictures").runs(Kind.TRIAL)
-    assert [record.status for record in trials] == [Status.COMPLETE] * 2
+def test_a_study_never_goes_on_with_other_images(root: Path, tmp_path: Path) -> None:
+    request: dict[str, Any] = {"plan": "part1", "dataset": f"folder:{root}?size=16", "epochs": 1}
+    conduct(tmp_path, 1, **request)
+    file = root / listing(root).train[0].name
+    original, stamp = file.read_bytes(), file.stat().st_mtime_ns
+    write(file, torch.zeros(3, 20, 20, dtype=torch.uint8))
+    with pytest.raises(BadData, match="is not what the other runs of this study were trained on"):
+        conduct(tmp_path, 2, **request)
+    study = Store(tmp_path / "runs").known("part1-pictures")
+    assert [record.status for record in study.runs(Kind.TRIAL)] == [Status.COMPLETE, Status.RUNNING]
+    file.write_bytes(original)
+    os.utime(file, ns=(stamp + 1, stamp + 1))  # the same images, though decoded again
+    conduct(tmp_path, 2, **request)
+    assert [record.status for record in study.runs(Kind.TRIAL)] == [Status.COMPLETE] * 2
+
+
+def test_a_recipe_names_the_folder_by_its_absolute_path(
+    root: Path, tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("001-P1", "part1"):
+        recipe = find_recipe(name, dataset="folder:pictures?size=16", data_folder=data)
+        assert recipe.dataset == f"folder:{root}?size=16"
+    file = tmp_path / "recipe.json"
+    file.write_text(json.dumps({**to_plain(find_recipe("001-P1")), "dataset": "folder:pictures"}))
+    assert find_recipe(str(file)).dataset == f"folder:{root}"
+
+
+@pytest.mark.slow  # processes of its own for the conductor, the worker and the copies
+def test_a_recipe_is_trained_on_a_folder_by_processes(root: Path, tmp_path: Path, data: Path) -> None:
+    words = ("train", "part1", "--dataset", "folder:pictures", "--epochs", "2", "--runs", tmp_path / "runs", "--data-dir", data)
+    run(*words, folder=tmp_path)
+    (record,) = Store(tmp_path / "runs").known("train").runs()
+    assert (record.status, record.recipe.dataset) == (Status.COMPLETE, f"folder:{root}")
+    run(*words, folder=tmp_path)
+    run("submit", "--runs", tmp_path / "runs", "--data-dir", data, record.run_id, folder=PLUGINS)
+    path = Store(tmp_path / "runs").known("train").folder(record).path
+    assert (path / "classes.csv").read_text() == "label,class\n0,one\n1,two\n2,zero\n"
+    assert len((path / "submission.csv").read_text().splitlines()) == 4
 
 
 def test_a_dry_run_keeps_nothing_but_the_images_that_were_read(

@@ -25,6 +25,7 @@ from orchestrator.record import Epoch, Kind, RunRecord, Status
 from orchestrator.store import RunFolder, Store
 from tests._commands import ended, start, wait_for
 from tests._commands import run as run_command
+from tests._pictures import pictures
 from tests._studies import PLUGINS, conduct, results
 from tests.test_executors import job, until
 
@@ -38,10 +39,14 @@ def in_plugin_folder(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-def test_the_same_study_gives_the_same_numbers_on_every_executor(tmp_path: Path) -> None:
+@pytest.mark.parametrize("dataset", ["digits", "folder"])
+def test_the_same_study_gives_the_same_numbers_on_every_executor(dataset: str, tmp_path: Path) -> None:
     from tests._ray import actors
 
     found = {}
+    study = f"part1-{dataset if dataset == 'digits' else 'pictures'}"
+    if dataset == "folder":
+        dataset = f"folder:{pictures(tmp_path / 'pictures')}"
     for name in ("in-process", "processes", "ray"):
         folder = tmp_path / name
         executor: Executor | None = None
@@ -50,12 +55,12 @@ def test_the_same_study_gives_the_same_numbers_on_every_executor(tmp_path: Path)
         if name == "ray":
             executor = actors(folder)
         try:
-            conduct(folder, 3, executor=executor, plan="part1", dataset="digits", epochs=2)
+            conduct(folder, 3, executor=executor, plan="part1", dataset=dataset, epochs=2)
         finally:
             if executor is not None:
                 executor.close()
-        found[name] = results(Store(folder / "runs").known("part1-digits"))
-        (record, *_) = Store(folder / "runs").known("part1-digits").runs()
+        found[name] = results(Store(folder / "runs").known(study))
+        (record, *_) = Store(folder / "runs").known(study).runs()
         assert (record.provenance.threads, record.provenance.device) == (1, "cpu")
     assert len(found["ray"]) == 3
     assert found["ray"] == found["processes"] == found["in-process"]

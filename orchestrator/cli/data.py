@@ -42,8 +42,11 @@ def verify(name: str, data_dir: Path) -> None:
     """Check that the files of the data set NAME (cifar100, folder:PATH) are there and right."""
     from orchestrator import plugins
 
-    plugins.dataset(name).check(data_dir)
-    say(f"{name} is there and right")
+    dataset = plugins.dataset(name)
+    dataset.check(data_dir)
+    suits = dataset.suits(data_dir)
+    images = f"{suits.classes} classes, {suits.train_images:,} training images of {suits.size}×{suits.size} pixels"
+    say(f"{name} is there and right: {images}")
 
 
 @data.command("preview", short_help="A picture of what a recipe's augmentation does.")
