@@ -1,6 +1,7 @@
 """The networks: those that the reference systems describe, and what every one of them must do whatever its size."""
 
 import copy
+import dataclasses
 from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
@@ -13,6 +14,7 @@ from torch import nn
 from orchestrator import plugins
 from orchestrator.errors import InvalidInput
 from orchestrator.hyperparameters import complete, divide
+from search_spaces.reference_systems import SYSTEMS, ReferenceSystem
 from tests._training import begin, digits_data
 from trainers import cnn, convnext, efficientnet, resnet
 from trainers._architectures import FAMILIES, architectures
@@ -67,6 +69,13 @@ REFERENCE_SYSTEMS: Mapping[str, tuple[str, dict[str, Any], int]] = {
 def test_a_reference_system_has_as_many_parameters_as_its_report_says(system: str) -> None:
     trainer, params, expected = REFERENCE_SYSTEMS[system]
     assert parameters(shapes_only(trainer, params)) == expected
+
+
+@pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: system.system)
+def test_a_reference_systems_recipe_builds_the_network_that_it_says(system: ReferenceSystem) -> None:
+    own = {field.name for field in dataclasses.fields(TRAINERS[system.trainer].Hyperparameters)}
+    params = {name: value for name, value in system.params.items() if name in own}
+    assert parameters(shapes_only(system.trainer, params)) == system.parameters
 
 
 def test_the_count_of_002_p1_is_that_of_no_network_of_its_description() -> None:

@@ -167,6 +167,7 @@ SYSTEMS = (
             "Where the cycle ends is not stated: at 1e-5 of the peak, where torch's ends, which comes down by 1e4 from where it "
             "began. The momentum stays; torch's cycle moves it the other way.",
             "The widths of the head are not stated: 512 and 256 units, as in 000-P2. So the number of parameters is ours.",
+            "Of the head's layers only the last has a bias: the others have BatchNorm's, beside which theirs would do nothing.",
             "The mixup's alpha is not stated: 1, torchvision's default.",
             JITTER_AS_000,
         ),
