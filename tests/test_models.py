@@ -14,7 +14,8 @@ from torch import nn
 from orchestrator import plugins
 from orchestrator.errors import InvalidInput
 from orchestrator.hyperparameters import complete, divide
-from search_spaces.reference_systems import SYSTEMS, ReferenceSystem
+from search_spaces.reference_systems import SYSTEMS
+from search_spaces.reference_systems.system import ReferenceSystem
 from tests._training import begin, digits_data
 from trainers import cnn, convnext, efficientnet, resnet
 from trainers._architectures import FAMILIES, architectures
