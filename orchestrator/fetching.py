@@ -14,6 +14,7 @@ def ensure(dataset: str, folder: Path, say: Callable[[str], None]) -> None:
     damaged files; DiskError.
     """
     source = plugins.dataset(dataset)
+    source.suits(folder)  # a user's own images cannot be fetched: it says so, and of published sets it reads nothing
     try:
         source.check(folder)
     except MissingInput as missing:
@@ -28,7 +29,9 @@ def ensure(dataset: str, folder: Path, say: Callable[[str], None]) -> None:
 
 def look(dataset: str, folder: Path, say: Callable[[str], None]) -> None:
     """Say what `ensure` would have to fetch, and leave it. Raises BadData for damaged files."""
+    source = plugins.dataset(dataset)
+    source.suits(folder)  # as above
     try:
-        plugins.dataset(dataset).check(folder)
+        source.check(folder)
     except MissingInput:
         say(f"{dataset} is not in {folder}: a start fetches it first, once")

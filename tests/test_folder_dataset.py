@@ -21,6 +21,7 @@ import torch
 from orchestrator import plugins
 from orchestrator.contracts import NamedClasses
 from orchestrator.errors import BadData, DiskError, InvalidInput, MissingInput
+from orchestrator.fetching import ensure, look
 from orchestrator.plain import to_plain
 from orchestrator.recipes import find_recipe
 from orchestrator.record import Kind, Status
@@ -583,9 +584,21 @@ assert not {{"torch", "torchvision"}} & set(sys.modules)
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
+def test_a_data_folder_among_the_images_is_refused(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = content(root)
+    says = ("lies among the images", "--data-dir")
+    refused(capsys, 2, "data", "verify", f"folder:{root}", "--data-dir", root / "data", says=says)
+    assert content(root) == before
+
+
 def test_a_missing_folder_is_said_before_anything_is_fetched(tmp_path: Path, data: Path) -> None:
     dataset = plugins.dataset(f"folder:{tmp_path / 'gone'}")
     for use in (dataset.check, dataset.suits, dataset.fetch, lambda folder: dataset.load(folder, "test")):
         with pytest.raises(MissingInput, match="there is no folder"):
             use(data)
+    said: list[str] = []
+    for find in (ensure, look):
+        with pytest.raises(MissingInput, match="there is no folder"):
+            find(f"folder:{tmp_path / 'gone'}", data, said.append)
+    assert said == []
     assert not data.exists()

@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
 
-from orchestrator.errors import BadData
+from orchestrator.errors import BadData, InvalidInput
 from orchestrator.files import disk_errors, sync_folder
 from orchestrator.plain import from_plain, parse, to_plain
 from trainers._download import Checksum
@@ -60,9 +60,17 @@ class Facts:
 
 @final
 class FolderCache:
-    """The decoded images of `root` at one size, made when they are first asked for, and again when the folder has changed."""
+    """The decoded images of `root` at one size, made when they are first asked for, and again when the folder has changed.
+
+    Raises InvalidInput where the data folder lies in `root`: what is kept would be taken for a class.
+    """
 
     def __init__(self, *, root: Path, size: int, name: str, data_folder: Path) -> None:
+        if data_folder.resolve().is_relative_to(root.resolve()):
+            raise InvalidInput(
+                f"the data folder {data_folder} lies among the images of folder:{root}, where only classes can be: "
+                "put it elsewhere, with --data-dir"
+            )
         self._root = root
         self._size = size
         self._folders = data_folder / "folders"
