@@ -74,6 +74,14 @@ class NamedClasses(Protocol):
         """The names, in the order of the labels. Raises as `check` does."""
 
 
+@runtime_checkable
+class NamedImages(Protocol):
+    """What a DataSet offers besides where its images have names that a user knows."""
+
+    def image_names(self, folder: Path, part: Literal["train", "test"]) -> Sequence[str]:
+        """The names, in the order of `load`. Raises as `check` does."""
+
+
 class DataSetFamily(Protocol):
     """`trainers/datasets/NAME.py` holds one as `family`, instead of a `dataset`, where data sets are named NAME:ARGUMENT."""
 

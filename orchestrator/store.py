@@ -6,7 +6,7 @@
                            epochs.jsonl      one epoch a line, appended; a torn last line is dropped when read
                            last.pt best.pt   to resume, to predict
                            attempt-2/        while the run's second job may replace them
-    RUNS/STUDY/retrain/0007-1a2b3c4d/        the same files, submission.csv, and classes.csv where classes have names
+    RUNS/STUDY/retrain/0007-1a2b3c4d/        the same files, submission.csv, and the names in it: classes.csv, images.csv
     RUNS/train/single/resnet18-…-1a2b3c4d/   a run of a recipe without a search; study.json beside it names no plan
 
 Only the conductor's process writes records and epochs; only the worker that holds the current attempt writes checkpoints.
@@ -78,6 +78,7 @@ class RunFolder:
         self.best_checkpoint = path / "best.pt"
         self.submission = path / "submission.csv"
         self.classes = path / "classes.csv"
+        self.images = path / "images.csv"
 
     def begun(self) -> bool:
         """Whether there is a record."""

@@ -78,11 +78,11 @@ def write_submission(path: Path, rows: Rows, *, classes: int) -> None:
             aside.unlink(missing_ok=True)
 
 
-def write_class_names(path: Path, names: Sequence[str]) -> None:
-    """Write what the labels stand for: `label,class`, a line per class. Raises DiskError."""
+def write_names(path: Path, number: str, name: str, names: Sequence[str]) -> None:
+    """Write what numbers stand for, in two columns that are called `number` and `name`: 0 and the first, … Raises DiskError."""
     stream = io.StringIO()
     table = csv.writer(stream, lineterminator="\n")
-    table.writerow(["label", "class"])
+    table.writerow([number, name])
     table.writerows(enumerate(names))
     with disk_errors(f"write {path}"):
         replace(path, stream.getvalue().encode())

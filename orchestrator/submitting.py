@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import final
 
 from orchestrator import plugins
-from orchestrator.contracts import NamedClasses, Suits
+from orchestrator.contracts import NamedClasses, NamedImages, Suits
 from orchestrator.errors import InvalidInput
 from orchestrator.loading import predictor
 from orchestrator.out_of_distribution import CHALLENGE, Files, OutOfDistribution, check_files
@@ -20,7 +20,7 @@ from orchestrator.submission import (
     image_ids,
     predict_files,
     predict_test_images,
-    write_class_names,
+    write_names,
     write_submission,
 )
 
@@ -76,7 +76,7 @@ def submit(
 ) -> Path:
     """Predict, and write the run's submission.csv: written aside, checked, then renamed. Returns its path.
 
-    Beside predictions for test images stands classes.csv, where the classes have names.
+    Beside predictions for test images stand classes.csv and images.csv, where classes and images have names.
     """
     model = predictor(folder, device)
     source = plugins.dataset(record.recipe.dataset)
@@ -86,7 +86,9 @@ def submit(
         rows = predict_files(what.files, model, classes=classes, progress=progress)
     else:
         if isinstance(source, NamedClasses):
-            write_class_names(folder.classes, source.class_names(data_folder))
+            write_names(folder.classes, "label", "class", source.class_names(data_folder))
+        if isinstance(source, NamedImages):
+            write_names(folder.images, "id", "file", source.image_names(data_folder, "test"))
         images = source.load(data_folder, "test").images
         rows = predict_test_images(images, model, classes=classes, progress=progress)
     write_submission(folder.submission, rows, classes=classes)

@@ -1,6 +1,5 @@
 """A folder of images as a data set: which images it has, what they become, and that nothing outdated or foreign is ever read."""
 
-import csv
 import io
 import json
 import os
@@ -10,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import PIL.features
@@ -19,7 +18,7 @@ import pytest
 import torch
 
 from orchestrator import plugins
-from orchestrator.contracts import NamedClasses
+from orchestrator.contracts import NamedClasses, NamedImages
 from orchestrator.errors import BadData, DiskError, InvalidInput, MissingInput
 from orchestrator.fetching import ensure, look
 from orchestrator.plain import to_plain
@@ -65,24 +64,26 @@ def test_images_and_classes_are_those_of_the_files(root: Path, data: Path) -> No
     dataset = plugins.dataset(f"folder:{root}")
     assert isinstance(dataset, NamedClasses)
     assert dataset.class_names(data) == ("one", "two", "zero")
-    read = {part: dataset.load(data, part) for part in ("train", "test")}
-    (place,) = places(data)
-    with (place / "images.csv").open(newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    assert len(rows) == 36
-    for row in rows:
-        image = read[row["part"]].images[int(row["number"])]
-        assert read[row["part"]].labels[int(row["number"])] == int(row["label"])
-        assert row["class"] == Path(row["file"]).parent.name == dataset.class_names(data)[int(row["label"])]
-        with PIL.Image.open(root / row["file"]) as picture:
+    parts: tuple[Literal["train", "test"], ...] = ("train", "test")
+    read = {part: dataset.load(data, part) for part in parts}
+    assert isinstance(dataset, NamedImages)
+    files = [
+        (name, image, label)
+        for part, found in read.items()
+        for name, image, label in zip(dataset.image_names(data, part), found.images, found.labels, strict=True)
+    ]
+    assert {file for file, _, _ in files} == {path.relative_to(root).as_posix() for path in root.glob("*/*")}
+    for file, image, label in files:
+        assert Path(file).parent.name == dataset.class_names(data)[label]
+        with PIL.Image.open(root / file) as picture:
             side = min(picture.size)
             left, top = round((picture.width - side) / 2), round((picture.height - side) / 2)
             square = picture.crop((left, top, left + side, top + side)).resize((32, 32), PIL.Image.Resampling.BILINEAR)
             expected = np.asarray(square, dtype=np.int64).transpose(2, 0, 1)
         # Two implementations of the same JPEG transform and filter: single values differ by rounding.
         difference = np.abs(image - expected)
-        assert difference.max() <= 5, row["file"]
-        assert difference.mean() < 0.6, row["file"]
+        assert difference.max() <= 5, file
+        assert difference.mean() < 0.6, file
 
 
 def test_an_image_of_the_right_size_is_kept_bit_for_bit(tmp_path: Path, data: Path) -> None:
@@ -285,7 +286,7 @@ def test_the_images_are_decoded_once(root: Path, data: Path) -> None:
     first = dataset.load(data, "train").images
     (place,) = places(data)
     before = moments(place)
-    assert set(before) == {"train.npy", "test.npy", "images.csv", "facts.json"}
+    assert set(before) == {"train.npy", "test.npy", "facts.json"}
     assert np.array_equal(np.load(place / "train.npy", allow_pickle=False), first)
     again = plugins.dataset(f"folder:{root}?size=32")
     again.check(data)

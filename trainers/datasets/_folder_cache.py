@@ -1,14 +1,12 @@
 """What a folder of images comes to once it is decoded, kept below the data folder.
 
     DATA/folders/NAME-1a2b3c4d-<digest>/train.npy test.npy   uint8 N×3×S×S
-                                        images.csv           part, number in it, class and file of every image
                                         facts.json           whose content it is; written last
 
 The name says where the images lie and at which size, and the digest what lay there: a changed folder is another name.
 """
 
 import contextlib
-import csv
 import hashlib
 import io
 import json
@@ -150,7 +148,6 @@ class FolderCache:
                         statistics[part].add(block)
                     _sync(stream)
                 sha256[part] = digest.hexdigest()
-        _write_table(folder / "images.csv", listed)
         mean, std = statistics["train"].mean_and_std()
         facts = Facts(
             format=_FORMAT,
@@ -242,14 +239,6 @@ def _header(images: int, size: int) -> bytes:
     stream = io.BytesIO()
     np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": (images, 3, size, size)})
     return stream.getvalue()
-
-
-def _write_table(path: Path, listed: Listing) -> None:
-    with path.open("x", encoding="utf-8", errors="backslashreplace", newline="") as stream:
-        table = csv.writer(stream, lineterminator="\n")
-        table.writerow(["part", "number", "label", "class", "file"])
-        for part, images in (("train", listed.train), ("test", listed.test)):
-            table.writerows([part, i, image.label, listed.classes[image.label], image.name] for i, image in enumerate(images))
 
 
 def _sync(stream: IO[bytes]) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from orchestrator.contracts import DataSet, Labelled, Suits
 from orchestrator.errors import InvalidInput
 from trainers.datasets._folder_cache import Facts, FolderCache
+from trainers.datasets._listing import listing, shown
 
 _SIZE = 32  # pixels
 _SMALLEST, _LARGEST = 8, 1024  # pixels
@@ -39,6 +40,11 @@ class ImageFolder:
     def class_names(self, folder: Path) -> Sequence[str]:
         """The names of the subfolders, in their order. Raises as `check` does."""
         return self._cache(folder).facts().classes
+
+    def image_names(self, folder: Path, part: Literal["train", "test"]) -> Sequence[str]:  # noqa: ARG002 - the folder's own names
+        """The files' paths in the folder. Raises MissingInput or BadData."""
+        found = listing(self._root)
+        return tuple(shown(image.name) for image in (found.train if part == "train" else found.test))
 
     def check(self, folder: Path) -> None:
         """Prove that there are images, and that they are read as they are now. Raises MissingInput, BadData or DiskError."""
