@@ -15,6 +15,7 @@ from orchestrator.contracts import Suits
 from orchestrator.errors import InvalidInput
 from trainers._preprocessing import EvaluationTransform, ImageShape, Preprocessing
 from trainers._streams import generator
+from trainers.augmentation import crop_and_flip as crop_and_flip_module
 from trainers.augmentation import operation
 from trainers.augmentation.crop_and_flip import RandomCrop, Windows
 from trainers.augmentation.pipeline import Pipeline, suitable
@@ -79,8 +80,17 @@ def test_every_augmented_image_is_a_window_of_its_own_source(
 def test_a_crop_is_the_same_wherever_it_stands() -> None:
     images = torch.randint(1, 256, (40, 3, 8, 8), dtype=torch.uint8, generator=generator(0))
     drawn = RandomCrop(padding=2).draw(40, generator(5))
-    first = Windows(images, 2).crop(torch.arange(40), drawn)
+    first = Windows(images, padding=2, mirrored=False).crop(torch.arange(40), drawn, None)
     assert torch.equal(RandomCrop(padding=2)(images, drawn), first)
+
+
+def test_mirror_images_that_are_kept_are_those_that_would_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = torch.randint(1, 256, (40, 3, 8, 8), dtype=torch.uint8, generator=generator(0))
+    kept = crop_and_flip(images, padding=2, flip=True)
+    monkeypatch.setattr(crop_and_flip_module, "_MOST_BYTES", 1000)
+    made = crop_and_flip(images, padding=2, flip=True)
+    indices = torch.randperm(40, generator=generator(1))
+    assert torch.equal(kept.batch(indices, kept.draw(generator(2))), made.batch(indices, made.draw(generator(2))))
 
 
 def test_seeds_keep_giving_the_images_that_recorded_runs_were_trained_on() -> None:

@@ -72,11 +72,23 @@ class EvaluationTransform:
         mean = torch.tensor(preprocessing.mean, device=device).view(-1, 1, 1)
         self._scale = 1.0 / (255.0 * std)
         self._shift = -mean / std
+        self._constants: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        """`images` must be on the device."""
-        normalised = images.to(torch.float32, memory_format=self._format).mul_(self._scale).add_(self._shift)
+        """`images` must be on the device, in either layout."""
+        scale, shift = self._of_size(images.shape[-1])
+        # Bytes are turned into the other layout much faster than floats are.
+        normalised = images.contiguous(memory_format=self._format).to(torch.float32).mul_(scale).add_(shift)
         if not self._resizes:
             return normalised
         # Shrinking needs the wider filter, or fine patterns turn into false coarse ones.
         return torch.nn.functional.interpolate(normalised, size=self._size, mode="bilinear", antialias=self._shrinks)
+
+    def _of_size(self, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Scale and shift as large as an image: where colours lie side by side, a value for each would be a loop of three."""
+        if size not in self._constants:
+            scale, shift = (
+                values.expand(1, -1, size, size).contiguous(memory_format=self._format) for values in (self._scale, self._shift)
+            )
+            self._constants[size] = (scale, shift)
+        return self._constants[size]

@@ -9,28 +9,53 @@ import torch
 
 from trainers.augmentation.operation import Drawn, happens
 
+_MOST_BYTES = (
+    2**30
+)  # for mirror images that are kept: of small images they take little, of large ones the model is what takes time
+_AT_A_TIME = 500  # images that are padded: few enough to stay in a processor's cache
+
 
 @final
 class Windows:
-    """All crops of zero-padded images (uint8 N×C×H×H) back to their size; `padding` is in pixels on every side.
+    """All crops of zero-padded images (uint8 N×C×H×H) back to their size, and their mirror images where `mirrored` is set.
 
-    The padded copy is made once; a batch of crops is one gather from a view of all windows.
+    `padding` is in pixels on every side. The padded copy is made once, and a batch is one gather from a view of all windows. The
+    colours of a pixel lie side by side in it, which is how convolutions want them: to turn every batch took longer than all else.
     """
 
-    def __init__(self, images: torch.Tensor, padding: int) -> None:
+    def __init__(self, images: torch.Tensor, *, padding: int, mirrored: bool) -> None:
         count, channels, size, _ = images.shape
-        padded = torch.nn.functional.pad(images, (padding,) * 4)
-        per_image, per_channel, per_row, per_column = padded.stride()
-        offsets = 2 * padding + 1
-        # view[i, top, left] is the crop of image i with that corner; no pixel is copied for it
+        offsets, width = 2 * padding + 1, size + 2 * padding
+        inside = slice(padding, padding + size)
+        sides = 2 if mirrored else 1
+        padded = images.new_zeros(count, sides, width, width, channels)
+        for part, place in zip(torch.split(images, _AT_A_TIME), torch.split(padded, _AT_A_TIME), strict=True):
+            pixels = part.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1)
+            place[:, 0, inside, inside] = pixels
+            if mirrored:
+                place[:, 1, inside, inside] = pixels.flip(2)
+        per_image, per_side, per_row, per_column, _ = padded.stride()
+        # view[i, side, top, left] is the crop of image i with that corner; no pixel is copied for it
         self._view = padded.as_strided(
-            (count, offsets, offsets, channels, size, size),
-            (per_image, per_row, per_column, per_channel, per_row, per_column),
+            (count, sides, offsets, offsets, size, size * channels),
+            (per_image, per_side, per_row, per_column, per_row, 1),
         )
+        self._shape = (-1, size, size, channels)
+        self._farthest = 2 * padding
 
-    def crop(self, indices: torch.Tensor, drawn: Drawn) -> torch.Tensor:
-        """The crops of the images with these indices (int64 B) that `RandomCrop` drew for them: uint8 B×C×H×H."""
-        return self._view[indices, drawn["top"], drawn["left"]]
+    def crop(self, indices: torch.Tensor, crop: Drawn, flip: Drawn | None) -> torch.Tensor:
+        """The images with these indices (int64 B) as `RandomCrop` and, where there is one, `RandomFlip` drew: uint8 B×C×H×H."""
+        top, left = crop["top"], crop["left"]
+        side = torch.zeros_like(top)
+        if flip is not None:
+            side, left = flip["mirrored"].long(), torch.where(flip["mirrored"], self._farthest - left, left)
+        return self._view[indices, side, top, left].view(self._shape).permute(0, 3, 1, 2)
+
+
+def worth_mirroring(images: torch.Tensor, padding: int) -> bool:
+    """Whether mirror images are kept beside the images (uint8 N×C×H×H), instead of being made in every batch."""
+    count, channels, size, _ = images.shape
+    return count * channels * (size + 2 * padding) ** 2 <= _MOST_BYTES
 
 
 @final
@@ -47,7 +72,8 @@ class RandomCrop:
 
     def __call__(self, images: torch.Tensor, drawn: Drawn) -> torch.Tensor:
         """Crops of the size of the images."""
-        return Windows(images, self._padding).crop(torch.arange(len(images), device=images.device), drawn)
+        windows = Windows(images, padding=self._padding, mirrored=False)
+        return windows.crop(torch.arange(len(images), device=images.device), drawn, None)
 
 
 @final

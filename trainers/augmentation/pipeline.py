@@ -14,7 +14,7 @@ from orchestrator.contracts import Suits
 from orchestrator.errors import InvalidInput
 from trainers.augmentation.aug_mix import RandomAugMix
 from trainers.augmentation.colour import RandomColorJitter
-from trainers.augmentation.crop_and_flip import RandomCrop, RandomFlip, Windows
+from trainers.augmentation.crop_and_flip import RandomCrop, RandomFlip, Windows, worth_mirroring
 from trainers.augmentation.geometry import RandomRotation
 from trainers.augmentation.jpeg import RandomJpeg
 from trainers.augmentation.masks import RandomCutout, RandomErasing, nearest_colour
@@ -59,8 +59,12 @@ class Pipeline:
     def __init__(self, images: torch.Tensor, steps: Sequence[Step], *, size: int, mean: Sequence[float]) -> None:
         self._images = images
         self._operations = _operations(steps, images, size, mean)
-        # A crop that stands first needs to pad the images only once, instead of every batch.
-        self._windows = Windows(images, steps[0].padding) if steps and isinstance(steps[0], Crop) else None
+        # A crop that stands first needs to pad the images only once, instead of every batch; a flip after it is cheap then.
+        self._windows: Windows | None = None
+        self._mirrored = False
+        if steps and isinstance(crop := steps[0], Crop):
+            self._mirrored = len(steps) > 1 and isinstance(steps[1], Flip) and worth_mirroring(images, crop.padding)
+            self._windows = Windows(images, padding=crop.padding, mirrored=self._mirrored)
 
     def draw(self, generator: torch.Generator) -> Draws:
         """The draws of one epoch, from a generator on the CPU."""
@@ -77,8 +81,8 @@ class Pipeline:
             if self._windows is None:
                 batch = self._images[indices]
             else:
-                batch = self._windows.crop(indices, drawn[0])
-                del todo[0]
+                batch = self._windows.crop(indices, drawn[0], drawn[1] if self._mirrored else None)
+                del todo[: 1 + self._mirrored]
             for operation, row in todo:
                 batch = operation(batch, row)
         return batch
