@@ -87,5 +87,6 @@ def _prepared(folder: StudyFolder, recipe: Recipe, system: ReferenceSystem | Non
 def _introduced(record: RunRecord, system: ReferenceSystem | None, how: str) -> list[str]:
     recipe = record.recipe
     what = f"reference system {system.system}" if system is not None else f"a {recipe.trainer}"
-    lines = [f"{record.run_id} {how}: {what}, {recipe.epochs} epochs on {recipe.dataset}, seed {recipe.seed}"]
+    length = f"{recipe.epochs} epoch{'s' if recipe.epochs > 1 else ''}"
+    lines = [f"{record.run_id} {how}: {what}, {length} on {recipe.dataset}, seed {recipe.seed}"]
     return [*lines, *system.scaling(recipe.epochs)] if system is not None else lines
