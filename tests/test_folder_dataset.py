@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import resource
 import struct
 import subprocess
 import sys
@@ -213,6 +214,12 @@ def _without(root: Path, *names: str) -> None:
         (root / name).rename(root.parent / name)
 
 
+def _flattened(root: Path) -> None:
+    for file in root.glob("zero/*"):
+        file.rename(root / file.name)
+    _without(root, "zero", "one", "two")
+
+
 def _emptied(root: Path, keep: int) -> None:
     for file in sorted((root / "zero").iterdir())[keep:]:
         file.unlink()
@@ -239,6 +246,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], int, str]] = {
     "a circle": (lambda root: (root / "zero" / "x.png").symlink_to("x.png"), 65, "zero"),
     "a pipe": (lambda root: os.mkfifo(root / "zero" / "x.png"), 65, "zero/x.png is neither a file nor a folder"),
     "folders below": (lambda root: (root / "zero" / "deep").mkdir(), 65, "zero/deep is a folder in the class 'zero'"),
+    "images without classes": (_flattened, 65, "has 0 subfolders: a data set has one per class"),
     "an image beside": (lambda root: (root / "x.PNG").write_bytes(b"x"), 65, "x.PNG lies beside the folders of the classes"),
     "another format": (lambda root: (root / "zero" / "x.bmp").write_bytes(b"BM"), 65, "zero/x.bmp is of a format that cannot"),
     "no image": (lambda root: (root / "zero" / "x.png").write_bytes(b"x"), 65, "zero/x.png is no PNG, JPEG or WebP image"),
@@ -373,6 +381,18 @@ print(plugins.dataset("folder:{root}").load(Path("{data}"), "train").images.sum(
     sums = {process.communicate(timeout=120)[0] for process in both}
     assert [process.returncode for process in both] == [0, 0]
     assert len(sums) == len(places(data)) == 1
+
+
+def test_a_full_disk_leaves_nothing(root: Path, data: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(DiskError, match=r"cannot write .*pictures-.*: File too large"):
+            plugins.dataset(f"folder:{root}").check(data)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert places(data) == []
+    plugins.dataset(f"folder:{root}").check(data)
 
 
 def test_a_data_folder_that_cannot_be_written_is_a_disk_error(root: Path, data: Path) -> None:

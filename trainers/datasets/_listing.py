@@ -9,9 +9,28 @@ from pathlib import Path
 
 from orchestrator.errors import BadData, MissingInput
 
-_DECODED = (".jpeg", ".jpg", ".png", ".webp")
+_DECODED = (".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".webp")
 # Endings of images that torchvision does not decode: silently leaving one out would change the data set.
-_NOT_DECODED = (".avif", ".bmp", ".gif", ".heic", ".jp2", ".jxl", ".pbm", ".pgm", ".ppm", ".tga", ".tif", ".tiff")
+_NOT_DECODED = (
+    ".avif",
+    ".bmp",
+    ".dng",
+    ".gif",
+    ".heic",
+    ".heif",
+    ".ico",
+    ".jp2",
+    ".jxl",
+    ".pbm",
+    ".pgm",
+    ".pnm",
+    ".ppm",
+    ".psd",
+    ".svg",
+    ".tga",
+    ".tif",
+    ".tiff",
+)
 _MOST_BYTES = 256 << 20  # of an image file
 
 _FEWEST_CLASSES = 2
@@ -87,12 +106,11 @@ def listing(root: Path) -> Listing:
 
 def _by_class(folder: Path, root: Path) -> dict[str, list[_Entry]]:
     """The images of each class, both in the order of their names."""
-    classes = {}
-    for entry in _entries(folder, root):
-        if entry.is_folder:
-            classes[_utf8(entry)] = list(_images(entry.path, root))
-        elif _is_image(entry):
-            raise BadData(f"{shown(entry.path)} lies beside the folders of the classes: move it into one of them")
+    entries = _entries(folder, root)
+    classes = {_utf8(entry): list(_images(entry.path, root)) for entry in entries if entry.is_folder}
+    beside = [entry for entry in entries if not entry.is_folder and _is_image(entry)]
+    if classes and beside:
+        raise BadData(f"{shown(beside[0].path)} lies beside the folders of the classes: move it into one of them")
     return classes
 
 
