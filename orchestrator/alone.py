@@ -74,10 +74,10 @@ def checked(recipe: Recipe, data_folder: Path, say: Callable[[str], None]) -> Re
     """
     with plugins.blaming(f"trainer {recipe.trainer!r}"):
         trainer = plugins.trainer(recipe.trainer)
-        params = complete(trainer.hyperparameters, recipe.params)
-        trainer.check(params, plugins.dataset(recipe.dataset).suits(data_folder), data_folder)
+        recipe = replace(recipe, params=complete(trainer.hyperparameters, recipe.params))
+        trainer.check(recipe, plugins.dataset(recipe.dataset).suits(data_folder), data_folder)
     ensure(recipe.dataset, data_folder, say)
-    return replace(recipe, params=params)
+    return recipe
 
 
 def begun(folder: StudyFolder, kind: Kind, name: str) -> RunRecord | None:

@@ -156,6 +156,24 @@ class MicroBatched(Protocol):
         """From the next epoch on let at most so many pass at a time; at least 2, as BatchNorm needs."""
 
 
+@runtime_checkable
+class EndsEarly(Protocol):
+    """What a Training offers besides whose recipe has a patience of its own."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is nothing more to train: after the recipe's last epoch, or before it."""
+
+
+@runtime_checkable
+class Precise(Protocol):
+    """What a Training offers besides that chooses by its device in which type it computes."""
+
+    @property
+    def precision(self) -> str:
+        """The type of its matrix products and convolutions, "float32" or "bfloat16"."""
+
+
 class Predictor(Protocol):
     """A trained model with the preprocessing it was trained for."""
 
@@ -170,8 +188,8 @@ class Trainer(Protocol):
     def hyperparameters(self) -> Sequence[type]:
         """Frozen dataclasses whose fields together are the names a recipe's params may use: defaults, units, checks."""
 
-    def check(self, params: Mapping[str, Any], suits: Suits, data_folder: Path) -> None:
-        """Prove, before any trial, that a run with these params can begin: weights are there, sizes fit.
+    def check(self, recipe: Recipe, suits: Suits, data_folder: Path) -> None:
+        """Prove, before it begins, that a run of this recipe can: weights are there, sizes fit, all settings act in its epochs.
 
         Raises InvalidInput, MissingInput or BadData.
         """

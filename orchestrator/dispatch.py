@@ -208,6 +208,7 @@ class Dispatch:
             threads=facts.threads,
             versions=facts.versions,
             data_digest=facts.data_digest,
+            precision=facts.precision,
         )
         active.epochs = list(event.epochs)
         if active.resume:  # else nothing was recorded that could have to be dropped

@@ -34,6 +34,7 @@ class Facts:
     threads: int
     versions: Mapping[str, str]
     data_digest: str
+    precision: str  # of products, where the trainer chooses it by the device; else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +101,7 @@ class Paused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """The job reached its recipe's last epoch; the checkpoint to predict with is on the disk."""
+    """The job has trained all that its recipe asks for; the checkpoint to predict with is on the disk."""
 
     run_id: str
     attempt: int

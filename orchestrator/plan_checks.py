@@ -53,7 +53,7 @@ def check_space(plan: StudyPlan, trainer: Trainer, name: str) -> None:
 def check_trainer(plan: StudyPlan, trainer: Trainer, dataset: DataSet, data_folder: Path) -> None:
     """Prove that a run can begin: weights are there, sizes fit. Raises MissingInput, BadData or InvalidInput."""
     params = complete(trainer.hyperparameters, {**plan.recipe.params, **_any_point(plan)})
-    trainer.check(params, dataset.suits(data_folder), data_folder)
+    trainer.check(replace(plan.recipe, params=params, epochs=plan.epochs), dataset.suits(data_folder), data_folder)
     canonical(plan.recipe)
 
 

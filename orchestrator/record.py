@@ -40,7 +40,7 @@ class FailureKind(enum.StrEnum):
     """Why a run failed; each kind has its own rule for what happens next."""
 
     OUT_OF_MEMORY = "oom"
-    DIVERGED = "diverged"  # NaN, infinite or exploding loss
+    DIVERGED = "diverged"  # NaN, infinite or exploding loss, or one that stays what knowing nothing costs
     CRASHED = "crashed"  # the trainer raised
     LOST = "lost"  # its worker died
     HUNG = "hung"  # no progress for many times the usual epoch
@@ -133,6 +133,7 @@ class Provenance:
     host: str = ""
     device: str = ""
     threads: int = 0  # of the worker; sums of floats depend on it
+    precision: str = ""  # of products, "float32" or "bfloat16", where the trainer chooses it by the device
     versions: Mapping[str, str] = field(default_factory=dict)
     data_digest: str = ""  # sha256 of the images and labels that were read
     started: float = 0.0

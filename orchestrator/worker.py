@@ -16,10 +16,10 @@ from typing import Any, final
 import numpy as np
 
 from orchestrator import checkpoint, machine, plugins
-from orchestrator.contracts import Data, MicroBatched, Training
+from orchestrator.contracts import Data, EndsEarly, MicroBatched, Precise, Training
 from orchestrator.crash_points import CrashPoint, reached
 from orchestrator.errors import BadData, DiskError
-from orchestrator.failures import described, exploded
+from orchestrator.failures import described, hopeless
 from orchestrator.gpu_memory import gpu_memory
 from orchestrator.jobs import Began, Event, Facts, Failed, Finished, Job, Measured, Paused, Reduced, Saved
 from orchestrator.plain import dumps, from_plain, to_plain
@@ -118,9 +118,10 @@ class Runner:
             threads=self._threads,
             versions=machine.versions(),
             data_digest=digest,
+            precision=running.precision,
         )
         began = Began(run_id=job.run_id, attempt=job.attempt, epochs=tuple(running.epochs), facts=facts, note=note)
-        if len(running.epochs) < job.recipe.epochs:
+        if not running.ended:
             return [began]
         self._job = None  # everything was trained, and only the end was not recorded
         return [began, *running.finish(self._shelf)]
@@ -160,6 +161,17 @@ class _RunningJob:
         self._unsaved_seconds = 0.0
         self._checkpoint_seconds = _FIRST_CHECKPOINT_SECONDS
 
+    @property
+    def ended(self) -> bool:
+        """Whether the recipe has nothing more to train."""
+        early = isinstance(self._training, EndsEarly) and self._training.ended
+        return early or len(self.epochs) >= self.job.recipe.epochs
+
+    @property
+    def precision(self) -> str:
+        """The type in which it computes; "" where the trainer does not say."""
+        return self._training.precision if isinstance(self._training, Precise) else ""
+
     def resume(self) -> str:
         """Continue from the last checkpoint. Returns "" or why it was not used."""
         if not self._folder.last_checkpoint.exists():
@@ -191,10 +203,10 @@ class _RunningJob:
             self._best, self._snapshot = best, self._training.snapshot()
         memory = gpu_memory(self._device)
         events: list[Event] = [Measured(run_id=self.job.run_id, attempt=self.job.attempt, epoch=epoch, memory=memory)]
-        if why := exploded(self.epochs, self._classes):
+        if why := hopeless(self.epochs, self._classes):
             failure = Failure(kind=FailureKind.DIVERGED, message=why)
             return [*events, Failed(run_id=self.job.run_id, attempt=self.job.attempt, failure=failure)]
-        if len(self.epochs) == self.job.recipe.epochs:
+        if self.ended:
             return events + self.finish(shelf)
         if self.job.checkpoint_share * self._unsaved_seconds >= self._checkpoint_seconds:
             events.append(self.save())

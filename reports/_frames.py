@@ -15,7 +15,7 @@
     replicate_of                               the trial whose setting it trains again with another seed, "part2/trials/0007"
     plan trainer dataset recipe_epochs seed split_seed train_on        of its recipe
     params.NAME                                each hyperparameter; sequences and mixtures as JSON texts
-    host device threads commit dirty started finished                  its provenance; times in UTC
+    host device threads precision commit dirty started finished        its provenance; times in UTC
 
 `epochs`, run by run: study, run, epoch (from 1), train_loss, train_acc, val_loss, val_acc, lr, seconds, and extra.NAME for each
 further measurement. Losses are in nats, accuracies are fractions. The losses of single steps are left out.
@@ -65,6 +65,7 @@ _RUNS = {
     "host": "str",
     "device": "str",
     "threads": "int64",
+    "precision": "str",
     "commit": "str",
     "dirty": "bool",
     "started": "datetime64[us, UTC]",
@@ -161,6 +162,7 @@ def _run_row(study: str, record: RunRecord, epochs: Sequence[Epoch]) -> dict[str
         "host": provenance.host,
         "device": provenance.device,
         "threads": provenance.threads,
+        "precision": provenance.precision,
         "commit": provenance.commit,
         "dirty": provenance.dirty,
         "started": _time(provenance.started),

@@ -52,6 +52,11 @@ def recipe(trainer: str, epochs: int, seed: int = 7, **params: Any) -> Recipe:
     return Recipe(plan="test", trainer=trainer, dataset="digits", epochs=epochs, seed=seed, params=params)
 
 
+def asked(trainer: str, params: Mapping[str, Any]) -> Recipe:
+    """A recipe to be checked: of five epochs, with params that may be wrong."""
+    return Recipe(plan="test", trainer=trainer, dataset="digits", epochs=5, seed=7, params=params)
+
+
 def begin(trainer: str, data: Data, epochs: int, seed: int = 7, **params: Any) -> Training:
     return plugins.trainer(trainer).begin(recipe(trainer, epochs, seed, **params), data, "cpu")
 

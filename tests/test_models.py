@@ -13,7 +13,7 @@ from torch import nn
 from orchestrator import plugins
 from orchestrator.errors import InvalidInput
 from orchestrator.hyperparameters import complete, divide
-from tests._training import begin, digits_data
+from tests._training import asked, begin, digits_data
 from trainers import cnn, convnext, efficientnet, resnet
 from trainers._architectures import FAMILIES, architectures
 from trainers._head import HeadLayer, make_head
@@ -268,7 +268,7 @@ def test_dense_layers_and_averaging_act() -> None:
 def test_blocks_that_cannot_be_built_or_would_do_nothing_are_refused(params: dict[str, Any], message: str) -> None:
     data = digits_data()
     with pytest.raises(InvalidInput, match=message):
-        plugins.trainer("cnn").check(params, data.suits, data.folder)
+        plugins.trainer("cnn").check(asked("cnn", params), data.suits, data.folder)
 
 
 @pytest.mark.parametrize(
@@ -288,10 +288,10 @@ def test_blocks_that_cannot_be_built_or_would_do_nothing_are_refused(params: dic
 def test_what_is_not_known_is_refused_with_what_is(trainer: str, params: dict[str, Any], message: str) -> None:
     data = digits_data()
     with pytest.raises(InvalidInput, match=message):
-        plugins.trainer(trainer).check(params, data.suits, data.folder)
+        plugins.trainer(trainer).check(asked(trainer, params), data.suits, data.folder)
 
 
 def test_images_too_small_for_a_stem_are_refused_before_any_trial() -> None:
     data = digits_data()
     with pytest.raises(InvalidInput, match="needs images of 32 pixels at least, not 8"):
-        plugins.trainer("convnext").check({"stem": "stock"}, data.suits, data.folder)
+        plugins.trainer("convnext").check(asked("convnext", {"stem": "stock"}), data.suits, data.folder)

@@ -16,7 +16,7 @@ from orchestrator.errors import BadData, InvalidInput, MissingInput, UnknownName
 from orchestrator.hyperparameters import divide
 from orchestrator.recipe import Recipe
 from tests._server import Server, serving
-from tests._training import begin, digits_data, random_data, weights
+from tests._training import asked, begin, digits_data, random_data, weights
 from trainers import _pretrained, _weights, convnext, efficientnet, resnet
 from trainers._preprocessing import ImageShape
 
@@ -125,7 +125,7 @@ def test_missing_weights_are_noticed_before_any_trial_with_both_ways_to_get_them
     suits = plugins.dataset("cifar100").suits(tmp_path)
     params = plan("cifar100", suits).recipe.params
     with pytest.raises(MissingInput) as caught:
-        plugins.trainer("resnet").check(params, suits, tmp_path)
+        plugins.trainer("resnet").check(asked("resnet", params), suits, tmp_path)
     message = str(caught.value)
     assert "orchestrate data fetch resnet50-IMAGENET1K_V1" in message
     assert (
@@ -140,7 +140,9 @@ def test_missing_weights_are_noticed_before_any_trial_with_both_ways_to_get_them
 )
 def test_weights_that_nobody_has_are_refused(weights: str, error: type[Exception], tmp_path: Path) -> None:
     with pytest.raises(error, match="IMAGENET1K_V1"):
-        plugins.trainer("resnet").check({"weights": weights}, plugins.dataset("digits").suits(tmp_path), tmp_path)
+        plugins.trainer("resnet").check(
+            asked("resnet", {"weights": weights}), plugins.dataset("digits").suits(tmp_path), tmp_path
+        )
 
 
 def test_files_that_are_no_fitting_weights_are_bad_data(tmp_path: Path) -> None:
@@ -149,14 +151,14 @@ def test_files_that_are_no_fitting_weights_are_bad_data(tmp_path: Path) -> None:
     file = tmp_path / "weights.pth"
     file.write_bytes(b"rubbish")
     with pytest.raises(BadData, match="cannot be read as weights"):
-        trainer.check(named(file), suits, tmp_path)
+        trainer.check(asked("any", named(file)), suits, tmp_path)
     torch.save([1, 2], file)
     with pytest.raises(BadData, match="state dict"):
-        trainer.check(named(file), suits, tmp_path)
+        trainer.check(asked("any", named(file)), suits, tmp_path)
     small_state_of("resnet18", file)
-    trainer.check(named(file), suits, tmp_path)
+    trainer.check(asked("any", named(file)), suits, tmp_path)
     with pytest.raises(BadData, match="does not fit"):
-        trainer.check({**named(file), "architecture": "resnet34"}, suits, tmp_path)
+        trainer.check(asked("any", {**named(file), "architecture": "resnet34"}), suits, tmp_path)
 
 
 def test_a_recipe_says_which_content_its_file_of_weights_has(tmp_path: Path) -> None:
@@ -167,27 +169,29 @@ def test_a_recipe_says_which_content_its_file_of_weights_has(tmp_path: Path) -> 
     small_state_of("resnet18", file)
     content = named(file)
     with pytest.raises(InvalidInput, match=f'"weights_sha256": "{content["weights_sha256"]}"'):
-        trainer.check({"weights": str(file)}, suits, tmp_path)
-    trainer.check({**content, "weights": "own.pth"}, suits, tmp_path)  # below the data folder, wherever that lies
+        trainer.check(asked("any", {"weights": str(file)}), suits, tmp_path)
+    trainer.check(asked("any", {**content, "weights": "own.pth"}), suits, tmp_path)  # below the data folder, wherever that lies
     with pytest.raises(MissingInput, match="no file of weights own"):
-        trainer.check({**content, "weights": "own.pth"}, suits, tmp_path / "elsewhere")
+        trainer.check(asked("any", {**content, "weights": "own.pth"}), suits, tmp_path / "elsewhere")
     file.write_bytes(file.read_bytes() + b"\0")
     with pytest.raises(BadData, match="is not the file that the recipe names"):
-        trainer.check(content, suits, tmp_path)
+        trainer.check(asked("any", content), suits, tmp_path)
 
 
 @pytest.mark.parametrize("weights", ["", "IMAGENET1K_V1"])
 def test_a_sum_without_a_file_is_refused(weights: str, tmp_path: Path) -> None:
     params = {"weights": weights, "weights_sha256": "0" * 64}
     with pytest.raises(InvalidInput, match="belongs to a file of weights"):
-        plugins.trainer("resnet").check(params, plugins.dataset("digits").suits(tmp_path), tmp_path)
+        plugins.trainer("resnet").check(asked("resnet", params), plugins.dataset("digits").suits(tmp_path), tmp_path)
 
 
 def test_a_sum_that_is_none_is_refused(tmp_path: Path) -> None:
     for wrong in ("0" * 63, "0" * 65, "g" * 64, "A" * 64):
         with pytest.raises(InvalidInput, match="64 hexadecimal digits"):
             plugins.trainer("resnet").check(
-                {"weights": "own.pth", "weights_sha256": wrong}, plugins.dataset("digits").suits(tmp_path), tmp_path
+                asked("resnet", {"weights": "own.pth", "weights_sha256": wrong}),
+                plugins.dataset("digits").suits(tmp_path),
+                tmp_path,
             )
 
 
@@ -242,7 +246,7 @@ def test_part3_trains_resnet50_from_a_file_at_the_enlarged_size(tmp_path: Path) 
     suits = plugins.dataset("cifar100").suits(tmp_path)
     plan = make_plan("cifar100", suits)
     params = {**plan.recipe.params, **named(file), "batch_size": 4, "learning_rate": 1e-3}
-    plugins.trainer("resnet").check(params, suits, tmp_path)
+    plugins.trainer("resnet").check(asked("resnet", params), suits, tmp_path)
     data = random_data(suits, train=8, validation=4)
     recipe = Recipe(plan="part3", trainer="resnet", dataset="cifar100", epochs=1, seed=0, params=params)
     training = plugins.trainer("resnet").begin(recipe, data, "cpu")

@@ -17,7 +17,8 @@ from orchestrator import plugins
 from orchestrator.contracts import Data
 from orchestrator.errors import BadData, InvalidInput, MissingInput, UnknownName
 from orchestrator.hyperparameters import complete
-from tests._training import begin, digits_data, run, same, weights
+from orchestrator.record import Epoch
+from tests._training import asked, begin, digits_data, figures, run, same, weights
 
 NAMES = plugins.names("trainer")
 LARGE = ("convnext", "efficientnet")  # even their smallest networks take many times as long as these tests otherwise do
@@ -36,6 +37,15 @@ OTHER_VALUES: dict[str, Any] = {
     "stem": "stock",
     "weights": "IMAGENET1K_V1",
     "weights_sha256": "0" * 64,
+    "phases": ({"epochs": 1, "layers": "head"},),
+    "averaging": "ema",
+    "augmentation": ({"name": "crop", "padding": 2},),
+    "mixing": ("mixup",),
+    "normalisation": "half",
+    "center_crop": 6,
+    "clip": 0.01,
+    "patience": 1,
+    "precision": "bfloat16",
     "resize": 16,
 }
 
@@ -50,13 +60,13 @@ def another(trainer: str, name: str, value: Any) -> Any:
     return value // 2
 
 
-def batch_losses(name: str, **params: Any) -> tuple[float, ...]:
-    return begin(name, digits_data(), 1, **params).epoch().batch_losses
+def measured(name: str, **params: Any) -> Epoch:
+    return figures(begin(name, digits_data(), 1, **params).epoch())
 
 
 @functools.cache
-def usual_losses(name: str) -> tuple[float, ...]:
-    return batch_losses(name, batch_size=12)
+def usually(name: str) -> Epoch:
+    return measured(name, batch_size=12)
 
 
 def settings() -> list[Any]:
@@ -203,10 +213,10 @@ def test_a_snapshot_predicts_what_was_measured(name: str, data: Data) -> None:
 @pytest.mark.parametrize(("name", "hyperparameter", "value"), settings())
 def test_every_hyperparameter_acts_or_is_refused(name: str, hyperparameter: str, value: Any) -> None:
     try:
-        changed = batch_losses(name, **{"batch_size": 12, hyperparameter: value})
+        changed = measured(name, **{"batch_size": 12, hyperparameter: value})
     except (InvalidInput, MissingInput):
         return
-    assert changed != usual_losses(name)
+    assert changed != usually(name)
 
 
 @pytest.mark.parametrize("name", TRAINERS)
@@ -223,7 +233,7 @@ def test_weight_decay_pulls_the_weights_in(name: str, data: Data) -> None:
 def test_unknown_and_impossible_params_are_refused(name: str, data: Data, tmp_path: Path) -> None:
     trainer = plugins.trainer(name)
     with pytest.raises(UnknownName, match="learning_rate"):
-        trainer.check({"learning_rat": 0.1}, data.suits, tmp_path)
+        trainer.check(asked("any", {"learning_rat": 0.1}), data.suits, tmp_path)
     for params in (
         {"dropout": 1.5},
         {"batch_size": 0},
@@ -232,14 +242,18 @@ def test_unknown_and_impossible_params_are_refused(name: str, data: Data, tmp_pa
         {"warmup": 1.0},
     ):
         with pytest.raises(InvalidInput):
-            trainer.check(params, data.suits, tmp_path)
-    trainer.check({}, data.suits, tmp_path)
+            trainer.check(asked("any", params), data.suits, tmp_path)
+    trainer.check(asked("any", {}), data.suits, tmp_path)
 
 
 @pytest.mark.parametrize("name", TRAINERS)
 def test_what_is_no_state_or_snapshot_is_bad_data(name: str, data: Data) -> None:
     training = begin(name, data, 1)
-    for state in ({}, {"epoch": 1, "model": {}, "optimizer": {}}, {"epoch": 1, "model": None, "optimizer": None}):
+    for state in (
+        {},
+        {"val_losses": [1.0], "val_accs": [0.5], "model": {}, "optimizer": {}},
+        {"val_losses": [1.0], "val_accs": [0.5], "model": None, "optimizer": None},
+    ):
         with pytest.raises(BadData):
             training.load_state_dict(state)
     with pytest.raises(BadData):

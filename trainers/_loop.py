@@ -9,17 +9,20 @@ import torch
 
 from orchestrator.contracts import Data, Diverged
 from orchestrator.crash_points import CrashPoint, reached
-from orchestrator.errors import BadData
+from orchestrator.errors import BadData, InvalidInput
 from orchestrator.plain import to_plain
 from orchestrator.recipe import Recipe
 from orchestrator.record import Epoch
 from orchestrator.seeds import derive
-from trainers._optimisation import Optimisation, make_optimizer
-from trainers._predictor import EVALUATION_BATCH, autocast
+from trainers._averaging import AveragedWeights, first_epoch
+from trainers._inputs import TrainingInputs
+from trainers._optimisation import Optimisation
+from trainers._precision import autocast, settled
+from trainers._predictor import EVALUATION_BATCH
 from trainers._preprocessing import EvaluationTransform, Preprocessing, memory_format
-from trainers._schedules import Schedule
+from trainers._stages import Stage, check_fit
 from trainers._streams import generator, seeded
-from trainers.augmentation.pipeline import Pipeline, suitable
+from trainers.augmentation.mixing import Mixer
 
 _SMALLEST_MICRO_BATCH = 2  # images: BatchNorm cannot normalise one image whose features are single pixels
 
@@ -48,57 +51,74 @@ class SupervisedTraining:
             # The same recipe must give the same numbers: no kernel may be chosen by a race, or add up in no fixed order.
             torch.backends.cudnn.benchmark = False
             torch.backends.cudnn.deterministic = True
+        check_lengths(settings, recipe.epochs)
         images = len(data.train_images)
         self._batch_size = min(settings.batch_size, images)
         self._micro_batch = self._batch_size
         self._steps = images // self._batch_size  # the incomplete last batch is left out: BatchNorm learns badly from few images
         self._model = model.to(device).to(memory_format=memory_format(preprocessing.size))
-        self._optimizer = make_optimizer(self._model, settings)
-        self._schedule = Schedule(
-            shape=settings.schedule,
-            peak=settings.learning_rate,
-            warmup=settings.warmup,
-            epochs=recipe.epochs,
-            steps_per_epoch=self._steps,
-        )
-        steps = suitable(data.suits)
-        self._augment = Pipeline(data.train_images, steps, size=preprocessing.size, mean=preprocessing.mean)
+        self._averaged = AveragedWeights(self._model, settings.averaging, recipe.epochs) if settings.averaging else None
+        self._head = head
+        self._settings = settings
+        self._epochs = recipe.epochs
+        self._stage = self._begin_stage(1)
+        self._inputs = TrainingInputs(data.train_images, settings, preprocessing, data.suits)
+        self._mixer = Mixer(settings.mixing, data.suits.classes) if settings.mixing else None
         self._transform = EvaluationTransform(preprocessing, device)
         self._preprocessing = preprocessing
-        self._label_smoothing = settings.label_smoothing
-        self._head = head
+        self._precision = settled(settings.precision, device, preprocessing.size)
         self._seed = recipe.seed
-        self._epochs = recipe.epochs
         self._data = data
         self._device = device
         self._params = params
-        self._done = 0  # epochs
+        self._val_losses: list[float] = []  # of the epochs that are done
+        self._val_accs: list[float] = []
 
     def epoch(self) -> Epoch:
         """Train on every training image once, in whole batches, then validate. Raises Diverged.
 
-        Raises ValueError after the recipe's last epoch: its schedule has no rate for more.
+        Raises ValueError after the recipe's last epoch, or once its patience ended it.
         """
-        if self._done >= self._epochs:
-            raise ValueError(f"the recipe ends after {self._epochs} epochs")
+        if self.ended:
+            raise ValueError(f"the recipe ends after {self._done} epochs")
         started = time.perf_counter()
         number = self._done + 1
+        if number > self._stage.last:
+            self._stage = self._begin_stage(number)
         losses, train_acc = self._train(number)
+        if self._averaged is not None:
+            self._averaged.ended(number)
         train_loss = math.fsum(losses) / len(losses)
         val_loss, val_acc = self._validate()
         if not (math.isfinite(train_loss) and math.isfinite(val_loss)):
             raise Diverged(f"in epoch {number} the training loss was {train_loss:g}, the validation loss {val_loss:g}")
-        self._done = number
+        lr = self._stage.rate(number, self._steps - 1, self._val_losses)
+        self._val_losses.append(val_loss)
+        self._val_accs.append(val_acc)
         return Epoch(
             number=number,
             train_loss=train_loss,
             train_acc=train_acc,
             val_loss=val_loss,
             val_acc=val_acc,
-            lr=self._schedule.rate(number * self._steps - 1),
+            lr=lr,
             seconds=time.perf_counter() - started,
             batch_losses=tuple(losses),
         )
+
+    @property
+    def ended(self) -> bool:
+        """Whether the recipe ends here: after its last epoch, or because its patience with the phase is at an end."""
+        if self._done >= self._epochs:
+            return True
+        accs = self._val_accs[self._stage.first - 1 :]
+        patience = self._settings.patience
+        return bool(patience and accs) and len(accs) - 1 - accs.index(max(accs)) >= patience
+
+    @property
+    def precision(self) -> str:
+        """The type in which products are computed."""
+        return self._precision
 
     @property
     def micro_batch(self) -> int:
@@ -114,11 +134,13 @@ class SupervisedTraining:
         self._micro_batch = min(self._micro_batch, max(images, _SMALLEST_MICRO_BATCH))
 
     def state_dict(self) -> dict[str, Any]:
-        """Weights, optimiser state and the epochs done, copied to the CPU; schedule and random streams follow from the last."""
+        """Weights, their mean, optimiser state and what was validated, copied to the CPU; all else follows from these."""
         return {
-            "epoch": self._done,
             "model": _copied(self._model.state_dict()),
-            "optimizer": _copied(self._optimizer.state_dict()),
+            "optimizer": _copied(self._stage.optimizer.state_dict()),
+            "averaged": None if self._averaged is None else _copied(self._averaged.state_dict()),
+            "val_losses": list(self._val_losses),
+            "val_accs": list(self._val_accs),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -127,9 +149,12 @@ class SupervisedTraining:
         Raises BadData when it is of another model; the training is then unusable, and is to be begun anew.
         """
         try:
+            self._val_losses, self._val_accs = list(map(float, state["val_losses"])), list(map(float, state["val_accs"]))
+            self._stage = self._begin_stage(max(self._done, 1))
             self._model.load_state_dict(state["model"])
-            self._optimizer.load_state_dict(_copied(state["optimizer"]))
-            self._done = int(state["epoch"])
+            self._stage.optimizer.load_state_dict(_copied(state["optimizer"]))
+            if self._averaged is not None:
+                self._averaged.load_state_dict(state["averaged"])
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise BadData(f"this is not a state of this training: {type(error).__name__}: {error}") from error
 
@@ -139,32 +164,51 @@ class SupervisedTraining:
             "classes": self._data.suits.classes,
             "params": to_plain(self._params),
             "preprocessing": self._preprocessing.to_plain(),
-            "model": _copied(self._model.state_dict()),
+            "model": _copied(self._judged.state_dict()),
         }
+
+    @property
+    def _done(self) -> int:
+        """Epochs."""
+        return len(self._val_losses)
+
+    @property
+    def _judged(self) -> torch.nn.Module:
+        """The model that is validated and kept: with averaged weights, once there are any."""
+        return self._averaged.model if self._averaged is not None and self._averaged.begun else self._model
+
+    def _begin_stage(self, number: int) -> Stage:
+        return Stage(self._model, self._head, self._settings, epochs=self._epochs, steps_per_epoch=self._steps, number=number)
 
     def _train(self, number: int) -> tuple[list[float], float]:
         """One pass: the loss of every step, in nats, and the accuracy over all of them. Waits for the device once, at the end."""
         images = len(self._data.train_images)
         order = torch.randperm(images, generator=generator(derive(self._seed, "shuffling", number))).to(self._device)
-        draws = self._augment.draw(generator(derive(self._seed, "augmentation", number)))
+        draws = self._inputs.draw(generator(derive(self._seed, "augmentation", number)))
         losses = torch.zeros(self._steps, device=self._device)
         hits = torch.zeros((), dtype=torch.int64, device=self._device)
-        self._model.train()
+        self._stage.train_mode()
         with seeded(derive(self._seed, "dropout", number), self._device):
             for step in range(self._steps):
                 chosen = order[step * self._batch_size : (step + 1) * self._batch_size]
-                self._set_rate(self._schedule.rate((number - 1) * self._steps + step))
-                self._optimizer.zero_grad(set_to_none=True)
+                self._stage.begin_step(number, step, self._val_losses)
                 for part in self._parts(chosen):
-                    labels = self._data.train_labels[part]
-                    with autocast(self._device):
-                        logits = self._model(self._transform(self._augment.batch(part, draws)))
-                    mean = torch.nn.functional.cross_entropy(logits.float(), labels, label_smoothing=self._label_smoothing)
+                    inputs, target = self._inputs.batch(part, draws), self._data.train_labels[part]
+                    if self._mixer is not None:
+                        inputs, target = self._mixer(inputs, target)
+                    with autocast(self._device, self._precision):
+                        logits = self._model(inputs)
+                    smoothing = self._settings.label_smoothing
+                    mean = torch.nn.functional.cross_entropy(logits.float(), target, label_smoothing=smoothing)
                     loss = mean * (len(part) / len(chosen))  # the parts' means add up to the mean over the batch
                     torch.autograd.backward(loss)
                     losses[step] += loss.detach()
-                    hits += (logits.detach().argmax(dim=1) == labels).sum()
-                self._optimizer.step()
+                    # Of a mixed image the class that it is most of counts.
+                    answers = target if self._mixer is None else target.argmax(dim=1)
+                    hits += (logits.detach().argmax(dim=1) == answers).sum()
+                self._stage.end_step()
+                if self._averaged is not None:
+                    self._averaged.stepped()
                 reached(CrashPoint.IN_EPOCH)
         return losses.tolist(), int(hits) / (self._steps * self._batch_size)
 
@@ -179,17 +223,22 @@ class SupervisedTraining:
         loss = torch.zeros((), device=self._device)
         hits = torch.zeros((), dtype=torch.int64, device=self._device)
         size = EVALUATION_BATCH if self._micro_batch == self._batch_size else min(EVALUATION_BATCH, self._micro_batch)
-        self._model.eval()
-        with torch.inference_mode(), autocast(self._device):
+        model = self._judged.eval()
+        with torch.inference_mode(), autocast(self._device, self._precision):
             for batch, answers in zip(torch.split(images, size), torch.split(labels, size), strict=True):
-                logits = self._model(self._transform(batch)).float()
+                logits = model(self._transform(batch)).float()
                 loss += torch.nn.functional.cross_entropy(logits, answers, reduction="sum")
                 hits += (logits.argmax(dim=1) == answers).sum()
         return float(loss) / len(images), int(hits) / len(images)
 
-    def _set_rate(self, rate: float) -> None:
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
+
+def check_lengths(settings: Optimisation, epochs: int) -> None:
+    """Raise InvalidInput for settings that do not fit a run of so many epochs, or would never act in it."""
+    check_fit(settings, epochs)
+    if settings.averaging is not None:
+        first_epoch(settings.averaging, epochs)
+    if settings.patience >= epochs:
+        raise InvalidInput(f"patience {settings.patience} can never end a run of {epochs} epochs")
 
 
 def _copied(state: Any) -> Any:

@@ -5,28 +5,31 @@ from typing import Any, final
 import torch
 
 from orchestrator.errors import InvalidInput
+from trainers._precision import Precision, autocast
 from trainers._preprocessing import EvaluationTransform, Preprocessing, memory_format
 
 # Images at a time: enough to fill a GPU with the models here, little enough for ResNet-50 at 224 pixels in a few GB.
 EVALUATION_BATCH = 500
 
 
-def autocast(device: torch.device) -> torch.autocast:
-    """bfloat16 matrix products and convolutions on GPUs that compute in it; everything else stays float32."""
-    enabled = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
-
-
 @final
 class ModelPredictor:
     """Implements `contracts.Predictor` for any module that turns N×C×H×W images into N×classes logits."""
 
-    def __init__(self, model: torch.nn.Module, preprocessing: Preprocessing, classes: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        preprocessing: Preprocessing,
+        classes: int,
+        device: torch.device,
+        precision: Precision,
+    ) -> None:
         self._model = model.to(device).to(memory_format=memory_format(preprocessing.size)).eval()
         self._transform = EvaluationTransform(preprocessing, device)
         self._stored = preprocessing.stored
         self._classes = classes
         self._device = device
+        self._precision = precision
 
     def __call__(self, images: Any) -> torch.Tensor:
         """Probabilities N×classes (float32, on the CPU) of uint8 images N×C×H×W: a tensor, or an array, also memory-mapped.
@@ -38,7 +41,7 @@ class ModelPredictor:
             shape = "×".join(str(length) for length in images.shape)
             raise InvalidInput(f"this model predicts uint8 images N×{'×'.join(map(str, expected))}, not {images.dtype} {shape}")
         probabilities = torch.empty(len(images), self._classes)
-        with torch.inference_mode(), autocast(self._device):
+        with torch.inference_mode(), autocast(self._device, self._precision):
             for first in range(0, len(images), EVALUATION_BATCH):
                 part = images[first : first + EVALUATION_BATCH]
                 # A slice of a memory-mapped file is read only here, and may not be written to: take a copy.

@@ -10,11 +10,11 @@ import torch
 from orchestrator.contracts import Suits
 from orchestrator.errors import InvalidInput
 from orchestrator.seeds import derive
+from trainers._inputs import TrainingInputs, preprocessing_of
 from trainers._optimisation import Optimisation
 from trainers._png import png
-from trainers._preprocessing import EvaluationTransform, ImageShape, Preprocessing
+from trainers._preprocessing import EvaluationTransform, Preprocessing
 from trainers._streams import generator
-from trainers.augmentation.pipeline import Pipeline, suitable
 
 _CELL = 96  # pixels, at least, of an image in the picture
 _GAP = 2  # pixels between images
@@ -29,15 +29,14 @@ def preview(settings: Sequence[Any], images: npt.NDArray[np.uint8], suits: Suits
     loop = next((part for part in settings if isinstance(part, Optimisation)), None)
     if loop is None:
         raise InvalidInput("this trainer does not train with the shared loop: what it does to its images is not known")
-    stored = ImageShape(channels=suits.channels, size=suits.size)
-    preprocessing = Preprocessing(mean=suits.mean, std=suits.std, stored=stored, size=loop.resize or suits.size)
+    prepared = preprocessing_of(loop, suits)
     source = torch.from_numpy(images)
-    augment = Pipeline(source, suitable(suits), size=preprocessing.size, mean=preprocessing.mean)
+    inputs = TrainingInputs(source, loop, prepared, suits)
+    transform = EvaluationTransform(prepared, torch.device("cpu"))
     chosen = torch.linspace(0, len(source) - 1, rows).long()
-    draws = [augment.draw(generator(derive(seed, "augmentation", number))) for number in range(1, epochs + 1)]
-    batches = [source[chosen], *(augment.batch(chosen, drawn) for drawn in draws)]
-    transform = EvaluationTransform(preprocessing, torch.device("cpu"))
-    return picture([_visible(transform(batch), preprocessing) for batch in batches])
+    draws = [inputs.draw(generator(derive(seed, "augmentation", number))) for number in range(1, epochs + 1)]
+    batches = [transform(source[chosen]), *(inputs.batch(chosen, drawn) for drawn in draws)]
+    return picture([_visible(batch, prepared) for batch in batches])
 
 
 def picture(columns: Sequence[torch.Tensor]) -> bytes:

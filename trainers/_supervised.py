@@ -18,11 +18,15 @@ from orchestrator.errors import BadData, InvalidInput
 from orchestrator.hyperparameters import divide
 from orchestrator.recipe import Recipe
 from orchestrator.seeds import derive
-from trainers._loop import SupervisedTraining
+from trainers._inputs import preprocessing_of
+from trainers._loop import SupervisedTraining, check_lengths
 from trainers._optimisation import Optimisation
+from trainers._phases import trained
+from trainers._precision import settled
 from trainers._predictor import ModelPredictor
 from trainers._preprocessing import ImageShape, Preprocessing
 from trainers._streams import seeded
+from trainers.augmentation.pipeline import check_steps
 
 __all__ = ["ImageShape", "Supervised"]
 
@@ -65,15 +69,19 @@ class Supervised:
         """The model's dataclass and the loop's."""
         return (self._own, Optimisation)
 
-    def check(self, params: Mapping[str, Any], suits: Suits, data_folder: Path) -> None:
-        """Build the model, load its weights and pass two black images through it, as a run with these params would.
+    def check(self, recipe: Recipe, suits: Suits, data_folder: Path) -> None:
+        """Build the model, load its weights and pass two black images through it, as a run of this recipe would.
 
-        Raises InvalidInput for params that cannot be used, MissingInput or BadData for weights that cannot.
+        Raises InvalidInput for params that cannot be used or would have no effect, and MissingInput or BadData for weights.
         """
-        own, settings = self._read(params)
-        preprocessing = _preprocessing(suits, settings)
+        own, settings = self._read(recipe.params)
+        check_lengths(settings, recipe.epochs)
+        check_steps(settings.augmentation or (), suits.channels)
+        preprocessing = preprocessing_of(settings, suits)
         with seeded(0, torch.device("cpu")), torch.inference_mode():
             model = self._begin_model(own, suits.classes, preprocessing.image, data_folder)
+            for phase in settings.phases:
+                trained(model, self._head, phase)
             try:
                 model.eval()(torch.zeros(2, suits.channels, preprocessing.size, preprocessing.size))
             except RuntimeError as error:
@@ -84,7 +92,7 @@ class Supervised:
     def begin(self, recipe: Recipe, data: Data, device: str) -> "SupervisedTraining":
         """A run at its very beginning. The model is initialised on the CPU, so that every device begins with the same weights."""
         own, settings = self._read(recipe.params)
-        preprocessing = _preprocessing(data.suits, settings)
+        preprocessing = preprocessing_of(settings, data.suits)
         with seeded(derive(recipe.seed, "initialisation"), torch.device("cpu")):
             model = self._begin_model(own, data.suits.classes, preprocessing.image, data.folder)
         return SupervisedTraining(
@@ -101,14 +109,16 @@ class Supervised:
     def restore(self, snapshot: Mapping[str, Any], device: str) -> ModelPredictor:
         """The predictor that `SupervisedTraining.snapshot` described. Raises BadData for any other content."""
         try:
-            own, _ = self._read(snapshot["params"])
+            own, settings = self._read(snapshot["params"])
             preprocessing = Preprocessing.from_plain(snapshot["preprocessing"])
             with seeded(0, torch.device("cpu")):
                 model = self._build(own, snapshot["classes"], preprocessing.image)
             model.load_state_dict(snapshot["model"])
         except (KeyError, TypeError, AttributeError, RuntimeError, InvalidInput) as error:
             raise BadData(f"this is not a snapshot of a model of this trainer: {type(error).__name__}: {error}") from error
-        return ModelPredictor(model, preprocessing, snapshot["classes"], torch.device(device))
+        where = torch.device(device)
+        precision = settled(settings.precision, where, preprocessing.size)
+        return ModelPredictor(model, preprocessing, snapshot["classes"], where, precision)
 
     def _begin_model(self, own: Any, classes: int, image: ImageShape, data_folder: Path) -> torch.nn.Module:
         model = self._build(own, classes, image)
@@ -119,11 +129,6 @@ class Supervised:
     def _read(self, params: Mapping[str, Any]) -> tuple[Any, Optimisation]:
         own, settings = divide(self.hyperparameters, params)
         return own, settings
-
-
-def _preprocessing(suits: Suits, settings: Optimisation) -> Preprocessing:
-    stored = ImageShape(channels=suits.channels, size=suits.size)
-    return Preprocessing(mean=suits.mean, std=suits.std, stored=stored, size=settings.resize or suits.size)
 
 
 def _names(kind: type) -> set[str]:

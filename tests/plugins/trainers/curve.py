@@ -133,8 +133,8 @@ def _compute(seconds: float, device_file: str) -> None:
 class CurveTrainer:
     hyperparameters: Sequence[type] = (Hyperparameters,)
 
-    def check(self, params: Mapping[str, Any], suits: Suits, data_folder: Path) -> None:
-        Hyperparameters(**params)
+    def check(self, recipe: Recipe, suits: Suits, data_folder: Path) -> None:
+        Hyperparameters(**recipe.params)
 
     def begin(self, recipe: Recipe, data: Data, device: str) -> Curve:
         return Curve(recipe, device)

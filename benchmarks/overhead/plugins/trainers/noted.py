@@ -80,9 +80,9 @@ class NotedTrainer:
 
     hyperparameters: Sequence[type] = (*cnn.trainer.hyperparameters, Threads)
 
-    def check(self, params: Mapping[str, Any], suits: Suits, data_folder: Path) -> None:
+    def check(self, recipe: Recipe, suits: Suits, data_folder: Path) -> None:
         """As `cnn` does."""
-        cnn.trainer.check(_without(params), suits, data_folder)
+        cnn.trainer.check(replace(recipe, params=_without(recipe.params)), suits, data_folder)
 
     def begin(self, recipe: Recipe, data: Data, device: str) -> NotedTraining:
         """A run of `cnn` at its beginning, noted."""

@@ -78,9 +78,9 @@ class SyntheticTrainer:
 
     hyperparameters: Sequence[type] = (Hyperparameters,)
 
-    def check(self, params: Mapping[str, Any], suits: Suits, data_folder: Path) -> None:  # noqa: ARG002 - needs neither
+    def check(self, recipe: Recipe, suits: Suits, data_folder: Path) -> None:  # noqa: ARG002 - needs neither
         """Any values of the right names will do."""
-        Hyperparameters(**params)
+        Hyperparameters(**recipe.params)
 
     def begin(self, recipe: Recipe, data: Data, device: str) -> Synthetic:  # noqa: ARG002 - needs neither
         """A curve at its beginning."""

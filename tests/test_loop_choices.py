@@ -1,0 +1,276 @@
+"""What a recipe can ask of the training loop besides: phases, averages, mixing, clipping, patience, the type of products."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestrator import plugins
+from orchestrator.contracts import EndsEarly, Precise
+from orchestrator.errors import InvalidInput
+from orchestrator.failures import hopeless
+from orchestrator.record import Epoch
+from tests._training import asked, begin, digits_data, run, same, weights
+from trainers._averaging import AveragedWeights, ExponentialAverage, StochasticAverage
+from trainers.augmentation.mixing import CutMix, Mixer, MixUp
+
+HEAD_FIRST: dict[str, Any] = {
+    "phases": [{"epochs": 1, "layers": "head", "rate": 2.0}, {"epochs": 2, "layers": "all"}],
+    "batch_size": 24,
+    "warmup": 0.0,
+    "stem": "3x3",
+}
+
+
+def test_the_head_is_trained_alone_and_then_all_layers() -> None:
+    training = begin("resnet", digits_data(), 3, **HEAD_FIRST)
+    before = weights(training)
+    training.epoch()
+    after_head = weights(training)
+    for name, value in before.items():
+        assert torch.equal(after_head[name], value) != name.startswith("fc."), name
+    training.epoch()
+    moved = [name for name, value in weights(training).items() if not torch.equal(after_head[name], value)]
+    assert {name.split(".")[0] for name in moved} >= {"conv1", "bn1", "layer1", "layer4", "fc"}
+
+
+def test_every_phase_runs_through_the_schedule_at_its_own_rate() -> None:
+    training = begin("resnet", digits_data(), 3, learning_rate=0.1, schedule={"name": "cosine", "per": "step"}, **HEAD_FIRST)
+    half = 0.5 * (1 + math.cos(math.pi / 2))
+    assert [training.epoch().lr for _ in range(3)] == pytest.approx(
+        [0.2 * half, 0.1 * 0.5 * (1 + math.cos(math.pi / 4)), 0.1 * 0.5 * (1 + math.cos(3 * math.pi / 4))]
+    )
+
+
+@pytest.mark.parametrize("done", [1, 2])
+@pytest.mark.parametrize(
+    "choice",
+    [
+        HEAD_FIRST,
+        {"averaging": {"name": "ema", "decay": 0.9}},
+        {"averaging": {"name": "swa", "start": 0.3}},
+        {"mixing": [{"name": "mixup", "probability": 0.5}, {"name": "cutmix", "probability": 0.5}]},
+        {"clip": 0.1},
+        {"precision": "bfloat16"},
+        {"optimizer": "nadam", "learning_rate": 0.001},
+        {"optimizer": "radam", "learning_rate": 0.001},
+        {"optimizer": "adam", "learning_rate": 0.001},
+        {"augmentation": ["trivial-augment", "noise", "erasing"]},
+    ],
+    ids=str,
+)
+def test_killed_and_resumed_is_the_same_run_whatever_it_chose(choice: dict[str, Any], done: int) -> None:
+    trainer = "resnet" if "phases" in choice else "cnn"
+    params = {"batch_size": 24, "dropout": 0.3, **choice}
+    whole = begin(trainer, digits_data(), 3, **params)
+    expected = run(whole, 3)
+    killed = begin(trainer, digits_data(), 3, **params)
+    run(killed, done)
+    resumed = begin(trainer, digits_data(), 3, **params)
+    resumed.load_state_dict(killed.state_dict())
+    assert run(resumed, 3 - done) == expected[done:]
+    assert same(weights(resumed), weights(whole))
+    assert same(resumed.snapshot()["model"], whole.snapshot()["model"])
+
+
+@pytest.mark.parametrize(
+    ("trainer", "params", "message"),
+    [
+        ("resnet", {"phases": [{"epochs": 2}, {"epochs": 2}]}, "the phases have 4 epochs together, and the run has 5"),
+        ("cnn", {"patience": 5}, "patience 5 can never end a run of 5 epochs"),
+        ("cnn", {"averaging": {"name": "swa", "start": 0.9}}, "begin after epoch 4 of 5, and be of one epoch at most"),
+        ("cnn", {"schedule": {"name": "step", "every": 10, "factor": 0.5}}, "falls every 10 epochs, and there are 5"),
+        ("cnn", {"mixing": [{"name": "mixup", "probability": 0.7}, {"name": "cutmix", "probability": 0.7}]}, "add up to 1.4"),
+        ("cnn", {"mixing": ["mix"]}, "there is no 'mix'; known are cutmix, mixup"),
+        ("cnn", {"augmentation": ["rotate"]}, "there is no 'rotate'; known are aug-mix, blur, color-jitter, "),
+        ("cnn", {"optimizer": "lion"}, "there is no 'lion'; known are adam, adamw, nadam, radam, sgd"),
+        ("cnn", {"schedule": "linear"}, "there is no 'linear'; known are constant, cosine, "),
+        ("cnn", {"normalisation": "cifar"}, "is for 3 channels"),
+        ("cnn", {"precision": "float16"}, "auto, bfloat16, float32"),
+    ],
+)
+def test_what_does_not_fit_or_would_never_act_is_refused_before_it_begins(
+    trainer: str, params: dict[str, Any], message: str
+) -> None:
+    data = digits_data()
+    with pytest.raises(InvalidInput, match=message):
+        plugins.trainer(trainer).check(asked(trainer, params), data.suits, data.folder)
+
+
+def test_a_model_without_a_head_has_no_phase_of_its_head() -> None:
+    from trainers._supervised import Supervised
+    from trainers.cnn import Hyperparameters, build
+
+    data = digits_data()
+    headless = Supervised(build=build, hyperparameters=Hyperparameters)
+    phases = [{"epochs": 1, "layers": "head"}, {"epochs": 4}]
+    with pytest.raises(InvalidInput, match="no head that could be trained alone"):
+        headless.check(asked("cnn", {"phases": phases}), data.suits, data.folder)
+
+
+def test_the_gradient_of_a_step_is_clipped_to_its_norm() -> None:
+    params: dict[str, Any] = {
+        "batch_size": 48,
+        "momentum": 0.0,
+        "weight_decay": 0.0,
+        "schedule": "constant",
+        "warmup": 0.0,
+        "learning_rate": 1.0,
+    }
+    clipped = begin("cnn", digits_data(), 1, clip=0.01, **params)
+    before = weights(clipped)
+    clipped.epoch()
+    names = [name for name, _ in plugins_parameters(clipped)]
+    moved = math.sqrt(sum(float((weights(clipped)[name] - before[name]).square().sum()) for name in names))
+    assert moved == pytest.approx(0.01, rel=1e-3)
+
+
+def plugins_parameters(training: Any) -> list[tuple[str, torch.Tensor]]:
+    return [(name, value) for name, value in weights(training).items() if "running" not in name and "num_batches" not in name]
+
+
+def test_an_exponential_average_follows_its_formula() -> None:
+    model = torch.nn.Linear(1, 1, bias=False)
+    average = AveragedWeights(model, ExponentialAverage(decay=0.9), epochs=1)
+    values = [float(number) for number in range(200)]
+    mean = values[0]
+    for taken, value in enumerate(values):
+        model.weight.data.fill_(value)
+        average.stepped()
+        if taken:
+            decay = min(0.9, (1 + taken) / (10 + taken))
+            mean = decay * mean + (1 - decay) * value
+        assert float(average.model.state_dict()["weight"]) == pytest.approx(mean, rel=1e-4)
+
+
+def test_a_stochastic_average_is_the_mean_of_the_last_epochs() -> None:
+    model = torch.nn.Linear(1, 1, bias=False)
+    average = AveragedWeights(model, StochasticAverage(start=0.5), epochs=10)
+    for epoch in range(1, 11):
+        model.weight.data.fill_(float(epoch))
+        average.stepped()
+        average.ended(epoch)
+        assert average.begun == (epoch > 5)
+    assert float(average.model.state_dict()["weight"]) == pytest.approx((6 + 7 + 8 + 9 + 10) / 5)
+
+
+def test_what_is_validated_and_kept_is_the_average() -> None:
+    data = digits_data()
+    training = begin("cnn", data, 3, batch_size=12, averaging={"name": "ema", "decay": 0.9})
+    epoch = run(training, 3)[-1]
+    kept = training.snapshot()["model"]
+    assert not same(kept, weights(training))
+    predicted = plugins.trainer("cnn").restore(training.snapshot(), "cpu")(data.validation_images)
+    assert float((predicted.argmax(1) == data.validation_labels).float().mean()) == pytest.approx(epoch.val_acc)
+
+
+@settings(deadline=None)
+@given(
+    seed=st.integers(0, 2**31),
+    size=st.integers(2, 9),
+    mix=st.sampled_from([MixUp(alpha=0.4), CutMix(alpha=1.0)]),
+    classes=st.integers(2, 7),
+)
+def test_labels_are_mixed_as_the_images_are(seed: int, size: int, mix: MixUp | CutMix, classes: int) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        # Each image is its own number everywhere, so that what was mixed can be read off its pixels.
+        images = torch.arange(size, dtype=torch.float32).view(-1, 1, 1, 1).expand(size, 3, 8, 8).clone()
+        labels = torch.randint(0, classes, (size,))
+        mixed, shares = Mixer([mix], classes)(images, labels)
+    assert mixed.shape == images.shape
+    assert shares.shape == (size, classes)
+    assert torch.allclose(shares.sum(1), torch.ones(size), atol=1e-6)
+    assert bool((shares >= 0).all())
+    for place in range(size):
+        partner = (place - 1) % size
+        part = float((mixed[place] - place).mean()) / (partner - place)  # of the partner, in the image
+        expected = torch.zeros(classes)
+        expected[labels[place]] += 1 - part
+        expected[labels[partner]] += part
+        assert torch.allclose(shares[place], expected, atol=1e-5)
+
+
+def test_so_many_batches_are_mixed_as_the_probabilities_say() -> None:
+    images, labels = torch.arange(4.0).view(-1, 1, 1, 1).expand(4, 1, 8, 8), torch.arange(4)
+    mixer = Mixer([MixUp(alpha=1.0, probability=0.3), CutMix(alpha=1.0, probability=0.5)], 4)
+    found = {"neither": 0, "mixup": 0, "cutmix": 0}
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        for _ in range(600):
+            mixed, _ = mixer(images.clone(), labels)
+            if torch.equal(mixed, images):
+                found["neither"] += 1
+            else:
+                found["cutmix" if set(mixed.flatten().tolist()) <= {0.0, 1.0, 2.0, 3.0} else "mixup"] += 1
+    # A rectangle without pixels leaves a batch as it is: some of cutmix's do. Six standard deviations of 600 draws.
+    assert found["mixup"] / 600 == pytest.approx(0.3, abs=0.12)
+    assert found["cutmix"] / 600 == pytest.approx(0.5, abs=0.13)
+
+
+def test_patience_ends_a_run_early_and_says_so() -> None:
+    training = begin("cnn", digits_data(), 30, batch_size=24, patience=3, learning_rate=0.02)
+    assert isinstance(training, EndsEarly)
+    accs = []
+    while not training.ended:
+        accs.append(training.epoch().val_acc)
+    assert len(accs) < 30
+    best = accs.index(max(accs))
+    assert len(accs) - 1 - best == 3
+    with pytest.raises(ValueError, match=f"ends after {len(accs)} epochs"):
+        training.epoch()
+
+
+def test_the_type_of_products_is_what_was_asked_for() -> None:
+    for precision in ("float32", "bfloat16"):
+        training = begin("cnn", digits_data(), 1, batch_size=24, precision=precision)
+        assert isinstance(training, Precise)
+        assert training.precision == precision
+    coarse = begin("cnn", digits_data(), 1, batch_size=24, precision="bfloat16").epoch()
+    fine = begin("cnn", digits_data(), 1, batch_size=24, precision="float32").epoch()
+    assert coarse.batch_losses != fine.batch_losses
+    assert coarse.train_loss == pytest.approx(fine.train_loss, rel=0.05)
+
+
+def test_small_images_are_trained_in_float32_whatever_the_device() -> None:
+    training = begin("cnn", digits_data(), 1)
+    assert isinstance(training, Precise)
+    assert training.precision == "float32"
+
+
+def losses(number: int, values: list[float]) -> Epoch:
+    mean = sum(values) / len(values)
+    return Epoch(
+        number=number,
+        train_loss=mean,
+        train_acc=0.01,
+        val_loss=4.6,
+        val_acc=0.01,
+        lr=0.1,
+        seconds=1.0,
+        batch_losses=tuple(values),
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "steps", "message"),
+    [
+        (4.61, 500, "at chance: after 500 steps the training loss is 4.61, and not knowing anything costs 4.605"),
+        (4.7, 5000, "at chance"),
+        (4.61, 499, ""),
+        (4.55, 5000, ""),
+        (14.0, 100, "exploded"),
+        (14.0, 99, ""),
+    ],
+)
+def test_what_has_learned_nothing_is_told_from_what_learns_slowly(value: float, steps: int, message: str) -> None:
+    found = hopeless([losses(1, [value] * steps)], 100)
+    assert found.startswith(message) if not message else message in found
+    assert bool(found) == bool(message)
+
+
+def test_chance_is_judged_by_the_last_quarter_of_an_epoch() -> None:
+    assert not hopeless([losses(1, [4.7] * 700 + [4.4] * 300)], 100)

@@ -1,0 +1,63 @@
+"""Whether products are computed in bfloat16: faster where the processor has it, and slower where it only imitates it."""
+
+import contextlib
+import functools
+import time
+from typing import Literal
+
+import torch
+
+Precision = Literal["float32", "bfloat16"]
+
+# Pixels. On the small images below it a CPU spends its time elsewhere, and bfloat16 costs more than it gains.
+_FROM_PIXELS = 16
+# A gain below this is not worth the coarser numbers, and too near to chance: two workers must come to the same answer.
+_WORTH = 1.2
+_ROUNDS = 3
+
+
+def settled(asked: str, device: torch.device, size: int) -> Precision:
+    """The type of a run's products: what the recipe asks for, or with "auto" what this device is faster with.
+
+    `size` is of the model's images, in pixels.
+    """
+    if asked != "auto":
+        return "bfloat16" if asked == "bfloat16" else "float32"
+    return faster(device.type) if size >= _FROM_PIXELS else "float32"
+
+
+def autocast(device: torch.device, precision: Precision) -> torch.autocast:
+    """Matrix products and convolutions in this type inside; everything else stays float32."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
+
+
+@functools.cache
+def faster(device: str) -> Precision:
+    """What this kind of device computes faster, found out once per process.
+
+    GPUs of today all gain where they have the type. On a CPU that has it the training of one convolution is timed, both ways in
+    turn, the best of three each.
+    """
+    if device == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    if device != "cpu" or not _cpu_has_bfloat16():
+        return "float32"
+    seconds = {precision: [_seconds(precision) for _ in range(_ROUNDS)] for precision in ("float32", "bfloat16")}
+    return "bfloat16" if min(seconds["bfloat16"]) * _WORTH <= min(seconds["float32"]) else "float32"
+
+
+def _cpu_has_bfloat16() -> bool:
+    with contextlib.suppress(AttributeError, RuntimeError):
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return False
+
+
+def _seconds(precision: Precision) -> float:
+    """Of a convolution as ResNets have it, forwards and backwards, on 32 images of 32 pixels."""
+    images = torch.ones(32, 64, 32, 32).to(memory_format=torch.channels_last)
+    weight = torch.ones(64, 64, 3, 3, requires_grad=True)
+    began = time.perf_counter()
+    with autocast(torch.device("cpu"), precision):
+        total = torch.nn.functional.conv2d(images, weight, padding=1).float().sum()
+    torch.autograd.backward(total)
+    return time.perf_counter() - began

@@ -1,0 +1,66 @@
+"""A phase of a run in progress: what it trains, with its own optimiser and its own course of the rate."""
+
+from collections.abc import Sequence
+from typing import final
+
+import torch
+
+from trainers._optimisation import Optimisation, make_optimizer
+from trainers._phases import Phase, planned, train_mode, trained
+from trainers._schedules import Schedule, check_length
+
+
+def check_fit(settings: Optimisation, epochs: int) -> None:
+    """Raise InvalidInput where phases or schedule do not fit a run of so many epochs."""
+    for phase in planned(settings.phases, epochs):
+        check_length(settings.schedule, phase.epochs)
+
+
+@final
+class Stage:
+    """The phase that the epoch with the number `number` belongs to, at its beginning."""
+
+    def __init__(
+        self, model: torch.nn.Module, head: str, settings: Optimisation, *, epochs: int, steps_per_epoch: int, number: int
+    ) -> None:
+        self._model, self._head = model, head
+        first = 1
+        for phase in planned(settings.phases, epochs):
+            if number < first + phase.epochs:
+                break
+            first += phase.epochs
+        self._phase: Phase = phase
+        self.first = first  # the number of its first epoch
+        self.last = first + phase.epochs - 1
+        self._parameters = trained(model, head, phase)
+        self._clip = settings.clip
+        self._steps = steps_per_epoch
+        self.optimizer = make_optimizer(self._parameters, settings)
+        self._schedule = Schedule(
+            shape=settings.schedule,
+            peak=settings.learning_rate * phase.rate,
+            warmup=settings.warmup,
+            epochs=phase.epochs,
+            steps_per_epoch=steps_per_epoch,
+        )
+
+    def train_mode(self) -> None:
+        """Let the model behave as in training, where this phase trains it."""
+        train_mode(self._model, self._head, self._phase)
+
+    def begin_step(self, epoch: int, step: int, val_losses: Sequence[float]) -> None:
+        """Before the gradients of a step are computed: `epoch` from 1 in the run, `step` from 0 in the epoch."""
+        rate = self.rate(epoch, step, val_losses)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def end_step(self) -> None:
+        """Move the weights, once the gradients are there."""
+        if self._clip:
+            torch.nn.utils.clip_grad_norm_(self._parameters, self._clip)
+        self.optimizer.step()
+
+    def rate(self, epoch: int, step: int, val_losses: Sequence[float]) -> float:
+        """The learning rate of a step; `val_losses` are those of all epochs of the run that are done."""
+        return self._schedule.rate((epoch - self.first) * self._steps + step, val_losses[self.first - 1 : epoch - 1])
