@@ -3,8 +3,8 @@
 import dataclasses
 import typing
 from collections import Counter
-from pathlib import Path
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch

@@ -9,8 +9,8 @@ from benchmarks.measuring.figures import Result
 from benchmarks.training import images
 from benchmarks.training.peer import OURS, PLAIN, Pass, choose, compared, figures, speeds
 from benchmarks.training.setting import Setting
-from trainers._preprocessing import EvaluationTransform, ImageShape, Preprocessing
-from trainers.augmentation.pipeline import Pipeline, suitable
+from trainers._inputs import TrainingInputs, preprocessing_of
+from trainers._optimisation import Optimisation
 
 
 def measure(setting: Setting, quick: bool) -> Result:
@@ -18,17 +18,16 @@ def measure(setting: Setting, quick: bool) -> Result:
     size, found = setting.size("pipeline", quick=quick), images.read(setting)
     data = found.data(train=size.images, validation=1)
     suits = data.suits
-    augment = Pipeline(data.train_images, suitable(suits), size=suits.size, mean=suits.mean)
-    stored = ImageShape(channels=suits.channels, size=suits.size)
-    transform = EvaluationTransform(Preprocessing(mean=suits.mean, std=suits.std, stored=stored, size=suits.size), setting.device)
+    settings = Optimisation()
+    inputs = TrainingInputs(data.train_images, settings, preprocessing_of(settings, suits), suits)
     seeds = itertools.count()
 
     def ours() -> int:
         generator = torch.Generator().manual_seed(next(seeds))
         order = torch.randperm(size.images, generator=generator).to(setting.device)
-        draws = augment.draw(generator)
+        draws = inputs.draw(generator)
         return sum(
-            len(transform(augment.batch(order[first : first + size.batch], draws)))
+            len(inputs.batch(order[first : first + size.batch], draws))
             for first in range(0, size.images // size.batch * size.batch, size.batch)
         )
 
