@@ -1,5 +1,6 @@
 """`orchestrate data preview`: the picture is of what the model is trained on."""
 
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -13,13 +14,17 @@ from PIL import Image
 
 from orchestrator import plugins
 from orchestrator.contracts import Data
+from orchestrator.hyperparameters import divide
 from orchestrator.plain import to_plain
 from orchestrator.recipe import Recipe
 from orchestrator.recipes import read_recipe
 from orchestrator.splits import split
+from search_spaces.reference_systems import SYSTEMS
+from search_spaces.reference_systems.system import ReferenceSystem
 from tests._cli import call, refused
 from tests._studies import PLUGINS
 from trainers._png import png
+from trainers._preview import preview
 from trainers._streams import generator
 from trainers._supervised import ImageShape, Supervised
 from trainers.cnn import Hyperparameters
@@ -144,6 +149,24 @@ def test_the_picture_is_what_the_model_is_trained_on(tmp_path: Path, capsys: pyt
         training.epoch()
         assert {row[column] for row in shown} <= models[0].seen
         models[0].seen.clear()
+
+
+@pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: str(system.system))
+def test_what_every_reference_system_does_to_its_images_can_be_seen(
+    system: ReferenceSystem, photographs: torch.Tensor, tmp_path: Path
+) -> None:
+    recipe = system.recipe(None)
+    settings = divide(plugins.trainer(recipe.trainer).hyperparameters, recipe.params)
+    suits = plugins.dataset(recipe.dataset).suits(tmp_path)
+    size = settings[1].center_crop or settings[1].resize or 32
+    cell = size if size >= 96 else 96
+    content = preview(settings, photographs.numpy(), suits, seed=recipe.seed, rows=3, epochs=2)
+    with Image.open(io.BytesIO(content)) as image:
+        pixels = np.asarray(image)
+    assert pixels.shape == (3 * (cell + 2), 3 * (cell + 2) + 10, 3)
+    original, first, second = (pixels[:, left : left + cell] for left in (0, cell + 12, 2 * cell + 14))
+    for one, other in ((first, original), (second, original), (first, second)):
+        assert np.array_equal(one, other) == (recipe.params["augmentation"] == ())
 
 
 def test_what_cannot_be_shown_is_refused(
