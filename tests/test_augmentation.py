@@ -5,6 +5,7 @@ import typing
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from orchestrator.contracts import Suits
 from orchestrator.errors import InvalidInput
-from tests._training import digits_data
+from tests._training import begin, digits_data, run, same, weights
 from trainers._preprocessing import EvaluationTransform, ImageShape, Preprocessing, preprocessing
 from trainers._streams import generator
 from trainers.augmentation import crop_and_flip as crop_and_flip_module
@@ -239,6 +240,21 @@ def test_steps_stand_in_any_order_on_images_of_any_size(steps: list[Step], chann
     assert batch.shape == (3, channels, expected, expected)
     assert torch.equal(batch[1], batch[2])
     assert torch.equal(augment.batch(indices[:2], draws), batch[:2])
+
+
+def test_a_run_with_every_step_is_resumed_to_the_last_bit() -> None:
+    data = digits_data()
+    params: dict[str, Any] = {"batch_size": 24, "augmentation": [dataclasses.asdict(step) for step in EVERY_STEP]}
+    whole = begin("cnn", data, 3, **params)
+    expected = run(whole, 3)
+    killed = begin("cnn", data, 3, **params)
+    killed.epoch()
+    state = killed.state_dict()
+    resumed = begin("cnn", data, 3, **params)
+    resumed.load_state_dict(state)
+    assert run(resumed, 2) == expected[1:]
+    assert same(weights(resumed), weights(whole))
+    assert run(begin("cnn", data, 3, seed=8, **params), 1) != expected[:1]
 
 
 def test_every_step_that_a_recipe_can_name_is_proved_here() -> None:
