@@ -250,6 +250,7 @@ class StudyFolder:
 
         A study that was not begun in the meantime leaves nothing behind. Raises TryAgainLater naming the holder.
         """
+        first = not self.path.parent.exists()
         with disk_errors(f"write {self.lock_file}"):
             self.path.mkdir(parents=True, exist_ok=True)
             # Not through a link: what it leads to would be overwritten.
@@ -259,7 +260,7 @@ class StudyFolder:
             held.enter_context(stream)
             if not (_hold(stream) and self._is_lock(stream.fileno())):  # held, or removed between opening and holding it
                 raise self._held()
-            held.callback(self._remove_if_not_begun)
+            held.callback(self._remove_if_not_begun, runs_too=first)
             started = time.strftime("%Y-%m-%d %H:%M:%S")
             holder = json.dumps({"process": os.getpid(), "host": socket.gethostname(), "since": started})
             with disk_errors(f"write {self.lock_file}"):
@@ -273,12 +274,15 @@ class StudyFolder:
         except FileNotFoundError:
             return False
 
-    def _remove_if_not_begun(self) -> None:
+    def _remove_if_not_begun(self, *, runs_too: bool) -> None:
+        """Remove what this process made for a study that has not begun; `runs_too` if that was the runs folder as well."""
         if not self.exists():
             with contextlib.suppress(OSError):  # what somebody else put there stays, and so do the folders around it
                 shutil.rmtree(self.logs, ignore_errors=True)
                 self.lock_file.unlink()
                 self.path.rmdir()
+                if runs_too:
+                    self.path.parent.rmdir()
 
     def ask_to_stop(self) -> None:
         """Ask the conductor that holds the study to end its session. Raises DiskError."""
