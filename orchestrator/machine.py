@@ -21,6 +21,13 @@ _MOST_WORKERS_PER_CORE = 4
 # NVIDIA's drivers, of cards, of embedded boards and in WSL, and AMD's
 _GPU_DEVICES = ("nvidia*", "nvhost*", "nvmap", "dxg", "kfd")
 
+# Of a worker, where the user's own environment says nothing else
+_WORKER_SETTINGS = {
+    "GOMP_SPINCOUNT": "3000",
+    "MALLOC_MMAP_MAX_": "0",  # blocks of memory that are asked from the system one by one
+    "MALLOC_TRIM_THRESHOLD_": str(2**34),  # bytes that must be free before any are given back
+}
+
 _PACKAGES = ("torch", "torchvision", "numpy", "optuna", "wandb", "sweep-conductor")
 
 
@@ -57,15 +64,19 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def thread_settings(threads: int) -> dict[str, str]:
-    """Environment variables of a worker, read when its libraries are first imported.
+def worker_settings(threads: int) -> dict[str, str]:
+    """Environment variables of a worker, read when it starts and when its libraries are first imported.
+
+    It keeps the memory that a step gave back for the next one. GNU's malloc, left alone, returns what is as large as a layer's
+    activations to the system each time, and thousands of pages are cleared and mapped anew in every step.
 
     Its threads spin only briefly while they wait for each other: spinning for long, OpenMP's default, makes an epoch many times
     slower as soon as anybody else, our own observers for instance, wants a core; sleeping at once makes small networks up to
     three times slower on a quiet machine (docs/decisions.md has the figures).
     """
     count = str(threads)
-    return {"GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT", "3000"), "OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count}
+    chosen = {name: os.environ.get(name, value) for name, value in _WORKER_SETTINGS.items()}
+    return {**chosen, "OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count}
 
 
 def host() -> str:

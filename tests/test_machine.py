@@ -1,10 +1,14 @@
 """What is found out about the machine and the checkout."""
 
 import os
+import platform
 import subprocess
+import sys
 from pathlib import Path
 
-from orchestrator.machine import commit
+import pytest
+
+from orchestrator.machine import commit, worker_settings
 
 
 def git(folder: Path, *words: str) -> str:
@@ -38,3 +42,33 @@ def test_the_checkout_is_only_read(tmp_path: Path) -> None:
     index = (tmp_path / ".git" / "index").read_bytes()
     commit(tmp_path)
     assert (tmp_path / ".git" / "index").read_bytes() == index
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the settings are those of GNU's malloc, which is not used here")
+def test_a_worker_keeps_the_memory_of_a_step_for_the_next_one() -> None:
+    program = """if True:
+        import resource
+        faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        def step():
+            before = faults()
+            b"x" * (64 << 20)
+            return faults() - before
+        step()
+        print(sum(step() for _ in range(5)) / 5)
+    """
+
+    def faults_per_step(settings: dict[str, str]) -> float:
+        own = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+        done = subprocess.run(
+            [sys.executable, "-c", program], env={**own, **settings}, check=True, capture_output=True, text=True, timeout=60
+        )
+        return float(done.stdout)
+
+    assert faults_per_step({}) > 10_000  # 64 MiB in pages of 4 KiB
+    assert faults_per_step(worker_settings(1)) < 100
+
+
+def test_what_the_user_set_for_workers_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "1000000")
+    assert worker_settings(3)["MALLOC_TRIM_THRESHOLD_"] == "1000000"
+    assert worker_settings(3)["OMP_NUM_THREADS"] == "3"

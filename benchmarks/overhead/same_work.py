@@ -50,7 +50,7 @@ def measure(quick: bool) -> Result:
             return script(place, "usual_script", {**request, "work": str(place / name)})[0]
 
         sides: dict[str, Callable[[str], float]] = {
-            "bare loop": bare(machine.thread_settings(machine.cores())),
+            "bare loop": bare(machine.worker_settings(machine.cores())),
             "orchestrate study": orchestrated("offline"),
             "orchestrate study --mirror off": orchestrated("off"),
             "bare loop, threads that spin": bare({}),

@@ -15,15 +15,23 @@ from pathlib import Path
 from benchmarks.measuring.keeping import keep
 from benchmarks.measuring.surroundings import ROOT
 from orchestrator import machine, plugins
-from orchestrator.errors import OrchestrateError
+from orchestrator.errors import OrchestrateError, UnknownName
 
 
 def main() -> int:
     """Measure what is asked for, print the tables, and keep them."""
     given = _given()
-    # As a worker has them, for both sides; OpenMP reads them when torch is first imported. The plain loop's processes gain most:
-    # the threads of the training process, when they wait, leave them the cores.
-    os.environ.update(machine.thread_settings(machine.cores()))
+    try:
+        return _measured(given)
+    except OrchestrateError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def _measured(given: argparse.Namespace) -> int:
+    folder = given.data_dir.resolve()
+    plugins.dataset("cifar100").check(folder)
+    _begin_as_worker()
     import torch
 
     from benchmarks.training import accuracy, epochs, pipeline, prediction
@@ -32,10 +40,9 @@ def main() -> int:
     torch.set_num_threads(machine.cores())
     # Where there are fewer cores than workers torch advises against them; whether it is right is measured.
     warnings.filterwarnings("ignore", message="This DataLoader will create")
-    device = torch.device(given.device)
-    setting = Setting(
-        device=device, column=given.column or ("gpu" if device.type == "cuda" else "cpu"), folder=given.data_dir.resolve()
-    )
+    (name,) = machine.workforce(given.device, "1").devices
+    device = torch.device(name)
+    setting = Setting(device=device, column=given.column or ("gpu" if device.type == "cuda" else "cpu"), folder=folder)
     benchmarks = {
         "pipeline": pipeline.measure,
         "cnn": epochs.measure_cnn,
@@ -45,18 +52,23 @@ def main() -> int:
         "resnet18-accuracy": accuracy.measure_resnet18,
     }
     names = given.only or list(benchmarks)
-    for name in names:
-        if name not in benchmarks:
-            print(f"error: unknown benchmark {name!r}; known: {', '.join(benchmarks)}", file=sys.stderr)
-            return 2
-    try:
-        plugins.dataset("cifar100").check(setting.folder)
-        measures = {name: functools.partial(measure, setting) for name, measure in benchmarks.items()}
-        file = given.output / f"training{'' if setting.column == 'cpu' else '-gpu'}.json"
-        return int(not keep("How fast the training loop is", file, measures, names, quick=given.quick))
-    except OrchestrateError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    if unknown := set(names) - set(benchmarks):
+        raise UnknownName("benchmark", min(unknown), benchmarks)
+    measures = {name: functools.partial(measure, setting) for name, measure in benchmarks.items()}
+    file = given.output / f"training{'' if setting.column == 'cpu' else '-gpu'}.json"
+    return int(not keep("How fast the training loop is", file, measures, names, quick=given.quick))
+
+
+def _begin_as_worker() -> None:
+    """Start again with a worker's environment, for both sides: it is read when a process starts. Nothing where it is there.
+
+    The plain loop gains by it as well: the threads of the training process, when they wait, leave its DataLoader the cores.
+    """
+    wanted = machine.worker_settings(machine.cores())
+    if any(os.environ.get(name) != value for name, value in wanted.items()):
+        sys.stdout.flush()
+        words = [sys.executable, "-m", "benchmarks.training", *sys.argv[1:]]
+        os.execve(sys.executable, words, {**os.environ, **wanted})
 
 
 def _given() -> argparse.Namespace:

@@ -18,7 +18,7 @@ from orchestrator import messages
 from orchestrator.errors import BadData, OrchestrateError
 from orchestrator.files import disk_errors
 from orchestrator.jobs import Began, Event, Failed, Finished, Job, Paused, WorkerLost
-from orchestrator.machine import thread_settings
+from orchestrator.machine import worker_settings
 from orchestrator.messages import Command, Grant, Stop
 from orchestrator.plain import to_plain
 from orchestrator.recipe import Recipe
@@ -190,7 +190,7 @@ class _Worker:
                 stdout=log,
                 stderr=log,
                 pass_fds=[theirs.fileno()],
-                env={**os.environ, **thread_settings(self._settings["threads"])},
+                env={**os.environ, **worker_settings(self._settings["threads"])},
             )
 
     def send(self, command: Command) -> None:

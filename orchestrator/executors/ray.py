@@ -25,7 +25,7 @@ from orchestrator.executors import _shipping
 from orchestrator.executors._ray_worker import Opened, Probe, RayWorker, Said
 from orchestrator.files import disk_errors, replace
 from orchestrator.jobs import Began, Event, Failed, Finished, Job, Paused, WorkerLost
-from orchestrator.machine import Workforce, thread_settings
+from orchestrator.machine import Workforce, worker_settings
 from orchestrator.messages import Command, Grant, Stop
 from orchestrator.placement import Node, placement
 from orchestrator.store import RunFolder
@@ -96,7 +96,7 @@ class RayActors:
             options: dict[str, Any] = {
                 "num_cpus": self._placement.threads,
                 "num_gpus": float(self._placement.gpu_share),
-                "runtime_env": {"env_vars": thread_settings(self._placement.threads)},
+                "runtime_env": {"env_vars": worker_settings(self._placement.threads)},
             }
             self._hire = ray.remote(RayWorker).options(**options).remote
             self._settings = {
