@@ -18,7 +18,7 @@ def measure(setting: Setting, quick: bool) -> Result:
     """The same weights, the same images. Raises RuntimeError where the probabilities differ, so other work was done."""
     size, found = setting.size("prediction", quick=quick), images.read(setting)
     data = found.data(train=2 * size.batch, validation=1)
-    training = RESNET18.begin(data, setting.device, batch=min(size.batch, 128), epochs=1)
+    training = RESNET18.begin(data, setting.device, batch=size.batch, epochs=1)
     training.epoch()  # BatchNorm knows some statistics then
     network = RESNET18.plain(training, data).to(setting.device)
     predictor = plugins.trainer(RESNET18.trainer).restore(training.snapshot(), str(setting.device))
@@ -47,10 +47,11 @@ def measure(setting: Setting, quick: bool) -> Result:
     return Result(
         name="prediction",
         title="Predicting with ResNet-18",
-        conditions=f"{setting.described}. {size.images} images of CIFAR-100, {size.batch} at a time, from uint8 arrays to "
-        f"probabilities on the CPU; {RESNET18.title}, weights after {2 * size.batch} images. The plain loop reads them through a "
-        f"DataLoader with {choice.workers} workers, the fastest number here. The probabilities of an image differ by a total "
-        f"variation of {apart:.1g}.",
+        conditions=f"{setting.described}. {size.images} images of CIFAR-100, to probabilities on the CPU; "
+        f"{RESNET18.title}, weights after {2 * size.batch} images. The shared loop has them as a uint8 array; the plain loop "
+        f"reads them {size.batch} at a time through a "
+        f"DataLoader with {choice.workers} workers, the fastest number here. The "
+        f"probabilities of an image differ by a total variation of {apart:.1g}.",
         figures=(*figures(measured).values(), *choice.figures),
         claims=(compared(setting.bound("prediction"), measured),),
     )

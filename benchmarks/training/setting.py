@@ -90,8 +90,8 @@ SIZES: dict[str, dict[Column | Literal["quick"], Size]] = {
         "quick": Size(images=16, choosing=8, rounds=1, batch=8),
     },
     "prediction": {
-        "cpu": Size(images=1_000, choosing=500, rounds=6, batch=500),
-        "gpu": Size(images=40_000, choosing=10_000, rounds=6, batch=500),
+        "cpu": Size(images=1_000, choosing=500, rounds=6),
+        "gpu": Size(images=40_000, choosing=10_000, rounds=6),
         "quick": Size(images=16, choosing=8, rounds=1, batch=8),
     },
 }
