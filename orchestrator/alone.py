@@ -141,5 +141,8 @@ def result(record: RunRecord) -> str:
 def _succeeded(record: RunRecord) -> RunRecord:
     if record.status is Status.COMPLETE:
         return record
-    reason = f"{record.failure.kind}: {record.failure.message}" if record.failure else str(record.status)
-    raise OrchestrateError(f"{record.run_id} failed ({reason}); the same command tries again")
+    failure = record.failure
+    if failure is None:
+        raise OrchestrateError(f"{record.run_id} is {record.status}; the same command tries again")
+    advice = "it is the recipe's, and would only be repeated" if failure.kind.of_setting else "the same command tries again"
+    raise OrchestrateError(f"{record.run_id} failed ({failure.kind}: {failure.message}); {advice}")
