@@ -15,6 +15,7 @@ import torchvision
 
 from orchestrator import plugins
 from orchestrator.contracts import Data, Training
+from orchestrator.failures import hopeless
 from orchestrator.hyperparameters import complete
 from orchestrator.recipe import Recipe
 from orchestrator.recipes import reference_of
@@ -130,6 +131,18 @@ def test_the_system_with_two_phases_trains_its_head_first(images: tuple[torch.Te
     assert changed[:2] == [{"fc"}, {"fc"}]
     assert all({"conv1", "bn1", "layer1", "layer4", "fc"} <= names for names in changed[2:])
     assert rates == pytest.approx([1e-3, 5e-4, 1e-4, 5e-5])  # the cosine runs through once in each phase
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [42, 1])
+def test_001_p1_stays_at_chance_and_is_stopped_after_one_epoch(seed: int, cifar100_folder: Path, tmp_path: Path) -> None:
+    system = find("001-P1")
+    assert system is not None
+    labelled = plugins.dataset("cifar100").load(cifar100_folder, "train")
+    many = torch.from_numpy(labelled.images[:4820].copy()), torch.from_numpy(labelled.labels[:4820].astype(np.int64))
+    recipe = dataclasses.replace(system.recipe(), seed=seed)
+    training = plugins.trainer(system.trainer).begin(recipe, data_of(many, 4800, tmp_path), "cpu")
+    assert "at chance: after 600 steps" in hopeless([training.epoch()], classes=100)
 
 
 def test_a_system_is_trained_by_its_number_and_ranked_under_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
