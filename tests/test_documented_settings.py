@@ -1,0 +1,33 @@
+"""docs/training.md says what the loop can be asked for: all of it, with its defaults."""
+
+import dataclasses
+import re
+import typing
+from pathlib import Path
+
+from trainers._optimisation import Optimisation, Optimizer
+from trainers._schedules import AnyShape
+
+TEXT = (Path(__file__).resolve().parent.parent / "docs" / "training.md").read_text()
+ROWS = {
+    name: rest
+    for names, rest in re.findall(r"^\| (`.*?) \| (.*) \|$", TEXT, re.MULTILINE)
+    for name in re.findall(r"`([\w-]+)`", names)
+}
+
+
+def names(choices: object) -> set[str]:
+    return {field.default for kind in typing.get_args(choices) for field in dataclasses.fields(kind) if field.name == "name"}
+
+
+def test_every_setting_and_every_default_is_there() -> None:
+    usual = Optimisation()
+    for field in dataclasses.fields(Optimisation):
+        default, value = ROWS[field.name].split(" | ")[0], getattr(usual, field.name)
+        if isinstance(value, float | int):
+            assert float(default) == value, field.name
+        elif value:
+            assert default == f"`{getattr(value, 'name', value)}`", field.name
+    shapes = {name for name in ROWS if name in names(AnyShape)}
+    assert shapes == names(AnyShape)
+    assert names(Optimizer) == set(re.findall(r"`([a-z]*(?:sgd|adam)w?)`", ROWS["optimizer"]))
