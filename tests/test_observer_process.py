@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 import psutil
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from sqlalchemy.engine import make_url
 
@@ -179,6 +179,7 @@ def test_no_password_in_logs_messages_command_lines_and_environments(
 
 @given(password=st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="@:/?#[]%&'\"\\<>"), min_size=4))
 def test_a_password_is_hidden_wherever_it_is_quoted(password: str) -> None:
+    assume(password not in "cannot open postgresql+psycopg://user:@host/name")  # a word of the rest would be hidden there, too
     url = f"postgresql+psycopg://user:{password}@host/name"
     said = Secrets({"nested": [{"url": url}]}).hide(f"cannot open {url} ({password})")
     assert said == "cannot open postgresql+psycopg://user:***@host/name (***)"
