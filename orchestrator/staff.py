@@ -141,6 +141,7 @@ def published(study: StudyFile, storage: str, store: Store, folder: StudyFolder)
         log=folder.logs / "optuna.log",
         copy=f"Optuna's copy of {study.name}",
         cure=f"orchestrate mirror {study.name}",
+        awaited=True,
     )
     try:
         problem = copy.ready(SECONDS_TO_BEGIN)

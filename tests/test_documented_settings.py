@@ -17,7 +17,7 @@ ROWS = {
 
 
 def names(choices: object) -> set[str]:
-    return {field.default for kind in typing.get_args(choices) for field in dataclasses.fields(kind) if field.name == "name"}
+    return {str(field.default) for kind in typing.get_args(choices) for field in dataclasses.fields(kind) if field.name == "name"}
 
 
 def test_every_setting_and_every_default_is_there() -> None:

@@ -54,14 +54,17 @@ class Batching(Protocol):
         """Said before each call: whether another one is waiting already."""
 
 
-def main(factory: str, answers: int) -> int:
+def main(factory: str, answers: int, awaited: bool) -> int:
     """Serve the observer that `factory` ("package.module:function") makes; `answers` is the descriptor to answer on.
 
-    Returns the exit status: 0, or 1 when the observer could not begin.
+    Where the study waits until it stands, `awaited`, it gives way to training only from then on. Returns the exit status: 0,
+    or 1 when the observer could not begin.
     """
     # The conductor decides when to end, and this process ends with it, however a signal to all of them was meant.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    if not awaited:
+        _give_way()
     os.set_inheritable(answers, False)
     calls = _take_standard_input()
     inbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
@@ -86,7 +89,8 @@ def main(factory: str, answers: int) -> int:
         say(_wire.Started(error=_wire.StartError(kind=_kind(error), message=secrets.hide(_text(error)))))
         return 1
     say(_wire.Started())
-    _give_way()
+    if awaited:
+        _give_way()
     warning = _serve(observer, inbox)
     say(_wire.Finished(warning=None if warning is None else secrets.hide(warning)))
     return 0

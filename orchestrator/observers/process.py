@@ -26,13 +26,23 @@ class ObserverProcess:
     copy can be completed later, and `finish` says how.
     """
 
-    def __init__(self, factory: str, configuration: object, *, log: Path, copy: str, cure: str = "orchestrate mirror") -> None:
+    def __init__(
+        self,
+        factory: str,
+        configuration: object,
+        *,
+        log: Path,
+        copy: str,
+        cure: str = "orchestrate mirror",
+        awaited: bool = False,
+    ) -> None:
         """Start the child; never raises and does not wait.
 
         `factory` ("package.module:function") makes the observer from `configuration`, plain data or a dataclass. It
         travels through a pipe, because command lines and environments can be read by others and it may hold a password.
         The child's output is appended to the file `log`, which is also its lock: one process per log file at a time.
-        `copy` ("the W&B copy of part2") and `cure`, a command, are for messages.
+        `copy` ("the W&B copy of part2") and `cure`, a command, are for messages. `awaited` says that `ready` will be called
+        before anything else goes on, so that the child should be quick to begin.
         """
         self._copy = copy
         self._cure = cure
@@ -45,7 +55,7 @@ class ObserverProcess:
         self._threads: list[threading.Thread] = []
         self._process: subprocess.Popen[bytes] | None = None
         try:
-            self._process = self._start(factory)
+            self._process = self._start(factory, awaited)
         except OSError as error:
             self._broken = self._started = True
             self._start_error = StartError(kind="failed", message=f"its process cannot be started: {error}")
@@ -91,14 +101,14 @@ class ObserverProcess:
         self._process = None
         return self._warning(reason) if reason else None
 
-    def _start(self, factory: str) -> subprocess.Popen[bytes]:
+    def _start(self, factory: str, awaited: bool) -> subprocess.Popen[bytes]:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         answers, answers_of_child = os.pipe()
         try:
             with self._log.open("ab") as log:
                 # -P, because a folder `wandb` in the working directory, which W&B makes, would hide the library.
                 process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", __name__, factory, str(answers_of_child)],
+                    [sys.executable, "-P", "-m", __name__, factory, str(answers_of_child), "awaited" if awaited else "later"],
                     stdin=subprocess.PIPE,
                     stdout=log,
                     stderr=log,
@@ -181,4 +191,4 @@ class ObserverProcess:
 
 
 if __name__ == "__main__":
-    sys.exit(_child.main(sys.argv[1], int(sys.argv[2])))
+    sys.exit(_child.main(sys.argv[1], int(sys.argv[2]), sys.argv[3] == "awaited"))

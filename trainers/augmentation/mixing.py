@@ -6,10 +6,9 @@ torch's own generator, which the training loop seeds.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import Any, Literal, final
 
 import torch
-from torchvision.transforms import v2
 
 from trainers._ranges import check_number
 
@@ -70,7 +69,10 @@ class Mixer:
         return images, torch.nn.functional.one_hot(labels, self._classes).to(torch.float32)
 
 
-def _transform(mix: Mix, classes: int) -> v2.Transform:
+def _transform(mix: Mix, classes: int) -> Any:
+    # Imported only where images are mixed: it takes as long as torch itself.
+    from torchvision.transforms import v2
+
     kind = v2.MixUp if isinstance(mix, MixUp) else v2.CutMix
     return kind(alpha=mix.alpha, num_classes=classes)
 
