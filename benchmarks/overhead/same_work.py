@@ -64,8 +64,9 @@ def measure(quick: bool) -> Result:
         conditions=f"digits, part1, {trials} trials × {_EPOCHS} epochs, pruner none, one worker, {machine.cores()} threads; "
         "wall time of the whole process, imports included. The bare loop trains the study's recipes in its order, and must "
         "come to the same accuracies. It is started as anybody would, and for a further row with the settings of threads and "
-        "memory that our workers have, which make it faster. The study writes records, checkpoints, Optuna's SQLite copy and W&B's offline files. The usual "
-        "script trains the same settings with Optuna on SQLite, W&B in its process and data loaders of its own.",
+        "memory that our workers have, which make it faster. The study writes records, checkpoints, Optuna's SQLite copy and "
+        "W&B's offline files. The usual script trains the same settings with Optuna on SQLite, W&B in its process and data "
+        "loaders of its own.",
         figures=tuple(Figure(name=name, unit="s", values=tuple(values)) for name, values in seconds.items()),
         claims=(
             Claim(figure=ratio("study / bare loop", ours, alone), must=1.15, aim=1.05),
