@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import io
 import itertools
 import json
 import math
@@ -22,6 +23,7 @@ from orchestrator.recipes import reference_of
 from search_spaces.reference_systems import SYSTEMS, find
 from search_spaces.reference_systems.system import ReferenceSystem
 from tests._cli import call
+from tests._training import figures, same
 
 # Those whose networks work on many pixels: seconds on a CPU even for few images.
 SLOW = {"000-P3": 256, "001-P2": 256, "001-P3": 24, "004-P2": 256, "004-P3": 256}
@@ -110,6 +112,34 @@ def test_it_trains_an_epoch_on_real_images(
     assert 0 <= epoch.val_acc <= 1
     after = floats(training)
     assert [name for name in before if torch.equal(before[name], after[name])] == []  # one phase, of all layers
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("system", SYSTEMS, ids=by_number)
+def test_killed_after_any_epoch_it_comes_to_the_same_numbers_and_weights(
+    system: ReferenceSystem, images: tuple[torch.Tensor, torch.Tensor], tmp_path: Path
+) -> None:
+    epochs = 4 if system.params.get("phases") else 3
+    count = 8 if system.system in SLOW else 24
+    recipe = system.recipe(epochs)
+    params = {**recipe.params, **own_weights(system, tmp_path), "batch_size": count // 2, "learning_rate": 1e-3}
+    recipe, data = dataclasses.replace(recipe, params=params), data_of(images, count, tmp_path)
+
+    def begin() -> Training:
+        return plugins.trainer(system.trainer).begin(recipe, data, "cpu")
+
+    undisturbed = begin()
+    expected = [figures(undisturbed.epoch()) for _ in range(epochs)]
+    going = begin()
+    for number in range(epochs):
+        if number:  # what runs on is what was begun anew from the state, as after a kill at this epoch
+            file = io.BytesIO()
+            torch.save(going.state_dict(), file)
+            file.seek(0)
+            going = begin()
+            going.load_state_dict(torch.load(file, weights_only=True))
+        assert figures(going.epoch()) == expected[number]
+    assert same(going.snapshot()["model"], undisturbed.snapshot()["model"])
 
 
 @pytest.mark.slow

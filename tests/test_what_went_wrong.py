@@ -125,17 +125,17 @@ def photographs(folder: Path, train: int, validation: int) -> Data:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("rate", "learns"), [(0.1, False), (0.01, True)])
-def test_5_what_has_learned_nothing_is_stopped_and_marked(rate: float, learns: bool, cifar100_folder: Path) -> None:
-    """001-P1's learning rate .1 with batches of 8 was trained to its end at chance and reported; a tenth of it learns."""
-    data = photographs(cifar100_folder, 8_000, 500)
+def test_5_what_learns_is_not_taken_for_chance(cifar100_folder: Path) -> None:
+    """001-P1 with its own rate is ended as at chance (tests/test_reference_training.py); with a tenth of it, it learns."""
     system = find_recipe("001-P1")
     training = plugins.trainer("cnn").begin(
-        dataclasses.replace(system, params={**system.params, "learning_rate": rate}), data, "cpu"
+        dataclasses.replace(system, params={**system.params, "learning_rate": 0.01}),
+        photographs(cifar100_folder, 8_000, 500),
+        "cpu",
     )
     epoch = training.epoch()
-    assert ("at chance" in hopeless([epoch], 100)) != learns
-    assert (epoch.val_acc > 0.03) == learns
+    assert hopeless([epoch], 100) == ""
+    assert epoch.val_acc > 0.03
 
 
 def test_6_a_model_is_never_given_images_that_were_prepared_otherwise(tmp_path: Path) -> None:
