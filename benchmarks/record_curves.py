@@ -119,7 +119,7 @@ def _record(number: int, data: Data) -> dict[str, Any]:
     return {
         "number": number,
         "params": {name: made.params[name] for name in HYPERPARAMETERS},
-        "schedule": made.params["schedule"],
+        "schedule": made.params["schedule"]["name"],
         "seconds": (time.process_time() - started) / max(1, len(epochs)),
         **{measure: [getattr(epoch, measure) for epoch in epochs] for measure in MEASURES},
     }

@@ -19,7 +19,7 @@ def test_runs_are_drawn_over_the_ranges_of_part1_half_with_each_schedule() -> No
     recipes = [recipe(number) for number in range(8)]
     assert recipes == [recipe(number) for number in range(8)]
     assert len({made.configuration() for made in recipes}) == 8
-    assert [made.params["schedule"] for made in recipes] == [*SCHEDULES] * 4
+    assert [made.params["schedule"]["name"] for made in recipes] == [*SCHEDULES] * 4
     _, dataset, make = plugins.plan("part1")
     space = make(dataset, plugins.dataset(dataset).suits(Path("nowhere"))).space
     assert set(space) == set(HYPERPARAMETERS)
@@ -42,7 +42,7 @@ def test_what_is_kept_is_what_the_recorder_says() -> None:
         for number in (0, 1, RUNS - 1):
             made = recipe(number)
             assert arrays["params"][number].tolist() == [made.params[name] for name in HYPERPARAMETERS]
-            assert arrays["schedule"][number] == made.params["schedule"]
+            assert arrays["schedule"][number] == made.params["schedule"]["name"]
     assert PACKED.stat().st_size < 300_000  # bytes
     for schedule in SCHEDULES:
         task = curves(f"cifar100/{schedule}")
