@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.machine import commit, worker_settings
+from orchestrator.machine import commit, worker_settings, workforce
 
 
 def git(folder: Path, *words: str) -> str:
@@ -72,3 +72,14 @@ def test_what_the_user_set_for_workers_stays(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "1000000")
     assert worker_settings(3)["MALLOC_TRIM_THRESHOLD_"] == "1000000"
     assert worker_settings(3)["OMP_NUM_THREADS"] == "3"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere torch is always asked")
+@pytest.mark.parametrize(("files", "devices"), [((), ("cpu",)), (("null",), ("cuda:0", "cuda:1"))])
+def test_torch_is_asked_for_gpus_where_the_system_has_a_device_of_one(
+    files: tuple[str, ...], devices: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.machine._GPU_DEVICES", files)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert workforce("auto", "auto").devices == devices
+    assert workforce("cuda", "auto").devices == ("cuda:0", "cuda:1")

@@ -53,6 +53,17 @@ def child_of(tmp_path: Path) -> psutil.Process:
     return psutil.Process(int((tmp_path / "calls.pid").read_text()))
 
 
+def test_a_copy_gives_way_to_training(start: Callable[..., ObserverProcess], tmp_path: Path) -> None:
+    observer = start()
+    assert observer.ready(20) is None
+    child = child_of(tmp_path)
+    assert child.nice() == psutil.Process().nice() + 10
+    session = Path(f"/proc/{child.pid}/autogroup")
+    if session.is_file():  # a kernel that weighs sessions
+        assert session.read_text().split()[-1] == "10"
+    assert observer.finish(20) is None
+
+
 def test_every_call_arrives_whole_and_in_order(start: Callable[..., ObserverProcess], tmp_path: Path) -> None:
     observer = start()
     record, epochs = running(3), curve(2)

@@ -29,7 +29,7 @@ _SMALLEST_MICRO_BATCH = 2  # images: BatchNorm cannot normalise one image whose 
 
 @final
 class SupervisedTraining:
-    """Implements `contracts.Training` and `contracts.MicroBatched`.
+    """Implements `contracts.Training`, `MicroBatched`, `EndsEarly` and `Precise`.
 
     Every random stream of an epoch begins at a seed derived from the recipe's seed and the epoch's number, so that no
     generator has a state to save, and nothing else in the process can disturb a run.

@@ -63,7 +63,7 @@ class Setting:
             torch.cuda.synchronize(self.device)
 
 
-# The table. On a CPU without bfloat16 the must for ResNet-18 is none; a GPU has aims only.
+# What is asked for. On a CPU without bfloat16 the must for ResNet-18 is none; a GPU has aims only.
 BOUNDS: dict[str, dict[Column, Bound]] = {
     "pipeline": {"cpu": Bound(must=15.0), "gpu": Bound(aim=50.0)},
     "cnn": {"cpu": Bound(must=1.5, aim=1.8), "gpu": Bound(aim=8.0)},
