@@ -26,7 +26,13 @@ def start(*words: str | Path, folder: Path = PLUGINS, variables: Mapping[str, st
     """Start a command; its output and its messages can be read from it. `variables` are added to its environment."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "ORCHESTRATE_"))}
     return subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM, *map(str, words)],
+        [
+            sys.executable,
+            "-P",
+            "-c",
+            _PROGRAM,
+            *map(str, words),
+        ],  # -P: as the installed command, which does not look here for packages
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
