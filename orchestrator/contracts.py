@@ -166,6 +166,15 @@ class EndsEarly(Protocol):
 
 
 @runtime_checkable
+class WarmsUp(Protocol):
+    """What a Training offers besides whose learning rate rises at first: how far it can be judged by what it has learned."""
+
+    @property
+    def steps_at_full_rate(self) -> int:
+        """Steps done since the rate has come to its peak, in this phase of the training."""
+
+
+@runtime_checkable
 class Precise(Protocol):
     """What a Training offers besides that chooses by its device in which type it computes."""
 

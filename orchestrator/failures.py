@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from orchestrator.contracts import Diverged
 from orchestrator.errors import BadData, DiskError, MissingInput
+from orchestrator.gpu_memory import is_out_of_memory
 from orchestrator.record import Epoch, Failure, FailureKind
 
 _LONGEST_MESSAGE = 500  # characters
@@ -17,11 +18,13 @@ _LONGEST_MESSAGE = 500  # characters
 _EXPLODED = 3.0  # times ln(classes)
 _STEPS_BEFORE_JUDGING = 100
 
-# What has not come this far below ln(classes) after so many steps has learned nothing: two of the challenge's reference systems
-# were trained to their end so, and reported. Slow settings that do learn, SGD at .003 with batches of 512 for one, are far below
-# by then.
+# What has not come this far below ln(classes) after so many steps at its full rate has learned nothing: two of the challenge's
+# reference systems were trained to their end so, and reported. Slow settings that do learn are below by then.
 _CHANCE = 0.995  # times ln(classes)
-_STEPS_BEFORE_CHANCE = 500
+_STEPS_BEFORE_CHANCE = 1000
+_STEPS_BEFORE_CHANCE_AT_THE_END = 100
+_STEPS_JUDGED = 100  # at least: of few, one that was hard, because its images were mixed for instance, would decide
+_ONCE_LEARNED = 0.98  # times ln(classes); what has been below it in an epoch had learned something, and is not at chance
 
 
 def described(error: Exception) -> Failure:
@@ -29,40 +32,35 @@ def described(error: Exception) -> Failure:
     return Failure(kind=_kind(error), message=_one_line(error), error=type(error).__name__)
 
 
-def hopeless(epochs: Sequence[Epoch], classes: int) -> str:
-    """Why the last of these epochs shows that more of them cannot help, although all losses are finite, or "".
+def hopeless(epochs: Sequence[Epoch], classes: int, *, at_full_rate: int, last: bool) -> str:
+    """Why these epochs show that more of them cannot help, although all losses are finite, or "".
 
-    The median of its step losses is judged, so that a spike in few steps is forgiven, against ln(classes), what knowing nothing
-    costs in nats, with label smoothing and mixed images, too: above three times as much the run has diverged, once it has done
-    100 steps, or 2 epochs where its trainer does not tell the losses of steps. One that is not half a percent below it after
-    500 steps is at chance: the last quarter of the epoch's steps is judged.
+    Losses are judged against ln(classes), what knowing nothing costs in nats, with label smoothing and mixed images, too. Where
+    the median of the last epoch's steps is above three times as much the run has diverged; that is judged once it has done 100
+    steps, or 2 epochs where its trainer does not tell the losses of steps. A run that is not half a percent below it, in the
+    median of its last steps, is at chance: after 1,000 steps `at_full_rate`, those since the warm-up, or at its `last` epoch
+    after 100. Medians forgive spikes in few steps.
     """
-    last = epochs[-1]
-    steps = sum(len(epoch.batch_losses) for epoch in epochs)
-    if steps < _STEPS_BEFORE_JUDGING if steps else len(epochs) < 2:
+    latest, nothing = epochs[-1], math.log(classes)
+    losses = [loss for epoch in epochs for loss in epoch.batch_losses]
+    if len(losses) < _STEPS_BEFORE_JUDGING if losses else len(epochs) < 2:
         return ""
-    nothing = math.log(classes)
-    loss = statistics.median(last.batch_losses) if last.batch_losses else last.train_loss
+    loss = statistics.median(latest.batch_losses) if latest.batch_losses else latest.train_loss
     if loss > _EXPLODED * nothing:
         return (
-            f"the training loss exploded: {loss:.3g} in epoch {last.number}, where not knowing anything costs "
+            f"the training loss exploded: {loss:.3g} in epoch {latest.number}, where not knowing anything costs "
             f"{nothing:.3g} with {classes} classes"
         )
-    if steps < _STEPS_BEFORE_CHANCE:
+    enough = _STEPS_BEFORE_CHANCE_AT_THE_END if last else _STEPS_BEFORE_CHANCE
+    if at_full_rate < enough or any(epoch.train_loss <= _ONCE_LEARNED * nothing for epoch in epochs):
         return ""
-    lately = statistics.median(last.batch_losses[-max(len(last.batch_losses) // 4, 1) :])
+    lately = statistics.median(losses[-max(len(latest.batch_losses) // 4, _STEPS_JUDGED) :])
     if lately <= _CHANCE * nothing:
         return ""
     return (
-        f"at chance: after {steps:,} steps the training loss is {lately:.4g}, and not knowing anything costs {nothing:.4g} with "
-        f"{classes} classes; the learning rate may be too high, or too low"
+        f"at chance: after {len(losses):,} steps the training loss is {lately:.4g}, and not knowing anything costs {nothing:.4g} "
+        f"with {classes} classes; the learning rate may be too high, or too low"
     )
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether there was not enough memory, on the device or for the process."""
-    # torch names it OutOfMemoryError on a GPU, and on the CPU raises RuntimeError from its allocator.
-    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
 
 
 def is_device_error(failure: Failure) -> bool:

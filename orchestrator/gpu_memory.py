@@ -1,4 +1,4 @@
-"""What a worker can know of its GPU's memory."""
+"""What a worker can know of memory: how much its GPU has, and that there was not enough."""
 
 from orchestrator.jobs import GpuMemory
 
@@ -11,3 +11,14 @@ def gpu_memory(device: str) -> GpuMemory | None:
 
     free, _ = torch.cuda.mem_get_info(device)
     return GpuMemory(peak=torch.cuda.max_memory_reserved(device), available=free + torch.cuda.memory_reserved(device))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether there was not enough memory, on the device or for the process."""
+    # torch names it OutOfMemoryError on a GPU; on the CPU its allocator raises RuntimeError, and so do NVIDIA's libraries.
+    said = str(error)
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or any(words in said for words in ("can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED"))
+    )

@@ -9,7 +9,7 @@ from orchestrator.alone import carry_out, checked, complete_copies, result
 from orchestrator.crash_points import CrashPoint, reached
 from orchestrator.machine import SystemClock, commit
 from orchestrator.record import Provenance, RunRecord, Status
-from orchestrator.retrain import prepared
+from orchestrator.retrain import prepared, retrain_recipe
 from orchestrator.staff import Workplace
 from orchestrator.store import StudyFolder
 from orchestrator.submitting import submit, target
@@ -33,7 +33,7 @@ def retrain(request: RetrainRequest, folder: StudyFolder, workplace: Workplace, 
     """
     study, source = folder.read(), request.source
     epochs = request.epochs or int(study.plan_content.get("retrain_epochs", source.recipe.epochs))
-    checked(source.recipe, workplace.data_folder, say)
+    checked(retrain_recipe(source, epochs), workplace.data_folder, say)
     # What is missing for the submission is better known now than after hours of training.
     what = target(source.recipe.dataset, request.ood_folder, workplace.data_folder, partial=request.partial)
     device = workplace.device_here()

@@ -1,8 +1,8 @@
 """Whom a command works with: the executor that it asked for, and the observers that copy what is recorded."""
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
@@ -182,7 +182,8 @@ def observing(observers: Sequence[Observer], say: Callable[[str], None]) -> Iter
         yield
         patience = SECONDS_TO_FINISH
     finally:
-        with ThreadPoolExecutor(max(len(observers), 1)) as together:
-            for warning in together.map(lambda observer: observer.finish(patience), observers):
-                if warning:
-                    say(f"warning: {warning}")
+        deadline = time.monotonic() + patience
+        for observer in observers:
+            warning = observer.finish(max(deadline - time.monotonic(), 0.0))
+            if warning:
+                say(f"warning: {warning}")

@@ -16,11 +16,11 @@ from typing import Any, final
 import numpy as np
 
 from orchestrator import checkpoint, machine, plugins
-from orchestrator.contracts import Data, EndsEarly, MicroBatched, Precise, Training
+from orchestrator.contracts import Data, EndsEarly, MicroBatched, Precise, Training, WarmsUp
 from orchestrator.crash_points import CrashPoint, reached
 from orchestrator.errors import BadData, DiskError
 from orchestrator.failures import described, hopeless
-from orchestrator.gpu_memory import gpu_memory
+from orchestrator.gpu_memory import gpu_memory, is_out_of_memory
 from orchestrator.jobs import Began, Event, Facts, Failed, Finished, Job, Measured, Paused, Reduced, Saved
 from orchestrator.plain import dumps, from_plain, to_plain
 from orchestrator.recipe import Recipe, Split
@@ -172,6 +172,12 @@ class _RunningJob:
         """The type in which it computes; "" where the trainer does not say."""
         return self._training.precision if isinstance(self._training, Precise) else ""
 
+    def _at_full_rate(self) -> int:
+        """Steps done since the warm-up; all of them where the trainer has none."""
+        if isinstance(self._training, WarmsUp):
+            return self._training.steps_at_full_rate
+        return sum(len(epoch.batch_losses) for epoch in self.epochs)
+
     def resume(self) -> str:
         """Continue from the last checkpoint. Returns "" or why it was not used."""
         if not self._folder.last_checkpoint.exists():
@@ -184,6 +190,8 @@ class _RunningJob:
             self._training.load_state_dict(state["training"])
             reached(CrashPoint.STATE_LOADED)
         except (BadData, DiskError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            if is_out_of_memory(error):  # the checkpoint is sound, and stays
+                raise
             return f"trained again from the beginning: {error}"
         self.epochs = epochs
         self._state = state["training"]
@@ -203,7 +211,7 @@ class _RunningJob:
             self._best, self._snapshot = best, self._training.snapshot()
         memory = gpu_memory(self._device)
         events: list[Event] = [Measured(run_id=self.job.run_id, attempt=self.job.attempt, epoch=epoch, memory=memory)]
-        if why := hopeless(self.epochs, self._classes):
+        if why := hopeless(self.epochs, self._classes, at_full_rate=self._at_full_rate(), last=self.ended):
             failure = Failure(kind=FailureKind.DIVERGED, message=why)
             return [*events, Failed(run_id=self.job.run_id, attempt=self.job.attempt, failure=failure)]
         if self.ended:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator import plugins
-from orchestrator.contracts import EndsEarly, Precise
+from orchestrator.contracts import EndsEarly, MicroBatched, Precise, WarmsUp
 from orchestrator.errors import InvalidInput
 from orchestrator.failures import hopeless
 from orchestrator.record import Epoch
@@ -80,7 +80,7 @@ def test_killed_and_resumed_is_the_same_run_whatever_it_chose(choice: dict[str, 
     ("trainer", "params", "message"),
     [
         ("resnet", {"phases": [{"epochs": 2}, {"epochs": 2}]}, "the phases have 4 epochs together, and the run has 5"),
-        ("cnn", {"patience": 5}, "patience 5 can never end a run of 5 epochs"),
+        ("cnn", {"patience": 5}, "patience 5 can never end 5 epochs"),
         ("cnn", {"averaging": {"name": "swa", "start": 0.9}}, "begin after epoch 4 of 5, and be of one epoch at most"),
         ("cnn", {"schedule": {"name": "step", "every": 10, "factor": 0.5}}, "falls every 10 epochs, and there are 5"),
         ("cnn", {"mixing": [{"name": "mixup", "probability": 0.7}, {"name": "cutmix", "probability": 0.7}]}, "add up to 1.4"),
@@ -165,6 +165,8 @@ def test_what_is_validated_and_kept_is_the_average() -> None:
     assert not same(kept, weights(training))
     predicted = plugins.trainer("cnn").restore(training.snapshot(), "cpu")(data.validation_images)
     assert float((predicted.argmax(1) == data.validation_labels).float().mean()) == pytest.approx(epoch.val_acc)
+    chosen = predicted[torch.arange(len(predicted)), data.validation_labels]
+    assert -chosen.log().mean().item() == pytest.approx(epoch.val_loss, rel=1e-5)
 
 
 @settings(deadline=None)
@@ -256,21 +258,116 @@ def losses(number: int, values: list[float]) -> Epoch:
 
 
 @pytest.mark.parametrize(
-    ("value", "steps", "message"),
+    ("value", "steps", "last", "message"),
     [
-        (4.61, 500, "at chance: after 500 steps the training loss is 4.61, and not knowing anything costs 4.605"),
-        (4.7, 5000, "at chance"),
-        (4.61, 499, ""),
-        (4.55, 5000, ""),
-        (14.0, 100, "exploded"),
-        (14.0, 99, ""),
+        (4.61, 1000, False, "at chance: after 1,000 steps the training loss is 4.61, and not knowing anything costs 4.605"),
+        (4.7, 5000, False, "at chance"),
+        (4.61, 999, False, ""),
+        (4.61, 100, True, "at chance: after 100 steps"),
+        (4.61, 99, True, ""),
+        (4.55, 5000, True, ""),
+        (14.0, 100, False, "exploded"),
+        (14.0, 99, True, ""),
     ],
 )
-def test_what_has_learned_nothing_is_told_from_what_learns_slowly(value: float, steps: int, message: str) -> None:
-    found = hopeless([losses(1, [value] * steps)], 100)
-    assert found.startswith(message) if not message else message in found
+def test_what_has_learned_nothing_is_told_from_what_learns_slowly(value: float, steps: int, last: bool, message: str) -> None:
+    found = hopeless([losses(1, [value] * steps)], 100, at_full_rate=steps, last=last)
+    assert message in found
     assert bool(found) == bool(message)
 
 
-def test_chance_is_judged_by_the_last_quarter_of_an_epoch() -> None:
-    assert not hopeless([losses(1, [4.7] * 700 + [4.4] * 300)], 100)
+def test_chance_is_judged_by_the_last_quarter_of_an_epoch_and_by_a_hundred_steps() -> None:
+    assert not hopeless([losses(1, [4.7] * 800 + [4.4] * 300)], 100, at_full_rate=1100, last=False)
+    short = [losses(number, [4.55, 4.55, 4.55, 4.7]) for number in range(1, 301)]  # the last step of each is a hard one
+    assert not hopeless(short, 100, at_full_rate=1200, last=False)
+
+
+def test_what_is_still_warming_up_is_not_judged() -> None:
+    assert not hopeless([losses(1, [4.61] * 5000)], 100, at_full_rate=0, last=False)
+    training = begin("cnn", digits_data(), 4, batch_size=12, warmup=0.5)
+    assert isinstance(training, WarmsUp)
+    counted = []
+    for _ in range(4):
+        training.epoch()
+        counted.append(training.steps_at_full_rate)
+    assert counted == [0, 0, 4, 8]
+
+
+def test_a_run_that_learned_from_mixed_images_is_not_at_chance() -> None:
+    """With few classes the training loss of one mixed batch is what knowing nothing costs, however much is known."""
+    learned = losses(1, [0.5] * 4)
+    hard = [losses(number, [0.7] * 4) for number in range(2, 400)]
+    assert not hopeless([learned, *hard], 2, at_full_rate=1600, last=True)
+    assert "at chance" in hopeless(hard, 2, at_full_rate=1600, last=True)
+
+
+def test_patience_is_with_the_last_phase() -> None:
+    phases = [{"epochs": 6, "layers": "head"}, {"epochs": 5}]
+    params: dict[str, Any] = {"batch_size": 24, "warmup": 0.0, "learning_rate": 1e-6}  # nothing becomes better
+    training = begin("resnet", digits_data(), 11, phases=phases, patience=2, **params)
+    assert isinstance(training, EndsEarly)
+    done = 0
+    while not training.ended:
+        training.epoch()
+        done += 1
+    assert 6 + 2 < done <= 11
+    data = digits_data()
+    recipe = asked("resnet", {"phases": [{"epochs": 4, "layers": "head"}, {"epochs": 1}], "patience": 2})
+    with pytest.raises(InvalidInput, match="patience 2 can never end 1 epochs"):
+        plugins.trainer("resnet").check(recipe, data.suits, data.folder)
+
+
+def test_patience_waits_for_the_average_that_will_be_kept() -> None:
+    params: dict[str, Any] = {"batch_size": 24, "warmup": 0.0, "learning_rate": 1e-6}
+    training = begin("cnn", digits_data(), 12, averaging={"name": "swa", "start": 0.5}, patience=2, **params)
+    assert isinstance(training, EndsEarly)
+    done = 0
+    while not training.ended:
+        training.epoch()
+        done += 1
+    assert done >= 7
+
+
+def test_the_type_of_products_is_that_of_the_state_whatever_is_measured_now() -> None:
+    coarse = begin("cnn", digits_data(), 2, batch_size=24, precision="bfloat16")
+    coarse.epoch()
+    state = coarse.state_dict()
+    expected = run(coarse, 1)
+    other = begin("cnn", digits_data(), 2, batch_size=24)  # where auto comes to float32
+    other.load_state_dict(state)
+    assert isinstance(other, Precise)
+    assert other.precision == "bfloat16"
+    assert run(other, 1) == expected
+
+
+def test_too_little_memory_for_a_state_is_not_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    training = begin("cnn", digits_data(), 2)
+    training.epoch()
+    state = training.state_dict()
+
+    def short(*args: Any, **kwargs: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(torch.nn.Module, "load_state_dict", short)
+    with pytest.raises(torch.OutOfMemoryError):
+        begin("cnn", digits_data(), 2).load_state_dict(state)
+
+
+@pytest.mark.parametrize("params", [{"learning_rate": 0.0}, {"batch_size": 1, "mixing": ["mixup"]}])
+def test_what_would_train_nothing_or_mix_nothing_is_refused(params: dict[str, Any]) -> None:
+    data = digits_data()
+    with pytest.raises(InvalidInput, match=r"train nothing|mix it with itself"):
+        plugins.trainer("cnn").check(asked("cnn", params), data.suits, data.folder)
+
+
+def test_mixed_images_do_not_depend_on_micro_batches() -> None:
+    params: dict[str, Any] = {
+        "batch_size": 24,
+        "mixing": ["mixup"],
+        "blocks": [{"channels": 4, "batch_norm": False}],
+        "hidden": [],
+    }
+    whole, parted = begin("cnn", digits_data(), 1, **params), begin("cnn", digits_data(), 1, **params)
+    assert isinstance(parted, MicroBatched)
+    parted.limit_micro_batch(6)
+    assert parted.epoch().batch_losses == pytest.approx(whole.epoch().batch_losses, rel=1e-4)

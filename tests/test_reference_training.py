@@ -15,7 +15,7 @@ import torch
 import torchvision
 
 from orchestrator import plugins
-from orchestrator.contracts import Data, Training
+from orchestrator.contracts import Data, Training, WarmsUp
 from orchestrator.failures import hopeless
 from orchestrator.hyperparameters import complete
 from orchestrator.recipe import Recipe
@@ -169,10 +169,13 @@ def test_001_p1_stays_at_chance_and_is_stopped_after_one_epoch(seed: int, cifar1
     system = find("001-P1")
     assert system is not None
     labelled = plugins.dataset("cifar100").load(cifar100_folder, "train")
-    many = torch.from_numpy(labelled.images[:4820].copy()), torch.from_numpy(labelled.labels[:4820].astype(np.int64))
+    many = torch.from_numpy(labelled.images[:8420].copy()), torch.from_numpy(labelled.labels[:8420].astype(np.int64))
     recipe = dataclasses.replace(system.recipe(), seed=seed)
-    training = plugins.trainer(system.trainer).begin(recipe, data_of(many, 4800, tmp_path), "cpu")
-    assert "at chance: after 600 steps" in hopeless([training.epoch()], classes=100)
+    training = plugins.trainer(system.trainer).begin(recipe, data_of(many, 8400, tmp_path), "cpu")
+    epoch = training.epoch()
+    assert isinstance(training, WarmsUp)
+    assert training.steps_at_full_rate == 1050
+    assert "at chance: after 1,050 steps" in hopeless([epoch], 100, at_full_rate=1050, last=False)
 
 
 def test_a_system_is_trained_by_its_number_and_ranked_under_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -54,13 +54,14 @@ class AveragedWeights:
     """A copy of `model` that holds the mean of its weights. BatchNorm's running figures are averaged as weights are."""
 
     def __init__(self, model: torch.nn.Module, how: Averaging, epochs: int) -> None:
-        self._model = model
         self._how = how
         self._first = first_epoch(how, epochs)
         self._taken = 0  # weights that the mean is of
         self.model = deepcopy(model).eval()
         for parameter in self.model.parameters():
             parameter.requires_grad_(False)
+        # The tensors stay the same ones: states are loaded into them.
+        self._pairs = tuple(zip(self.model.state_dict().values(), model.state_dict().values(), strict=True))
 
     @property
     def begun(self) -> bool:
@@ -90,7 +91,7 @@ class AveragedWeights:
         """Move the mean by this share towards the model's weights; the first ones are taken whole."""
         share = share if self._taken else 1.0
         with torch.no_grad():
-            for mean, value in zip(self.model.state_dict().values(), self._model.state_dict().values(), strict=True):
+            for mean, value in self._pairs:
                 if mean.is_floating_point():
                     mean.lerp_(value, share)
                 else:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, final
 
 import torch
@@ -10,6 +10,7 @@ import torch
 from orchestrator.contracts import Data, Diverged
 from orchestrator.crash_points import CrashPoint, reached
 from orchestrator.errors import BadData, InvalidInput
+from orchestrator.gpu_memory import is_out_of_memory
 from orchestrator.plain import to_plain
 from orchestrator.recipe import Recipe
 from orchestrator.record import Epoch
@@ -17,19 +18,21 @@ from orchestrator.seeds import derive
 from trainers._averaging import AveragedWeights, first_epoch
 from trainers._inputs import TrainingInputs
 from trainers._optimisation import Optimisation
-from trainers._precision import autocast, settled
-from trainers._predictor import EVALUATION_BATCH
+from trainers._phases import planned
+from trainers._precision import autocast, checked_precision, settled
+from trainers._predictor import evaluation_batch
 from trainers._preprocessing import EvaluationTransform, Preprocessing, memory_format
 from trainers._stages import Stage, check_fit
 from trainers._streams import generator, seeded
 from trainers.augmentation.mixing import Mixer
+from trainers.augmentation.pipeline import Draws
 
 _SMALLEST_MICRO_BATCH = 2  # images: BatchNorm cannot normalise one image whose features are single pixels
 
 
 @final
 class SupervisedTraining:
-    """Implements `contracts.Training`, `MicroBatched`, `EndsEarly` and `Precise`.
+    """Implements `contracts.Training`, `MicroBatched`, `EndsEarly`, `WarmsUp` and `Precise`.
 
     Every random stream of an epoch begins at a seed derived from the recipe's seed and the epoch's number, so that no
     generator has a state to save, and nothing else in the process can disturb a run.
@@ -108,12 +111,19 @@ class SupervisedTraining:
 
     @property
     def ended(self) -> bool:
-        """Whether the recipe ends here: after its last epoch, or because its patience with the phase is at an end."""
+        """Whether the recipe ends here: after its last epoch, or because its patience with the last phase is at an end."""
         if self._done >= self._epochs:
             return True
+        if self._stage.last < self._epochs or (self._averaged is not None and not self._averaged.begun):
+            return False  # patience is with the last phase, and with what is kept in the end
         accs = self._val_accs[self._stage.first - 1 :]
         patience = self._settings.patience
         return bool(patience and accs) and len(accs) - 1 - accs.index(max(accs)) >= patience
+
+    @property
+    def steps_at_full_rate(self) -> int:
+        """Steps of this phase that are done and came after its warm-up."""
+        return self._stage.steps_since_warm_up(self._done)
 
     @property
     def precision(self) -> str:
@@ -139,6 +149,7 @@ class SupervisedTraining:
             "model": _copied(self._model.state_dict()),
             "optimizer": _copied(self._stage.optimizer.state_dict()),
             "averaged": None if self._averaged is None else _copied(self._averaged.state_dict()),
+            "precision": self._precision,
             "val_losses": list(self._val_losses),
             "val_accs": list(self._val_accs),
         }
@@ -146,9 +157,11 @@ class SupervisedTraining:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue exactly where `state` was taken.
 
-        Raises BadData when it is of another model; the training is then unusable, and is to be begun anew.
+        The type of products is the state's, whatever this process measured. Raises BadData when it is of another model; the
+        training is then unusable, and is to be begun anew.
         """
         try:
+            self._precision = checked_precision(state["precision"])
             self._val_losses, self._val_accs = list(map(float, state["val_losses"])), list(map(float, state["val_accs"]))
             self._stage = self._begin_stage(max(self._done, 1))
             self._model.load_state_dict(state["model"])
@@ -156,6 +169,8 @@ class SupervisedTraining:
             if self._averaged is not None:
                 self._averaged.load_state_dict(state["averaged"])
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            if is_out_of_memory(error):
+                raise
             raise BadData(f"this is not a state of this training: {type(error).__name__}: {error}") from error
 
     def snapshot(self) -> dict[str, Any]:
@@ -192,10 +207,7 @@ class SupervisedTraining:
             for step in range(self._steps):
                 chosen = order[step * self._batch_size : (step + 1) * self._batch_size]
                 self._stage.begin_step(number, step, self._val_losses)
-                for part in self._parts(chosen):
-                    inputs, target = self._inputs.batch(part, draws), self._data.train_labels[part]
-                    if self._mixer is not None:
-                        inputs, target = self._mixer(inputs, target)
+                for part, inputs, target in self._parts(chosen, draws):
                     with autocast(self._device, self._precision):
                         logits = self._model(inputs)
                     smoothing = self._settings.label_smoothing
@@ -212,17 +224,28 @@ class SupervisedTraining:
                 reached(CrashPoint.IN_EPOCH)
         return losses.tolist(), int(hits) / (self._steps * self._batch_size)
 
-    def _parts(self, batch: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """The batch in parts of equal size, or nearly: none larger than the micro-batch, if none need be smaller than 2."""
-        parts = min(-(-len(batch) // self._micro_batch), len(batch) // _SMALLEST_MICRO_BATCH)
-        return torch.tensor_split(batch, parts) if parts > 1 else (batch,)
+    def _parts(self, batch: torch.Tensor, draws: Draws) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+        """The batch in parts of equal size, or nearly: none larger than the micro-batch, if none need be smaller than 2.
+
+        The indices, inputs and targets of each. Mixed images come from the whole batch, however it is parted.
+        """
+        count = max(min(-(-len(batch) // self._micro_batch), len(batch) // _SMALLEST_MICRO_BATCH), 1)
+        labels = self._data.train_labels
+        if self._mixer is None:
+            for part in torch.tensor_split(batch, count):
+                yield part, self._inputs.batch(part, draws), labels[part]
+            return
+        inputs, shares = self._mixer(self._inputs.batch(batch, draws), labels[batch])
+        yield from zip(*(torch.tensor_split(whole, count) for whole in (batch, inputs, shares)), strict=True)
 
     def _validate(self) -> tuple[float, float]:
         """Loss in nats, without label smoothing, and accuracy on the validation images as they are."""
         images, labels = self._data.validation_images, self._data.validation_labels
         loss = torch.zeros((), device=self._device)
         hits = torch.zeros((), dtype=torch.int64, device=self._device)
-        size = EVALUATION_BATCH if self._micro_batch == self._batch_size else min(EVALUATION_BATCH, self._micro_batch)
+        size = evaluation_batch(self._preprocessing.size)
+        if self._micro_batch < self._batch_size:
+            size = min(size, self._micro_batch)
         model = self._judged.eval()
         with torch.inference_mode(), autocast(self._device, self._precision):
             for batch, answers in zip(torch.split(images, size), torch.split(labels, size), strict=True):
@@ -237,8 +260,9 @@ def check_lengths(settings: Optimisation, epochs: int) -> None:
     check_fit(settings, epochs)
     if settings.averaging is not None:
         first_epoch(settings.averaging, epochs)
-    if settings.patience >= epochs:
-        raise InvalidInput(f"patience {settings.patience} can never end a run of {epochs} epochs")
+    length = planned(settings.phases, epochs)[-1].epochs
+    if settings.patience >= length:
+        raise InvalidInput(f"patience {settings.patience} can never end {length} epochs")
 
 
 def _copied(state: Any) -> Any:

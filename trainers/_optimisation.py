@@ -102,6 +102,8 @@ class Optimisation:
     def __post_init__(self) -> None:
         check_whole("batch_size", self.batch_size, 1, 65_536)
         check_number("learning_rate", self.learning_rate, 0, 100)
+        if self.learning_rate == 0:
+            raise ValueError("learning_rate 0 would train nothing")
         check_number("weight_decay", self.weight_decay, 0, 10)
         check_number("label_smoothing", self.label_smoothing, 0, 1, below=True)
         check_number("momentum", self.momentum, 0, 1, below=True)
@@ -109,6 +111,8 @@ class Optimisation:
         check_number("clip", self.clip, 0, 1e6)
         check_whole("patience", self.patience, 0, 100_000)
         check_mixing(self.mixing)
+        if self.mixing and self.batch_size == 1:
+            raise ValueError("mixing in batches of one image would mix it with itself")
         check_choice("normalisation", self.normalisation, NORMALISATIONS)
         check_whole("resize", self.resize, 0, 1024)
         check_whole("center_crop", self.center_crop, 0, 1024)

@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import time
-from typing import Literal
+from typing import Literal, cast, get_args
 
 import torch
 
@@ -25,6 +25,14 @@ def settled(asked: str, device: torch.device, size: int) -> Precision:
     if asked != "auto":
         return "bfloat16" if asked == "bfloat16" else "float32"
     return faster(device.type) if size >= _FROM_PIXELS else "float32"
+
+
+def checked_precision(name: object) -> Precision:
+    """The type of this name, as a state has it. Raises ValueError for any other."""
+    for precision in get_args(Precision):
+        if name == precision:
+            return cast(Precision, precision)
+    raise ValueError(f"{name!r} is no type of products")
 
 
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:

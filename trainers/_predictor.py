@@ -8,8 +8,14 @@ from orchestrator.errors import InvalidInput
 from trainers._precision import Precision, autocast
 from trainers._preprocessing import EvaluationTransform, Preprocessing, memory_format
 
-# Images at a time: enough to fill a GPU with the models here, little enough for ResNet-50 at 224 pixels in a few GB.
-EVALUATION_BATCH = 500
+# Images at a time: enough to fill a GPU with the models here, and in pixels little enough for a few GB.
+_MOST_IMAGES = 500
+_MOST_PIXELS = _MOST_IMAGES * 64**2
+
+
+def evaluation_batch(size: int) -> int:
+    """How many images of so many pixels are evaluated at a time."""
+    return max(1, min(_MOST_IMAGES, _MOST_PIXELS // size**2))
 
 
 @final
@@ -27,6 +33,7 @@ class ModelPredictor:
         self._model = model.to(device).to(memory_format=memory_format(preprocessing.size)).eval()
         self._transform = EvaluationTransform(preprocessing, device)
         self._stored = preprocessing.stored
+        self._size = preprocessing.size
         self._classes = classes
         self._device = device
         self._precision = precision
@@ -42,8 +49,9 @@ class ModelPredictor:
             raise InvalidInput(f"this model predicts uint8 images N×{'×'.join(map(str, expected))}, not {images.dtype} {shape}")
         probabilities = torch.empty(len(images), self._classes)
         with torch.inference_mode(), autocast(self._device, self._precision):
-            for first in range(0, len(images), EVALUATION_BATCH):
-                part = images[first : first + EVALUATION_BATCH]
+            size = evaluation_batch(self._size)
+            for first in range(0, len(images), size):
+                part = images[first : first + size]
                 # A slice of a memory-mapped file is read only here, and may not be written to: take a copy.
                 batch = part if isinstance(part, torch.Tensor) else torch.tensor(part)
                 logits = self._model(self._transform(batch.to(self._device)))

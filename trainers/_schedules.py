@@ -228,13 +228,17 @@ class Schedule:
     def __post_init__(self) -> None:
         check_length(self.shape, self.epochs)
 
+    @property
+    def rising(self) -> int:
+        """Steps of the warm-up."""
+        return round(self.warmup * self.epochs * self.steps_per_epoch)
+
     def rate(self, step: int, val_losses: Sequence[float] = ()) -> float:
         """The learning rate of the step with this number, 0 being the first one, after epochs with these validation losses."""
-        steps = self.epochs * self.steps_per_epoch
         place = Place(
             step=step,
-            steps=steps,
-            rising=round(self.warmup * steps),
+            steps=self.epochs * self.steps_per_epoch,
+            rising=self.rising,
             epoch=step // self.steps_per_epoch,
             epochs=self.epochs,
             val_losses=tuple(val_losses),

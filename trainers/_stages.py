@@ -61,6 +61,10 @@ class Stage:
             torch.nn.utils.clip_grad_norm_(self._parameters, self._clip)
         self.optimizer.step()
 
+    def steps_since_warm_up(self, epochs: int) -> int:
+        """Of the steps of this phase, those that are done after so many epochs of the run and came after its warm-up."""
+        return max((epochs - self.first + 1) * self._steps - self._schedule.rising, 0)
+
     def rate(self, epoch: int, step: int, val_losses: Sequence[float]) -> float:
         """The learning rate of a step; `val_losses` are those of all epochs of the run that are done."""
         return self._schedule.rate((epoch - self.first) * self._steps + step, val_losses[self.first - 1 : epoch - 1])

@@ -9,9 +9,9 @@ import torch
 
 from trainers.augmentation.operation import Drawn, happens
 
-_MOST_BYTES = (
-    2**30
-)  # for mirror images that are kept: of small images they take little, of large ones the model is what takes time
+# For images that are kept padded, and beside their mirror images: of small ones they take little; of large ones the model is what
+# takes time.
+_MOST_BYTES = 2**30
 _AT_A_TIME = 500  # images that are padded: few enough to stay in a processor's cache
 
 
@@ -52,8 +52,8 @@ class Windows:
         return self._view[indices, side, top, left].view(self._shape).permute(0, 3, 1, 2)
 
 
-def worth_mirroring(images: torch.Tensor, padding: int) -> bool:
-    """Whether mirror images are kept beside the images (uint8 N×C×H×H), instead of being made in every batch."""
+def worth_keeping(images: torch.Tensor, padding: int) -> bool:
+    """Whether padded images, and mirror images, are kept of uint8 N×C×H×H, instead of being made in every batch."""
     count, channels, size, _ = images.shape
     return count * channels * (size + 2 * padding) ** 2 <= _MOST_BYTES
 

@@ -14,7 +14,7 @@ from orchestrator.contracts import Suits
 from orchestrator.errors import InvalidInput
 from trainers.augmentation.aug_mix import RandomAugMix
 from trainers.augmentation.colour import RandomColorJitter
-from trainers.augmentation.crop_and_flip import RandomCrop, RandomFlip, Windows, worth_mirroring
+from trainers.augmentation.crop_and_flip import RandomCrop, RandomFlip, Windows, worth_keeping
 from trainers.augmentation.geometry import RandomRotation
 from trainers.augmentation.jpeg import RandomJpeg
 from trainers.augmentation.masks import RandomCutout, RandomErasing, nearest_colour
@@ -62,8 +62,8 @@ class Pipeline:
         # A crop that stands first needs to pad the images only once, instead of every batch; a flip after it is cheap then.
         self._windows: Windows | None = None
         self._mirrored = False
-        if steps and isinstance(crop := steps[0], Crop):
-            self._mirrored = len(steps) > 1 and isinstance(steps[1], Flip) and worth_mirroring(images, crop.padding)
+        if steps and isinstance(crop := steps[0], Crop) and worth_keeping(images, crop.padding):
+            self._mirrored = len(steps) > 1 and isinstance(steps[1], Flip)
             self._windows = Windows(images, padding=crop.padding, mirrored=self._mirrored)
 
     def draw(self, generator: torch.Generator) -> Draws:
