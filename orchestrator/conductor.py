@@ -215,8 +215,12 @@ class Conductor:
         )
 
     def _start(self, record: RunRecord) -> None:
-        until = min(self._scheduler.next_rung(record.epochs), record.recipe.epochs)
-        if record.status is Status.PAUSED and not record.put_by:
+        resumed = record.status is Status.PAUSED and not record.put_by
+        # One that an earlier session was at work on may stand at a rung that nothing was decided at: it waits there, or it would
+        # train on while the decision is on its way.
+        decided = record.epochs if resumed else max(record.epochs - 1, 0)
+        until = min(self._scheduler.next_rung(decided), record.recipe.epochs)
+        if resumed:
             self._resumed[record.run_id] = record.epochs
             self._waited.pop(record.number, None)
         started = self._dispatch.start(record, Assignment(until_epoch=until))

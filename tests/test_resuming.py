@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.crash_points import VARIABLE, CrashPoint
 from orchestrator.record import Kind, Status
 from orchestrator.store import Store, StudyFolder
 from orchestrator.study import PRUNERS, SAMPLERS
-from tests._commands import start, wait_for
+from tests._commands import run, start, wait_for
 from tests._studies import PLUGINS, Interrupted, PowerCut, conduct, results
 
 TRIALS = 50
@@ -64,3 +65,18 @@ def test_a_study_that_was_killed_at_random_moments_asks_for_the_same(tmp_path: P
     conduct(tmp_path / "alone", TRIALS, sampler=sampler, pruner=pruner)
     assert results(study(folder)) == results(study(tmp_path / "alone"))
     assert len(study(folder).runs(Kind.TRIAL)) == TRIALS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [1, 4])
+def test_what_was_killed_while_it_was_being_paused_does_not_train_past_its_rung(tmp_path: Path, count: int) -> None:
+    """Its checkpoint is there and its pause is not recorded: the decision is made again, and must be waited for."""
+    words = ("study", "curves", "--trials", "14", "--pruner", "promote", "--mirror", "off", "--data-dir", tmp_path)
+    crashed = start(*words, "--runs", tmp_path / "runs", variables={VARIABLE: f"{tmp_path}|{CrashPoint.END_HEARD}|{count}"})
+    _, messages = crashed.communicate(timeout=120)
+    assert crashed.returncode == -9, messages
+    at_work = [record for record in study(tmp_path).runs(Kind.TRIAL) if record.status is Status.RUNNING]
+    assert [record.epochs for record in at_work] == [2]
+    run(*words, "--runs", tmp_path / "runs")
+    conduct(tmp_path / "alone", 14, pruner="promote")
+    assert results(study(tmp_path)) == results(study(tmp_path / "alone"))
