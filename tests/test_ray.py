@@ -100,8 +100,8 @@ def test_a_machine_is_removed_in_mid_study_and_another_comes(tmp_path: Path, sho
     """Random search without pruning suggests by number alone, so that three workers must find what one finds."""
     from tests._ray import NODES, actors, cluster
 
-    trials = 36  # still at work when the other machine has come, on a busy one too
-    fixed: Mapping[int, Mapping[str, Any]] = {number: {"seconds": 0.5} for number in range(trials)}
+    trials = 36  # still at work when the other machine has come, also where the loss is noticed late
+    fixed: Mapping[int, Mapping[str, Any]] = {number: {"seconds": 0.5 if number < 20 else 1.0} for number in range(trials)}
     options: dict[str, Any] = {"sampler": "random", "pruner": "none"}
     doomed = cluster().add_node(num_cpus=1)
     said: list[tuple[float, str]] = []
