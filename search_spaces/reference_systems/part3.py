@@ -124,7 +124,7 @@ SYSTEMS = (
             "Adam's weight decay is torch's: coupled, an L2 gradient.",
             FIRST_WEIGHTS,
             JITTER_AS_000,
-            "The image size is not stated: 32 pixels, with the stock stem.",
+            "The image size is not stated: 32 pixels, with the stock stem. So the crop of its evaluation would cut nothing off.",
         ),
     ),
     ReferenceSystem(
@@ -166,6 +166,7 @@ SYSTEMS = (
             "logged rate comes out.",
             "Where the cycle ends is not stated: at 1e-5 of the peak, where torch's ends, which comes down by 1e4 from where it "
             "began. The momentum stays; torch's cycle moves it the other way.",
+            "How many layers the head has, and where its dropouts stand, is not stated: two hidden ones, a dropout before each.",
             "The widths of the head are not stated: 512 and 256 units, as in 000-P2. So the number of parameters is ours.",
             "Of the head's layers only the last has a bias: the others have BatchNorm's, beside which theirs would do nothing.",
             "The mixup's alpha is not stated: 1, torchvision's default.",
