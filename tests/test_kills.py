@@ -28,6 +28,10 @@ def finished(tmp_path: Path) -> int:
     return sum('"status": "RUNNING"' not in file.read_text() for file in (tmp_path / "runs").glob("*/trials/*/record.json"))
 
 
+def under_way(folder: Path) -> int:
+    return sum(record.status is Status.RUNNING for record in study(folder).runs())
+
+
 def words(tmp_path: Path, *more: str) -> list[str | Path]:
     return ["study", PLAN, "--trials", str(TRIALS), "--runs", tmp_path / "runs", "--data-dir", tmp_path, *more]
 
@@ -61,7 +65,8 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[object, ...]]:
 
 def test_the_conductor_is_killed_and_the_same_command_carries_on(tmp_path: Path, alone: list[tuple[object, ...]]) -> None:
     conductor = start(*words(tmp_path))
-    wait_for(lambda: finished(tmp_path) >= 3, "the third trial")
+    # In the middle of the fourth, not in the moment between the two.
+    wait_for(lambda: finished(tmp_path) >= 3 and under_way(tmp_path) == 1, "the trial after the third")
     workers = workers_of(conductor.pid)
     everyone = psutil.Process(conductor.pid).children(recursive=True)
     assert workers
@@ -71,8 +76,7 @@ def test_the_conductor_is_killed_and_the_same_command_carries_on(tmp_path: Path,
     wait_for(lambda: all(map(ended, workers)), "the end of the workers", 2.0)
     wait_for(lambda: all(map(ended, everyone)), "the end of the observers", 5.0)
     assert time.monotonic() - killed < 7.0
-    before = study(tmp_path).runs()
-    assert sum(record.status is Status.RUNNING for record in before) == 1
+    assert under_way(tmp_path) == 1
     _, messages = run(*words(tmp_path))
     assert "resumed with 3 finished trials" in messages or "resumed with 4 finished trials" in messages
     assert_whole(tmp_path)
