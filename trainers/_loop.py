@@ -9,20 +9,19 @@ import torch
 
 from orchestrator.contracts import Data, Diverged
 from orchestrator.crash_points import CrashPoint, reached
-from orchestrator.errors import BadData, InvalidInput
+from orchestrator.errors import BadData
 from orchestrator.gpu_memory import is_out_of_memory
 from orchestrator.plain import to_plain
 from orchestrator.recipe import Recipe
 from orchestrator.record import Epoch
 from orchestrator.seeds import derive
-from trainers._averaging import AveragedWeights, first_epoch
+from trainers._averaging import AveragedWeights
 from trainers._inputs import TrainingInputs
 from trainers._optimisation import Optimisation
-from trainers._phases import planned
 from trainers._precision import autocast, checked_precision, settled
 from trainers._predictor import evaluation_batch
 from trainers._preprocessing import EvaluationTransform, Preprocessing, memory_format
-from trainers._stages import Stage, check_fit
+from trainers._stages import Stage, check_lengths
 from trainers._streams import generator, seeded
 from trainers.augmentation.mixing import Mixer
 from trainers.augmentation.pipeline import Draws
@@ -253,16 +252,6 @@ class SupervisedTraining:
                 loss += torch.nn.functional.cross_entropy(logits, answers, reduction="sum")
                 hits += (logits.argmax(dim=1) == answers).sum()
         return float(loss) / len(images), int(hits) / len(images)
-
-
-def check_lengths(settings: Optimisation, epochs: int) -> None:
-    """Raise InvalidInput for settings that do not fit a run of so many epochs, or would never act in it."""
-    check_fit(settings, epochs)
-    if settings.averaging is not None:
-        first_epoch(settings.averaging, epochs)
-    length = planned(settings.phases, epochs)[-1].epochs
-    if settings.patience >= length:
-        raise InvalidInput(f"patience {settings.patience} can never end {length} epochs")
 
 
 def _copied(state: Any) -> Any:

@@ -5,15 +5,22 @@ from typing import final
 
 import torch
 
+from orchestrator.errors import InvalidInput
+from trainers._averaging import first_epoch
 from trainers._optimisation import Optimisation, make_optimizer
 from trainers._phases import Phase, planned, train_mode, trained
 from trainers._schedules import Schedule, check_length
 
 
-def check_fit(settings: Optimisation, epochs: int) -> None:
-    """Raise InvalidInput where phases or schedule do not fit a run of so many epochs."""
-    for phase in planned(settings.phases, epochs):
+def check_lengths(settings: Optimisation, epochs: int) -> None:
+    """Raise InvalidInput for settings that do not fit a run of so many epochs, or would never act in it."""
+    phases = planned(settings.phases, epochs)
+    for phase in phases:
         check_length(settings.schedule, phase.epochs)
+    if settings.averaging is not None:
+        first_epoch(settings.averaging, epochs)
+    if settings.patience >= phases[-1].epochs:
+        raise InvalidInput(f"patience {settings.patience} can never end {phases[-1].epochs} epochs")
 
 
 @final

@@ -19,12 +19,13 @@ from orchestrator.hyperparameters import divide
 from orchestrator.recipe import Recipe
 from orchestrator.seeds import derive
 from trainers._inputs import preprocessing_of
-from trainers._loop import SupervisedTraining, check_lengths
+from trainers._loop import SupervisedTraining
 from trainers._optimisation import Optimisation
 from trainers._phases import trained
 from trainers._precision import settled
 from trainers._predictor import ModelPredictor
 from trainers._preprocessing import ImageShape, Preprocessing
+from trainers._stages import check_lengths
 from trainers._streams import seeded
 from trainers.augmentation.pipeline import check_steps
 
