@@ -12,6 +12,7 @@ from orchestrator.errors import Mismatch, TryAgainLater, Unavailable
 from orchestrator.limiting import endings
 from orchestrator.limits import Limits
 from orchestrator.machine import SystemClock, commit
+from orchestrator.noise import doubt
 from orchestrator.observers.console import Console
 from orchestrator.observers.replay import replay
 from orchestrator.opening import OpenedStudy, Request, open_study
@@ -127,6 +128,8 @@ def _tell(after: State, say: Callable[[str], None]) -> None:
     if best is not None and best.best is not None:
         sampled = ", ".join(f"{name} {_short(best.recipe.params[name])}" for name in after.study.plan_content["space"])
         say(f"best {best.metric.name} {best.best.value:.4f} after epoch {best.best.epoch} of {best.run_id}: {sampled}")
+        if uncertainty := doubt(best, after.trials):
+            say(uncertainty)
         say(f"next: orchestrate retrain-best {after.study.name}")
 
 

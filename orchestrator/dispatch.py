@@ -209,6 +209,7 @@ class Dispatch:
             versions=facts.versions,
             data_digest=facts.data_digest,
             precision=facts.precision,
+            validation_images=facts.validation_images,
         )
         active.epochs = list(event.epochs)
         if active.resume:  # else nothing was recorded that could have to be dropped

@@ -35,6 +35,7 @@ class Facts:
     versions: Mapping[str, str]
     data_digest: str
     precision: str  # of products, where the trainer chooses it by the device; else ""
+    validation_images: int  # that every accuracy of its epochs is measured on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -119,6 +119,7 @@ class Runner:
             versions=machine.versions(),
             data_digest=digest,
             precision=running.precision,
+            validation_images=len(data.validation_labels),
         )
         began = Began(run_id=job.run_id, attempt=job.attempt, epochs=tuple(running.epochs), facts=facts, note=note)
         if not running.ended:

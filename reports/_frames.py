@@ -15,6 +15,7 @@
     replicate_of                               the trial whose setting it trains again with another seed, "part2/trials/0007"
     plan trainer dataset recipe_epochs seed split_seed train_on        of its recipe
     params.NAME                                each hyperparameter; sequences and mixtures as JSON texts
+    validation_images                          that val_acc was measured on
     host device threads precision commit dirty started finished        its provenance; times in UTC
 
 `epochs`, run by run: study, run, epoch (from 1), train_loss, train_acc, val_loss, val_acc, lr, seconds, and extra.NAME for each
@@ -62,6 +63,7 @@ _RUNS = {
     "seed": "int64",
     "split_seed": "int64",
     "train_on": "str",
+    "validation_images": "Int64",
     "host": "str",
     "device": "str",
     "threads": "int64",
@@ -159,6 +161,7 @@ def _run_row(study: str, record: RunRecord, epochs: Sequence[Epoch]) -> dict[str
         "seed": recipe.seed,
         "split_seed": recipe.split.seed,
         "train_on": recipe.split.train_on,
+        "validation_images": provenance.validation_images or None,
         "host": provenance.host,
         "device": provenance.device,
         "threads": provenance.threads,

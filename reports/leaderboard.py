@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from orchestrator.contracts import Frames
+from orchestrator.noise import standard_error
 from orchestrator.record import Kind, Status
 
 # What the plans of this project sample; others are shown where the trials of a study differ in them.
@@ -31,6 +32,8 @@ def report(frames: Frames) -> pd.DataFrame:
         failure failure_message                its kind, and at the end of the row its message; only where a run failed
         best_METRIC best_val_acc test_acc      METRIC where it is not val_acc; the validation accuracy (a fraction) is of that
                                                same epoch, the test accuracy (a fraction) of retrains
+        standard_error                         of best_val_acc, by the number of its images alone (`orchestrator.noise`): runs
+                                               that are less than two of them apart may be in this order by chance
         best_epoch epochs                      the epoch that counts; epochs recorded
         batch_size learning_rate weight_decay label_smoothing dropout, and others in which the trials of a study differ
         seconds                                of training and validation
@@ -48,6 +51,7 @@ def report(frames: Frames) -> pd.DataFrame:
     for metric in runs["metric"].unique():
         table[f"best_{metric}"] = runs["best_value"].where(runs["metric"] == metric)
     table["best_val_acc"] = runs["best_val_acc"].where(runs["metric"] != "val_acc", runs["best_value"])
+    table["standard_error"] = _standard_errors(table["best_val_acc"], runs["validation_images"])
     table[["test_acc", "best_epoch", "epochs"]] = runs[["test_acc", "best_epoch", "epochs"]]
     for name in _hyperparameters(runs):
         table[name] = runs[_PREFIX + name]
@@ -80,6 +84,12 @@ def _ranks(runs: pd.DataFrame) -> "pd.Series[int]":
     ranked = (runs["status"] == Status.COMPLETE) & runs["kind"].isin([Kind.TRIAL, Kind.SINGLE])
     places = runs[ranked].groupby([*_COMPARABLE, "kind"]).cumcount() + 1
     return places.reindex(runs.index).astype("Int64")
+
+
+def _standard_errors(accuracies: "pd.Series[float]", images: "pd.Series[int]") -> "pd.Series[float]":
+    known = accuracies.notna() & images.notna()
+    errors = [standard_error(acc, count) for acc, count in zip(accuracies[known], images[known], strict=True)]
+    return pd.Series(errors, index=accuracies.index[known], dtype="float64").reindex(accuracies.index)
 
 
 def _hyperparameters(runs: pd.DataFrame) -> list[str]:

@@ -24,6 +24,7 @@ FLOORS = {
         "points",
         "limits",
         "durations",
+        "noise",
     ],
     1: [
         "jobs",

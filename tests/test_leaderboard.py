@@ -70,7 +70,7 @@ def test_a_study_of_all_kinds_and_states() -> None:
 def test_the_columns_of_one_study() -> None:
     table = report(frames([run(0, [0.5])]))
     assert list(table.columns) == [
-        *("rank", "run", "kind", "state", "best_val_acc", "test_acc", "best_epoch", "epochs"),
+        *("rank", "run", "kind", "state", "best_val_acc", "standard_error", "test_acc", "best_epoch", "epochs"),
         *("batch_size", "learning_rate", "weight_decay", "label_smoothing", "dropout"),
         *("seconds", "reference"),
     ]

@@ -199,7 +199,7 @@ class SimulatedGpus:
         if index in self.loading:
             del self.loading[index]
             self.left[index] = 2 * work(number)
-            facts = Facts(host="h", device="cuda", threads=1, versions={}, data_digest="", precision="")
+            facts = Facts(host="h", device="cuda", threads=1, versions={}, data_digest="", precision="", validation_images=0)
             return [Began(**name, epochs=(), facts=facts)]  # type: ignore[arg-type]  # names and numbers, as they should be
         if number in self.heavy and self._company(index) > 1:
             self._free(index)

@@ -4,9 +4,12 @@ The numbers are those of the reports' failures: 000 to 004 are the reports, 001-
 """
 
 import dataclasses
+import json
+import statistics
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,8 +17,12 @@ from orchestrator import plugins
 from orchestrator.contracts import Data
 from orchestrator.errors import InvalidInput, UnknownName
 from orchestrator.failures import hopeless
+from orchestrator.noise import as_good_by_chance, doubt, standard_error
 from orchestrator.recipe import Recipe
 from orchestrator.recipes import find_recipe
+from orchestrator.record import RunRecord
+from tests._commands import run
+from tests._runs import epochs_of, record_of
 from tests._training import asked, begin, digits_data, figures, recipe
 from trainers._inputs import preprocessing_of
 from trainers._optimisation import Optimisation
@@ -158,3 +165,42 @@ def test_6_a_model_is_never_given_images_that_were_prepared_otherwise(tmp_path: 
     }
     with pytest.raises(InvalidInput, match="N×1×8×8"):
         plugins.trainer("cnn").restore(training.snapshot(), "cpu")(torch.zeros(1, 1, 16, 16, dtype=torch.uint8))
+
+
+def measured(number: int, acc: float, images: int) -> RunRecord:
+    record = record_of(number, epochs_of([acc]))
+    return dataclasses.replace(record, provenance=dataclasses.replace(record.provenance, validation_images=images))
+
+
+def test_8_the_best_of_noisy_runs_is_not_believed() -> None:
+    """Forty runs of one and the same setting: the highest figure says nothing, and that is what is said of it."""
+    truth, images = 0.55, 5_000
+    draw = np.random.default_rng(8)
+    excess, rivals = [], []
+    for _ in range(100):
+        runs = [measured(number, float(draw.binomial(images, truth)) / images, images) for number in range(40)]
+        best = min(runs, key=RunRecord.order)
+        assert best.best is not None
+        excess.append(best.best.value - truth)
+        rivals.append(len(as_good_by_chance(best, runs)))
+    assert statistics.mean(excess) > 1.9 * standard_error(truth, images)  # what would be reported as progress
+    assert statistics.mean(rivals) > 15
+    assert f"as the highest of 40 it is rather too high; {rivals[-1]} more lie within that, and may be as good" in doubt(
+        best, runs
+    )
+
+
+def test_8_a_run_that_is_better_by_more_than_chance_stands_alone() -> None:
+    best, *others = [measured(0, 0.60, 5_000), *(measured(number, 0.55, 5_000) for number in range(1, 40))]
+    assert as_good_by_chance(best, others) == []
+    assert doubt(best, [best, *others]).endswith("it is rather too high")
+    coarse = [measured(number, 0.60 if number == 0 else 0.55, 200) for number in range(40)]
+    assert len(as_good_by_chance(coarse[0], coarse)) == 39  # the same figures from 200 images: nothing is known
+
+
+def test_8_a_study_says_how_far_its_best_can_be_believed(tmp_path: Path) -> None:
+    _, told = run("study", "part1", "--dataset", "digits", "--trials", "2", "--epochs", "1", "--mirror", "off", folder=tmp_path)
+    assert "(two standard errors of 180 images), and as the highest of 2 it is rather too high" in told
+    output, _ = run("leaderboard", "--format", "json", folder=tmp_path)
+    for row in json.loads(output):
+        assert row["standard_error"] == pytest.approx(standard_error(row["best_val_acc"], 180))

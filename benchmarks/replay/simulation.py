@@ -10,7 +10,7 @@ from orchestrator.jobs import Began, Event, Facts, Failed, Finished, Job, Measur
 from orchestrator.recipe import Recipe
 from orchestrator.record import Epoch, Failure, FailureKind
 
-_FACTS = Facts(host="simulation", device="simulation", threads=1, versions={}, data_digest="", precision="")
+_FACTS = Facts(host="simulation", device="simulation", threads=1, versions={}, data_digest="", precision="", validation_images=0)
 
 
 @final
