@@ -48,6 +48,17 @@ def random_data(suits: Suits, train: int, validation: int, folder: Path = Path("
     )
 
 
+def moved(data: Data, device: str) -> Data:
+    """The same images and labels on another device."""
+    return dataclasses.replace(
+        data,
+        train_images=data.train_images.to(device),
+        train_labels=data.train_labels.to(device),
+        validation_images=data.validation_images.to(device),
+        validation_labels=data.validation_labels.to(device),
+    )
+
+
 def recipe(trainer: str, epochs: int, seed: int = 7, **params: Any) -> Recipe:
     return Recipe(plan="test", trainer=trainer, dataset="digits", epochs=epochs, seed=seed, params=params)
 

@@ -59,6 +59,8 @@ def test_every_phase_runs_through_the_schedule_at_its_own_rate() -> None:
         {"optimizer": "radam", "learning_rate": 0.001},
         {"optimizer": "adam", "learning_rate": 0.001},
         {"augmentation": ["trivial-augment", "noise", "erasing"]},
+        {"patience": 2, "averaging": "ema"},
+        {**HEAD_FIRST, "averaging": {"name": "swa", "start": 0.3}, "mixing": ["cutmix"]},
     ],
     ids=str,
 )
@@ -74,6 +76,35 @@ def test_killed_and_resumed_is_the_same_run_whatever_it_chose(choice: dict[str, 
     assert run(resumed, 3 - done) == expected[done:]
     assert same(weights(resumed), weights(whole))
     assert same(resumed.snapshot()["model"], whole.snapshot()["model"])
+
+
+@pytest.mark.parametrize("done", [1, 4, 7])
+def test_a_rate_that_fell_on_a_plateau_of_its_phase_has_fallen_after_a_resume_too(done: int) -> None:
+    params: dict[str, Any] = {
+        **HEAD_FIRST,
+        "phases": [{"epochs": 4, "layers": "head", "rate": 2.0}, {"epochs": 5}],
+        "schedule": {"name": "plateau", "patience": 1, "factor": 0.5},
+        "learning_rate": 0.05,  # too much: the loss goes up and down
+    }
+    whole, killed, resumed = (begin("resnet", digits_data(), 9, **params) for _ in range(3))
+    expected = run(whole, 9)
+    assert expected[3].lr < expected[0].lr
+    assert expected[-1].lr < expected[4].lr
+    run(killed, done)
+    resumed.load_state_dict(killed.state_dict())
+    assert run(resumed, 9 - done) == expected[done:]
+
+
+def test_parts_of_mixed_batches_go_on_as_they_were() -> None:
+    params: dict[str, Any] = {"batch_size": 24, "mixing": ["mixup"], "averaging": "ema", "dropout": 0.3}
+    whole, killed, resumed = trainings = [begin("cnn", digits_data(), 3, **params) for _ in range(3)]
+    for training in trainings:
+        assert isinstance(training, MicroBatched)
+        training.limit_micro_batch(7)
+    expected = run(whole, 3)
+    run(killed, 1)
+    resumed.load_state_dict(killed.state_dict())
+    assert run(resumed, 2) == expected[1:]
 
 
 @pytest.mark.parametrize(

@@ -13,14 +13,18 @@ import numpy as np
 import pytest
 import torch
 
+import orchestrator
 from orchestrator import plugins
 from orchestrator.contracts import Data
 from orchestrator.errors import InvalidInput, UnknownName
 from orchestrator.failures import hopeless
 from orchestrator.noise import as_good_by_chance, doubt, standard_error
+from orchestrator.plain import to_plain
 from orchestrator.recipe import Recipe
 from orchestrator.recipes import find_recipe
-from orchestrator.record import RunRecord
+from orchestrator.record import Kind, RunRecord
+from orchestrator.store import Store
+from tests._cli import call
 from tests._commands import run
 from tests._runs import epochs_of, record_of
 from tests._training import asked, begin, digits_data, figures, recipe
@@ -165,6 +169,28 @@ def test_6_a_model_is_never_given_images_that_were_prepared_otherwise(tmp_path: 
     }
     with pytest.raises(InvalidInput, match="N×1×8×8"):
         plugins.trainer("cnn").restore(training.snapshot(), "cpu")(torch.zeros(1, 1, 16, 16, dtype=torch.uint8))
+
+
+def test_7_the_weights_of_one_part_stay_when_the_next_is_trained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """All parts wrote best_model.pth; the figures of one were then those of another's weights."""
+    images = plugins.dataset("digits").load(tmp_path, "test").images
+    weights, answers = {}, {}
+    for trainer in ("cnn", "resnet"):
+        file = tmp_path / f"{trainer}.json"
+        file.write_text(json.dumps(to_plain(Recipe(plan="mine", trainer=trainer, dataset="digits", epochs=1, seed=3, params={}))))
+        words = ("--runs", tmp_path / "runs", "--mirror", "off", "--executor", "in-process")
+        assert call(capsys, "train", file, *words).code == 0
+        folder = Store(tmp_path / "runs").known("train")
+        (added,) = {record.run_id: record for record in folder.runs(Kind.SINGLE) if record.run_id not in weights}.values()
+        weights[added.run_id] = folder.folder(added).best_checkpoint
+        answers[added.run_id] = orchestrator.load(added.run_id, runs_dir=tmp_path / "runs")(images)
+        if trainer == "cnn":
+            before = weights[added.run_id].read_bytes()
+    first, second = weights
+    assert weights[first].read_bytes() == before
+    assert weights[first] != weights[second]
+    assert (orchestrator.load(first, runs_dir=tmp_path / "runs")(images) == answers[first]).all()
+    assert (answers[first] != answers[second]).any()
 
 
 def measured(number: int, acc: float, images: int) -> RunRecord:

@@ -61,7 +61,10 @@ class AveragedWeights:
         for parameter in self.model.parameters():
             parameter.requires_grad_(False)
         # The tensors stay the same ones: states are loaded into them.
-        self._pairs = tuple(zip(self.model.state_dict().values(), model.state_dict().values(), strict=True))
+        pairs = list(zip(self.model.state_dict().values(), model.state_dict().values(), strict=True))
+        self._means = [mean for mean, _ in pairs if mean.is_floating_point()]
+        self._values = [value for mean, value in pairs if mean.is_floating_point()]
+        self._counters = [(mean, value) for mean, value in pairs if not mean.is_floating_point()]
 
     @property
     def begun(self) -> bool:
@@ -91,9 +94,8 @@ class AveragedWeights:
         """Move the mean by this share towards the model's weights; the first ones are taken whole."""
         share = share if self._taken else 1.0
         with torch.no_grad():
-            for mean, value in self._pairs:
-                if mean.is_floating_point():
-                    mean.lerp_(value, share)
-                else:
-                    mean.copy_(value)
+            # As torch.optim.swa_utils does it: a few kernels in the place of one for each tensor.
+            torch._foreach_lerp_(self._means, self._values, share)
+            for mean, value in self._counters:
+                mean.copy_(value)
         self._taken += 1
