@@ -62,7 +62,8 @@ def train(request: TrainRequest, workplace: Workplace, say: Callable[[str], None
         run.delete_checkpoints(best=False)  # of no further use: a single run is never extended
     say(result(record))
     if system is not None:
-        say(f"report {system.system}: {system.reported.text()}")
+        own = system.recipe()
+        say(f"report {system.system}, after {_epochs(own)} on {own.dataset}: {system.reported.text()}")
     return record
 
 
@@ -87,6 +88,9 @@ def _prepared(folder: StudyFolder, recipe: Recipe, system: ReferenceSystem | Non
 def _introduced(record: RunRecord, system: ReferenceSystem | None, how: str) -> list[str]:
     recipe = record.recipe
     what = f"reference system {system.system}" if system is not None else f"a {recipe.trainer}"
-    length = f"{recipe.epochs} epoch{'s' if recipe.epochs > 1 else ''}"
-    lines = [f"{record.run_id} {how}: {what}, {length} on {recipe.dataset}, seed {recipe.seed}"]
+    lines = [f"{record.run_id} {how}: {what}, {_epochs(recipe)} on {recipe.dataset}, seed {recipe.seed}"]
     return [*lines, *system.scaling(recipe.epochs)] if system is not None else lines
+
+
+def _epochs(recipe: Recipe) -> str:
+    return "1 epoch" if recipe.epochs == 1 else f"{recipe.epochs} epochs"
