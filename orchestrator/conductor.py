@@ -13,9 +13,9 @@ from orchestrator.dispatch import Assignment, Dispatch, Update, summed_up
 from orchestrator.endings import EXHAUSTED, End, Ending
 from orchestrator.enqueued import Enqueued
 from orchestrator.record import Epoch, Kind, Metric, Provenance, RunRecord, Status
+from orchestrator.search.study import Study
 from orchestrator.seeds import derive
 from orchestrator.store import StudyFile
-from orchestrator.study import Study
 from orchestrator.watchdog import USUAL, Patience
 
 # Best trials whose weights are kept, to be loaded and compared; a retrain starts from scratch and needs none.

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from orchestrator import study
 from orchestrator.enqueued import Enqueued
 from orchestrator.errors import InvalidInput, UnknownName
+from orchestrator.search import spaces
 from orchestrator.state import State, state
 from orchestrator.store import StudyFolder
 
@@ -13,7 +13,7 @@ from orchestrator.store import StudyFolder
 def enqueue(folder: StudyFolder, words: Sequence[str], say: Callable[[str], None]) -> None:
     """Let a setting, given as `name=value` words, wait to be tried next. Raises UnknownName, InvalidInput or DiskError."""
     before = state(folder, folder.search("there is nothing to enqueue for; train one more with: orchestrate train NAME"))
-    space = study.space(before.study.plan_content["space"])
+    space = spaces.space(before.study.plan_content["space"])
     params = _parsed(words, space)
     waiting = Enqueued(folder)
     _tell_duplicates(params, space, before, waiting, say)
@@ -37,7 +37,7 @@ def _parsed(words: Sequence[str], space: Mapping[str, Any]) -> dict[str, Any]:
             raise UnknownName("hyperparameter", name, space, "only what the study samples can be enqueued")
         if name in params:
             raise InvalidInput(f"{name} is given twice")
-        params[name] = study.value(space[name], name, text)
+        params[name] = spaces.value(space[name], name, text)
     return params
 
 
@@ -48,7 +48,7 @@ def _tell_duplicates(
     if any(params == waiting.params(name) for name in waiting.names()):
         say("note: the same waits already; it will be trained twice, with another seed")
     if space.keys() <= params.keys():
-        place = study.points(space).place
+        place = spaces.points(space).place
         known = next((record for record in before.trials if place(record.recipe.params) == place(params)), None)
         if known is not None:
             say(f"note: this is the setting of {known.run_id} ({known.status}); it will be trained again, with another seed")

@@ -7,7 +7,7 @@ from orchestrator.budget import Budget
 from orchestrator.contracts import Clock
 from orchestrator.endings import Ending, Patience, Stop
 from orchestrator.opening import OpenedStudy
-from orchestrator.study import warm_up
+from orchestrator.search.pruners import warm_up
 from orchestrator.submitting import most_predictions
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
-from orchestrator import plugins, study
+from orchestrator import plugins
 from orchestrator.contracts import Clock, StudyPlan
 from orchestrator.errors import BadData, InvalidInput, Mismatch
 from orchestrator.fetching import ensure
@@ -15,6 +15,10 @@ from orchestrator.hyperparameters import complete
 from orchestrator.plain import shortened, to_plain
 from orchestrator.plan_checks import check_known, check_space, check_trainer, checked_plan
 from orchestrator.record import Kind
+from orchestrator.search.pruners import PRUNERS
+from orchestrator.search.samplers import SAMPLERS
+from orchestrator.search.spaces import describe
+from orchestrator.search.study import fitting
 from orchestrator.settings import StudyOptions, checked_name
 from orchestrator.storage_url import check_storage, storage_of
 from orchestrator.store import Store, StudyFile, StudyFolder
@@ -101,8 +105,8 @@ def open_study(request: Request, store: Store, data_folder: Path, clock: Clock) 
     if request.epochs is not None or before is not None:
         plan = replace(plan, epochs=request.epochs or (before.options.epochs if before else plan.epochs))
     options = _options(request, before, dataset_name, plan)
-    check_known("pruner", options.pruner, study.PRUNERS)
-    check_known("sampler", options.sampler, study.SAMPLERS)
+    check_known("pruner", options.pruner, PRUNERS)
+    check_known("sampler", options.sampler, SAMPLERS)
     content = _content(plan)
     if before is not None:
         _compare(before, request, options, content)
@@ -152,11 +156,11 @@ def _content(plan: StudyPlan) -> dict[str, Any]:
     recipe = to_plain(plan.recipe)
     return {
         "recipe": {name: recipe[name] for name in ("trainer", "split", "params")},
-        "space": study.describe(plan.space),
+        "space": describe(plan.space),
         "metric": to_plain(plan.metric),
         "confirm_epochs": plan.confirm_epochs,
         "retrain_epochs": plan.retrain_epochs,
-        "baselines": {baseline.system: to_plain(baseline.params) for baseline in study.fitting(plan)},
+        "baselines": {baseline.system: to_plain(baseline.params) for baseline in fitting(plan)},
     }
 
 

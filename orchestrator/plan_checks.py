@@ -5,12 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from orchestrator import plugins, study
+from orchestrator import plugins
 from orchestrator.contracts import DataSet, StudyPlan, Trainer
 from orchestrator.errors import BadData, InvalidInput, UnknownName
 from orchestrator.hyperparameters import complete
 from orchestrator.plain import canonical, from_plain, to_plain
 from orchestrator.record import Metric
+from orchestrator.search.pruners import PRUNERS
+from orchestrator.search.spaces import contains
+from orchestrator.search.study import fitting
 
 
 def checked_plan(made: object, name: str) -> StudyPlan:
@@ -28,7 +31,7 @@ def checked_plan(made: object, name: str) -> StudyPlan:
     except BadData as error:
         raise BadData(f"plan {name!r}: {error}") from error
     check_known("trainer", made.recipe.trainer, plugins.names("trainer"), f"plan {name!r} names it")
-    check_known("pruner", made.pruner, study.PRUNERS, f"plan {name!r} names it")
+    check_known("pruner", made.pruner, PRUNERS, f"plan {name!r} names it")
     return replace(made, recipe=replace(made.recipe, plan=name))
 
 
@@ -44,9 +47,9 @@ def check_space(plan: StudyPlan, trainer: Trainer, name: str) -> None:
                 complete(trainer.hyperparameters, {**plan.recipe.params, **_any_point(plan), parameter: value})
             except InvalidInput as error:
                 raise InvalidInput(f"plan {name!r}: the range of {parameter} holds what its trainer refuses: {error}") from error
-    for baseline in study.fitting(plan):
+    for baseline in fitting(plan):
         for parameter, value in baseline.params.items():
-            if parameter not in plan.space or not study.contains(plan.space[parameter], value):
+            if parameter not in plan.space or not contains(plan.space[parameter], value):
                 raise InvalidInput(f"plan {name!r}: {parameter} = {value} of the baseline {baseline.system} is outside its range")
 
 

@@ -104,7 +104,8 @@ def reference_of(recipe: Recipe, complete: Callable[[Mapping[str, Any]], Mapping
 def _of_plan(name: str, dataset: str | None, data_folder: Path) -> Recipe:
     # Here, because it imports Optuna.
     from orchestrator.plan_checks import checked_plan
-    from orchestrator.study import fitting, middle
+    from orchestrator.search.spaces import middle
+    from orchestrator.search.study import fitting
 
     with plugins.blaming(f"plan {name!r}"):
         known_as, own_dataset, make_plan = plugins.plan(name)

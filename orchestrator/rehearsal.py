@@ -18,9 +18,11 @@ from orchestrator.machine import SystemClock, Workforce
 from orchestrator.opening import OpenedStudy, Request, open_study
 from orchestrator.plain import to_plain
 from orchestrator.record import Kind, Provenance, RunRecord, Status
+from orchestrator.search.pruners import warm_up
+from orchestrator.search.samplers import STARTUP_SETTINGS
+from orchestrator.search.study import Study
 from orchestrator.staff import Workplace
 from orchestrator.store import Store
-from orchestrator.study import STARTUP_SETTINGS, Study, warm_up
 
 _SHOWN_SETTINGS = 5
 

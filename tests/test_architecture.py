@@ -41,7 +41,7 @@ FLOORS = {
         "out_of_distribution",
     ],
     2: [
-        "study",
+        "search",
         "failures",
         "remedies",
         "health",
@@ -86,7 +86,7 @@ FLOORS = {
 }
 
 DOORS = {
-    "optuna": ["orchestrator/study.py", "orchestrator/observers/optuna.py", "search_spaces/", "benchmarks/"],
+    "optuna": ["orchestrator/search/", "orchestrator/observers/optuna.py", "search_spaces/", "benchmarks/"],
     "wandb": ["orchestrator/observers/wandb.py", "benchmarks/overhead/usual_script.py"],
     "ray": ["orchestrator/executors/ray.py"],
     "kaggle": [],

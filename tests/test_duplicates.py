@@ -10,8 +10,8 @@ import pytest
 from orchestrator import plugins
 from orchestrator.contracts import StudyPlan
 from orchestrator.record import Kind, Provenance, RunRecord, Status
+from orchestrator.search.study import Study
 from orchestrator.store import Store, StudyFolder
-from orchestrator.study import Study
 from tests._commands import run
 from tests._studies import PLUGINS, conduct, results
 

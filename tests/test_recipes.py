@@ -11,7 +11,7 @@ from orchestrator.errors import BadData, MissingInput, UnknownName
 from orchestrator.plain import to_plain
 from orchestrator.recipe import Recipe, Split
 from orchestrator.recipes import find_recipe
-from orchestrator.study import contains, middle
+from orchestrator.search.spaces import contains, middle
 from tests._cli import call, refused
 from tests._studies import PLUGINS
 

@@ -12,7 +12,7 @@ import torch
 from benchmarks.record_curves import EPOCHS, HYPERPARAMETERS, PACKED, RUNS, SCHEDULES, read_journal, recipe, subset
 from benchmarks.replay.curves import ROOT, curves
 from orchestrator import plugins
-from orchestrator.study import contains
+from orchestrator.search.spaces import contains
 
 
 def test_runs_are_drawn_over_the_ranges_of_part1_half_with_each_schedule() -> None:

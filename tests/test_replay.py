@@ -26,8 +26,8 @@ from orchestrator.hyperparameters import complete
 from orchestrator.jobs import Began, Event, Failed, Finished, Job, Measured, Paused, Saved
 from orchestrator.recipe import Recipe
 from orchestrator.record import Epoch, Kind, Metric, Provenance, RunRecord, Status
+from orchestrator.search.pruners import PRUNERS
 from orchestrator.store import RunFolder
-from orchestrator.study import PRUNERS
 from tests._studies import PLUGINS, conduct, opened, without_time
 
 

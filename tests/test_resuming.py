@@ -8,8 +8,9 @@ import pytest
 
 from orchestrator.crash_points import VARIABLE, CrashPoint
 from orchestrator.record import Kind, Status
+from orchestrator.search.pruners import PRUNERS
+from orchestrator.search.samplers import SAMPLERS
 from orchestrator.store import Store, StudyFolder
-from orchestrator.study import PRUNERS, SAMPLERS
 from tests._commands import run, start, wait_for
 from tests._studies import PLUGINS, Interrupted, PowerCut, conduct, results
 

@@ -14,7 +14,10 @@ from orchestrator import plugins
 from orchestrator.contracts import Decision, StudyPlan
 from orchestrator.errors import UnknownName
 from orchestrator.record import Failure, FailureKind, Kind, Metric, Provenance, RunRecord, Status
-from orchestrator.study import PRUNERS, SAMPLERS, Study, contains, fitting
+from orchestrator.search.pruners import PRUNERS
+from orchestrator.search.samplers import SAMPLERS
+from orchestrator.search.spaces import contains
+from orchestrator.search.study import Study, fitting
 from tests._studies import PLUGINS
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import optuna
 
-from orchestrator.study import PRUNERS
+from orchestrator.search.pruners import PRUNERS
 
 REFERENCES: dict[str, Callable[[int], optuna.pruners.BasePruner]] = {
     "optuna-median-5-5": lambda epochs: optuna.pruners.MedianPruner(5, 5),  # noqa: ARG005 - start-up trials, warm-up epochs
@@ -20,5 +20,5 @@ NAMES = (*PRUNERS, *REFERENCES)
 
 
 def pruner(name: str, epochs: int) -> str | optuna.pruners.BasePruner:
-    """What `orchestrator.study.Study` takes for this name, for trials of so many epochs."""
+    """What `orchestrator.search.study.Study` takes for this name, for trials of so many epochs."""
     return REFERENCES[name](epochs) if name in REFERENCES else name

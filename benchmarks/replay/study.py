@@ -15,10 +15,10 @@ from benchmarks.replay.simulation import SimulatedClock, SimulatedExecutor
 from orchestrator.conductor import Conductor, Origin
 from orchestrator.recipe import Recipe
 from orchestrator.record import RunRecord, Status
+from orchestrator.search.study import Study
 from orchestrator.seeds import derive
 from orchestrator.settings import StudyOptions
 from orchestrator.store import StudyFile
-from orchestrator.study import Study
 
 TRIALS = 40
 Configurations = Literal["random", "tpe"]
