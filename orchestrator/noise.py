@@ -1,12 +1,13 @@
-"""How far an accuracy is off by the chance of which images it was measured on, and what that leaves of an order."""
+"""How far accuracies are off by the chance of which images they were measured on, and what that leaves of their order."""
 
 import math
 from collections.abc import Sequence
+from statistics import NormalDist
 
 from orchestrator.record import RunRecord
 
 ACCURACY = "val_acc"
-WIDTH = 2.0  # standard errors to either side: some 95 % of what chance does
+_SURE = 0.95  # how often what is said here holds, where nothing but this chance acts
 
 
 def standard_error(acc: float, images: int) -> float:
@@ -19,21 +20,29 @@ def standard_error(acc: float, images: int) -> float:
     return math.sqrt(estimate * (1 - estimate) / (images + 4))
 
 
-def margin(run: RunRecord) -> float | None:
-    """How far the accuracy that the run is judged by may be off; None where it is judged by something else."""
-    images = run.provenance.validation_images
-    if run.best is None or run.metric.name != ACCURACY or not images:
-        return None
-    return WIDTH * standard_error(run.best.value, images)
+def highest_above_truth(runs: int) -> float:
+    """How many standard errors the highest of so many equally good runs lies above the truth, at most."""
+    return NormalDist().inv_cdf(_SURE ** (1 / runs))
 
 
-def as_good_by_chance(best: RunRecord, others: Sequence[RunRecord]) -> list[RunRecord]:
-    """The other runs whose accuracy is less than the best one's margin below it."""
-    width = margin(best)
-    if width is None or best.best is None:
+def behind_the_highest(runs: int) -> float:
+    """How many standard errors below the highest of so many runs the truly best one may have come out, at most.
+
+    Multiple comparisons with the best (Hsu, The Annals of Statistics 9, 1981) with Bonferroni's bound: a difference has
+    √2 times the error of one figure. As if each run had images of its own; on the same ones differences are somewhat smaller.
+    """
+    return math.sqrt(2) * NormalDist().inv_cdf(1 - (1 - _SURE) / max(runs - 1, 1))
+
+
+def as_good_by_chance(best: RunRecord, runs: Sequence[RunRecord]) -> list[RunRecord]:
+    """Those of `runs` besides the best one that may be as good; none where it is not the validation accuracy that counts."""
+    compared = _compared(runs)
+    if best.best is None or not _known(best):
         return []
     value = best.best.value
-    return [run for run in others if run.run_id != best.run_id and run.best is not None and value - run.best.value < width]
+    error = standard_error(value, best.provenance.validation_images)
+    reach = behind_the_highest(len(compared)) * error
+    return [run for run in compared if run.run_id != best.run_id and run.best is not None and value - run.best.value < reach]
 
 
 def doubt(best: RunRecord, runs: Sequence[RunRecord]) -> str:
@@ -41,12 +50,21 @@ def doubt(best: RunRecord, runs: Sequence[RunRecord]) -> str:
 
     The highest of many noisy figures is too high, and which of several like it is highest is chance.
     """
-    width = margin(best)
-    if width is None:
+    if best.best is None or not _known(best):
         return ""
+    images, count = best.provenance.validation_images, len(_compared(runs))
+    error = standard_error(best.best.value, images)
     others = len(as_good_by_chance(best, runs))
-    rivals = f"; {others} more {'lies' if others == 1 else 'lie'} within that, and may be as good" if others else ""
+    rivals = f", and {others} more may be as good" if others else ""
     return (
-        f"by chance that may be off by {width:.4f} (two standard errors of {best.provenance.validation_images} images), "
-        f"and as the highest of {len(runs)} it is rather too high{rivals}"
+        f"its standard error on {images} images is {error:.4f}: by chance alone, as the highest of {count} it may be too high by "
+        f"{highest_above_truth(count) * error:.4f}{rivals}"
     )
+
+
+def _known(best: RunRecord) -> bool:
+    return best.metric.name == ACCURACY and best.provenance.validation_images > 0
+
+
+def _compared(runs: Sequence[RunRecord]) -> list[RunRecord]:
+    return [run for run in runs if run.best is not None]

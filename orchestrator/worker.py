@@ -16,10 +16,11 @@ from typing import Any, final
 import numpy as np
 
 from orchestrator import checkpoint, machine, plugins
+from orchestrator.chance import Chance, hopeless
 from orchestrator.contracts import Data, EndsEarly, MicroBatched, Precise, Training, WarmsUp
 from orchestrator.crash_points import CrashPoint, reached
 from orchestrator.errors import BadData, DiskError
-from orchestrator.failures import described, hopeless
+from orchestrator.failures import described
 from orchestrator.gpu_memory import gpu_memory, is_out_of_memory
 from orchestrator.jobs import Began, Event, Facts, Failed, Finished, Job, Measured, Paused, Reduced, Saved
 from orchestrator.plain import dumps, from_plain, to_plain
@@ -107,10 +108,11 @@ class Runner:
         if self._device == "cpu":
             _limit_threads(self._threads)
         data, digest = self._shelf.data(job.recipe.dataset, job.recipe.split)
-        running = _RunningJob(job, lambda: self._begin(job), self._device, data.suits.classes)
+        chance = _chance(data)
+        running = _RunningJob(job, lambda: self._begin(job), self._device, chance)
         note = running.resume() if job.resume else ""
         if note:  # loading may have stopped half-way: what goes on from scratch must be untouched
-            running = _RunningJob(job, lambda: self._begin(job), self._device, data.suits.classes)
+            running = _RunningJob(job, lambda: self._begin(job), self._device, chance)
         self._job = running
         facts = Facts(
             host=machine.host(),
@@ -145,7 +147,7 @@ class Runner:
 class _RunningJob:
     """One job between two epochs."""
 
-    def __init__(self, job: Job, begin: Callable[[], Training], device: str, classes: int) -> None:
+    def __init__(self, job: Job, begin: Callable[[], Training], device: str, chance: Chance) -> None:
         self.job = job
         self.granted = job.until_epoch
         self.epochs: list[Epoch] = []
@@ -155,7 +157,7 @@ class _RunningJob:
             self._training.limit_micro_batch(job.micro_batch)
         self._state: dict[str, Any] | None = None  # of the training after its last epoch, where it can do with less memory
         self._device = device
-        self._classes = classes
+        self._chance = chance
         self._folder = RunFolder(Path(job.folder))
         self._best: Best | None = None
         self._snapshot: dict[str, Any] | None = None
@@ -212,7 +214,7 @@ class _RunningJob:
             self._best, self._snapshot = best, self._training.snapshot()
         memory = gpu_memory(self._device)
         events: list[Event] = [Measured(run_id=self.job.run_id, attempt=self.job.attempt, epoch=epoch, memory=memory)]
-        if why := hopeless(self.epochs, self._classes, at_full_rate=self._at_full_rate(), last=self.ended):
+        if why := hopeless(self.epochs, self._chance, at_full_rate=self._at_full_rate(), last=self.ended):
             failure = Failure(kind=FailureKind.DIVERGED, message=why)
             return [*events, Failed(run_id=self.job.run_id, attempt=self.job.attempt, failure=failure)]
         if self.ended:
@@ -338,6 +340,14 @@ def _failed(job: Job, error: Exception) -> Failed:
     with contextlib.suppress(OSError):  # a full disk refuses the log too, and must be told as what it is
         traceback.print_exception(error, file=sys.stderr)
     return Failed(run_id=job.run_id, attempt=job.attempt, failure=described(error))
+
+
+def _chance(data: Data) -> Chance:
+    import torch
+
+    labels = (data.train_labels, data.validation_labels)
+    train, validation = (torch.bincount(each, minlength=data.suits.classes).tolist() for each in labels)
+    return Chance.of(train, validation)
 
 
 def _free_memory() -> None:

@@ -32,8 +32,8 @@ def report(frames: Frames) -> pd.DataFrame:
         failure failure_message                its kind, and at the end of the row its message; only where a run failed
         best_METRIC best_val_acc test_acc      METRIC where it is not val_acc; the validation accuracy (a fraction) is of that
                                                same epoch, the test accuracy (a fraction) of retrains
-        standard_error                         of best_val_acc, by the number of its images alone (`orchestrator.noise`): runs
-                                               that are less than two of them apart may be in this order by chance
+        standard_error                         of best_val_acc, by the number of its images alone; how far apart runs must be
+                                               for their order to be more than chance, `orchestrator.noise` says
         best_epoch epochs                      the epoch that counts; epochs recorded
         batch_size learning_rate weight_decay label_smoothing dropout, and others in which the trials of a study differ
         seconds                                of training and validation

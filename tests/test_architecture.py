@@ -43,6 +43,7 @@ FLOORS = {
     2: [
         "search",
         "failures",
+        "chance",
         "remedies",
         "health",
         "watchdog",

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator import plugins
+from orchestrator.chance import Chance, hopeless
 from orchestrator.contracts import EndsEarly, MicroBatched, Precise, WarmsUp
 from orchestrator.errors import InvalidInput
-from orchestrator.failures import hopeless
 from orchestrator.record import Epoch
 from tests._training import asked, begin, digits_data, run, same, weights
 from trainers._averaging import AveragedWeights, ExponentialAverage, StochasticAverage
@@ -274,14 +274,18 @@ def test_small_images_are_trained_in_float32_whatever_the_device() -> None:
     assert training.precision == "float32"
 
 
-def losses(number: int, values: list[float]) -> Epoch:
+HUNDRED = Chance.of([400] * 100, [50] * 100)
+TWO = Chance.of([400] * 2, [50] * 2)
+
+
+def losses(number: int, values: list[float], val_acc: float = 0.01) -> Epoch:
     mean = sum(values) / len(values)
     return Epoch(
         number=number,
         train_loss=mean,
         train_acc=0.01,
         val_loss=4.6,
-        val_acc=0.01,
+        val_acc=val_acc,
         lr=0.1,
         seconds=1.0,
         batch_losses=tuple(values),
@@ -302,19 +306,19 @@ def losses(number: int, values: list[float]) -> Epoch:
     ],
 )
 def test_what_has_learned_nothing_is_told_from_what_learns_slowly(value: float, steps: int, last: bool, message: str) -> None:
-    found = hopeless([losses(1, [value] * steps)], 100, at_full_rate=steps, last=last)
+    found = hopeless([losses(1, [value] * steps)], HUNDRED, at_full_rate=steps, last=last)
     assert message in found
     assert bool(found) == bool(message)
 
 
 def test_chance_is_judged_by_the_last_quarter_of_an_epoch_and_by_a_hundred_steps() -> None:
-    assert not hopeless([losses(1, [4.7] * 800 + [4.4] * 300)], 100, at_full_rate=1100, last=False)
+    assert not hopeless([losses(1, [4.7] * 800 + [4.4] * 300)], HUNDRED, at_full_rate=1100, last=False)
     short = [losses(number, [4.55, 4.55, 4.55, 4.7]) for number in range(1, 301)]  # the last step of each is a hard one
-    assert not hopeless(short, 100, at_full_rate=1200, last=False)
+    assert not hopeless(short, HUNDRED, at_full_rate=1200, last=False)
 
 
 def test_what_is_still_warming_up_is_not_judged() -> None:
-    assert not hopeless([losses(1, [4.61] * 5000)], 100, at_full_rate=0, last=False)
+    assert not hopeless([losses(1, [4.61] * 5000)], HUNDRED, at_full_rate=0, last=False)
     training = begin("cnn", digits_data(), 4, batch_size=12, warmup=0.5)
     assert isinstance(training, WarmsUp)
     counted = []
@@ -326,10 +330,29 @@ def test_what_is_still_warming_up_is_not_judged() -> None:
 
 def test_a_run_that_learned_from_mixed_images_is_not_at_chance() -> None:
     """With few classes the training loss of one mixed batch is what knowing nothing costs, however much is known."""
-    learned = losses(1, [0.5] * 4)
-    hard = [losses(number, [0.7] * 4) for number in range(2, 400)]
-    assert not hopeless([learned, *hard], 2, at_full_rate=1600, last=True)
-    assert "at chance" in hopeless(hard, 2, at_full_rate=1600, last=True)
+    hard = [losses(number, [0.7] * 4, 0.9) for number in range(1, 400)]
+    assert not hopeless(hard, TWO, at_full_rate=1600, last=True)
+    unknowing = [losses(number, [0.7] * 4, 0.55) for number in range(1, 400)]
+    assert "at chance" in hopeless(unknowing, TWO, at_full_rate=1600, last=True)
+
+
+def test_what_learned_and_then_fell_back_to_chance_is_ended_after_more_steps() -> None:
+    """A rate of .1 with batches of 8 learns for a while before its weights are lost."""
+    learned = losses(1, [4.4] * 1000, 0.04)
+    assert not hopeless([learned, losses(2, [4.62] * 450)], HUNDRED, at_full_rate=1450, last=False)
+    assert not hopeless([learned, losses(2, [4.62] * 900, 0.03)], HUNDRED, at_full_rate=1900, last=False)
+    assert "at chance" in hopeless([learned, losses(2, [4.62] * 900)], HUNDRED, at_full_rate=1900, last=False)
+
+
+def test_chance_is_that_of_the_classes_frequencies() -> None:
+    """Where nine images of ten are of one class, naming it always costs half of ln 2, and is right nine times of ten."""
+    uneven = Chance.of([900, 100], [900, 100])
+    assert uneven.loss == pytest.approx(0.325083, abs=1e-6)
+    assert uneven.acc == 0.9
+    assert "at chance" in hopeless([losses(1, [0.326] * 1000, 0.9)], uneven, at_full_rate=1000, last=False)
+    assert not hopeless([losses(1, [0.326] * 1000, 0.99)], uneven, at_full_rate=1000, last=False)
+    assert not hopeless([losses(1, [0.3] * 1000, 0.9)], uneven, at_full_rate=1000, last=False)
+    assert not Chance.of([9_999, 1], [999, 1]).explains(0.999)  # no accuracy could show more than chance here
 
 
 def test_patience_is_with_the_last_phase() -> None:

@@ -1,5 +1,6 @@
 """Studies on a real Ray cluster of several nodes, which are really removed; commands that start Ray here, really killed."""
 
+import fcntl
 import json
 import os
 import signal
@@ -7,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -100,8 +102,12 @@ def test_a_machine_is_removed_in_mid_study_and_another_comes(tmp_path: Path, sho
     """Random search without pruning suggests by number alone, so that three workers must find what one finds."""
     from tests._ray import NODES, actors, cluster
 
-    trials = 36  # still at work when the other machine has come, also where the loss is noticed late
-    fixed: Mapping[int, Mapping[str, Any]] = {number: {"seconds": 0.5 if number < 20 else 1.0} for number in range(trials)}
+    trials = 30
+    # What the later ones need is given to them only when the other machine has come, however late the loss is noticed.
+    gate = tmp_path / "gate"
+    fixed: dict[int, dict[str, Any]] = {
+        number: {"seconds": 0.5} if number < 18 else {"seconds": 0.1, "device_file": str(gate)} for number in range(trials)
+    }
     options: dict[str, Any] = {"sampler": "random", "pruner": "none"}
     doomed = cluster().add_node(num_cpus=1)
     said: list[tuple[float, str]] = []
@@ -118,7 +124,13 @@ def test_a_machine_is_removed_in_mid_study_and_another_comes(tmp_path: Path, sho
         said.append((time.monotonic(), line))
         if f"room for {NODES} of" in line:
             added.append(cluster().add_node(num_cpus=1, temp_dir=str(own)))
+        if "is there again" in line:
+            fcntl.flock(held, fcntl.LOCK_UN)
 
+    held = gate.open("wb")
+    fcntl.flock(held, fcntl.LOCK_EX)
+    late = threading.Timer(200.0, fcntl.flock, (held, fcntl.LOCK_UN))  # then the study ends without it, and the test fails
+    late.start()
     executor = actors(tmp_path, workers=str(NODES + 2), say=say)
     try:
         assert executor.workers == NODES + 1
@@ -133,6 +145,8 @@ def test_a_machine_is_removed_in_mid_study_and_another_comes(tmp_path: Path, sho
             **options,
         )
     finally:
+        late.cancel()
+        held.close()
         executor.close()
         for node in added:  # its folder goes
             cluster().remove_node(node)
@@ -154,13 +168,13 @@ def test_a_machine_is_removed_in_mid_study_and_another_comes(tmp_path: Path, sho
 
 
 def fixed_without_waiting(fixed: Mapping[int, Mapping[str, Any]]) -> dict[int, dict[str, Any]]:
-    return {number: {**params, "seconds": 0.0} for number, params in fixed.items()}
+    return {number: {**params, "seconds": 0.0, "device_file": ""} for number, params in fixed.items()}
 
 
 def without_seconds(found: tuple[Any, ...]) -> tuple[Any, ...]:
-    """A result without how long an epoch of the trainer `curve` was told to take."""
+    """A result without how long an epoch of the trainer `curve` was told to take, and what it waited for."""
     number, status, recipe, *others = found
-    return (number, status, replace(recipe, params={**recipe.params, "seconds": 0.0}), *others)
+    return (number, status, replace(recipe, params={**recipe.params, "seconds": 0.0, "device_file": ""}), *others)
 
 
 @pytest.fixture

@@ -15,8 +15,7 @@ import torch
 import torchvision
 
 from orchestrator import plugins
-from orchestrator.contracts import Data, Training, WarmsUp
-from orchestrator.failures import hopeless
+from orchestrator.contracts import Data, Training
 from orchestrator.hyperparameters import complete
 from orchestrator.recipe import Recipe
 from orchestrator.recipes import reference_of
@@ -164,18 +163,17 @@ def test_the_system_with_two_phases_trains_its_head_first(images: tuple[torch.Te
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [42, 1])
-def test_001_p1_stays_at_chance_and_is_stopped_after_one_epoch(seed: int, cifar100_folder: Path, tmp_path: Path) -> None:
-    system = find("001-P1")
-    assert system is not None
-    labelled = plugins.dataset("cifar100").load(cifar100_folder, "train")
-    many = torch.from_numpy(labelled.images[:8420].copy()), torch.from_numpy(labelled.labels[:8420].astype(np.int64))
-    recipe = dataclasses.replace(system.recipe(), seed=seed)
-    training = plugins.trainer(system.trainer).begin(recipe, data_of(many, 8400, tmp_path), "cpu")
-    epoch = training.epoch()
-    assert isinstance(training, WarmsUp)
-    assert training.steps_at_full_rate == 1050
-    assert "at chance: after 1,050 steps" in hopeless([epoch], 100, at_full_rate=1050, last=False)
+def test_001_p1_stays_at_chance_and_is_ended_and_marked_instead_of_reported(
+    cifar100_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--data-dir", cifar100_folder, "--runs", tmp_path / "runs", "--mirror", "off", "--executor", "in-process")
+    told = call(capsys, "train", "001-P1", *words)
+    assert told.code == 1
+    assert "at chance: after 5,000 steps the training loss is 4.6" in told.messages
+    (row,) = json.loads(call(capsys, "leaderboard", "--runs", tmp_path / "runs", "--format", "json").output)
+    assert (row["state"], row["failure"], row["rank"], row["epochs"]) == ("FAILED", "diverged", None, 1)
+    assert (row["reference"], row["test_acc"]) == ("001-P1", None)
+    assert row["best_val_acc"] < 0.02
 
 
 def test_a_system_is_trained_by_its_number_and_ranked_under_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -141,6 +141,20 @@ def test_a_run_that_fails_says_why_and_is_marked(tmp_path: Path, capsys: pytest.
     assert (row["rank"], row["state"], row["failure"]) == (None, "FAILED", "diverged")
 
 
+def test_a_run_at_chance_is_ended_and_marked_instead_of_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--runs", tmp_path / "runs", *QUIET)
+    told = call(capsys, "train", recipe_file(tmp_path, epochs=9, misbehaviour="chance", at_epoch=1), *words)
+    assert told.code == 1
+    assert "at chance: after 1,000 steps the training loss is 2.31, and not knowing anything costs 2.30" in told.messages
+    record = single(tmp_path)
+    assert record.status is Status.FAILED
+    assert record.failure is not None
+    assert record.failure.kind is FailureKind.DIVERGED
+    assert record.epochs == 1
+    (row,) = json.loads(call(capsys, "leaderboard", "--runs", tmp_path / "runs", "--format", "json").output)
+    assert (row["rank"], row["state"], row["failure"]) == (None, "FAILED", "diverged")
+
+
 def test_a_killed_run_is_carried_on_by_the_same_command_to_the_same_numbers(tmp_path: Path) -> None:
     # Each epoch says that it took long enough for a checkpoint.
     file = recipe_file(tmp_path, epochs=20, seconds=0.1, told_seconds=60.0)

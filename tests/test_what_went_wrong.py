@@ -15,14 +15,14 @@ import torch
 
 import orchestrator
 from orchestrator import plugins
+from orchestrator.chance import Chance, hopeless
 from orchestrator.contracts import Data
 from orchestrator.errors import InvalidInput, UnknownName
-from orchestrator.failures import hopeless
-from orchestrator.noise import as_good_by_chance, doubt, standard_error
+from orchestrator.noise import as_good_by_chance, doubt, highest_above_truth, standard_error
 from orchestrator.plain import to_plain
 from orchestrator.recipe import Recipe
 from orchestrator.recipes import find_recipe
-from orchestrator.record import Kind, RunRecord
+from orchestrator.record import Kind, Metric, RunRecord, Status
 from orchestrator.store import Store
 from tests._cli import call
 from tests._commands import run
@@ -145,7 +145,7 @@ def test_5_what_learns_is_not_taken_for_chance(cifar100_folder: Path) -> None:
         "cpu",
     )
     epoch = training.epoch()
-    assert hopeless([epoch], 100, at_full_rate=1_000, last=True) == ""
+    assert hopeless([epoch], Chance.of([80] * 100, [5] * 100), at_full_rate=1_000, last=True) == ""
     assert epoch.val_acc > 0.03
 
 
@@ -200,33 +200,52 @@ def measured(number: int, acc: float, images: int) -> RunRecord:
 
 def test_8_the_best_of_noisy_runs_is_not_believed() -> None:
     """Forty runs of one and the same setting: the highest figure says nothing, and that is what is said of it."""
-    truth, images = 0.55, 5_000
+    truth, images, studies = 0.55, 5_000, 200
+    error = standard_error(truth, images)
     draw = np.random.default_rng(8)
     excess, rivals = [], []
-    for _ in range(100):
+    for _ in range(studies):
         runs = [measured(number, float(draw.binomial(images, truth)) / images, images) for number in range(40)]
         best = min(runs, key=RunRecord.order)
         assert best.best is not None
         excess.append(best.best.value - truth)
         rivals.append(len(as_good_by_chance(best, runs)))
-    assert statistics.mean(excess) > 1.9 * standard_error(truth, images)  # what would be reported as progress
-    assert statistics.mean(rivals) > 15
-    assert f"as the highest of 40 it is rather too high; {rivals[-1]} more lie within that, and may be as good" in doubt(
-        best, runs
-    )
+    assert statistics.mean(excess) > 1.9 * error  # what would be reported as progress
+    assert sum(value <= highest_above_truth(40) * error for value in excess) >= 0.9 * studies
+    assert statistics.mean(rivals) > 0.9 * 39
+    assert "as the highest of 40 it may be too high by 0.02" in doubt(best, runs)
+    assert doubt(best, runs).endswith(f"and {rivals[-1]} more may be as good")
+
+
+def test_8_the_truly_best_setting_is_among_those_that_may_be_as_good() -> None:
+    """It comes out below another one often enough: of forty settings that differ by little in truth, in most studies."""
+    images, studies = 2_000, 200
+    draw = np.random.default_rng(9)
+    named = overtaken = 0
+    for _ in range(studies):
+        truths = 0.55 + 0.01 * draw.random(40)
+        runs = [measured(number, float(draw.binomial(images, truth)) / images, images) for number, truth in enumerate(truths)]
+        best, truly = min(runs, key=RunRecord.order), runs[int(truths.argmax())]
+        overtaken += best is not truly
+        named += truly in [best, *as_good_by_chance(best, runs)]
+    assert overtaken > 0.5 * studies
+    assert named >= 0.95 * studies
 
 
 def test_8_a_run_that_is_better_by_more_than_chance_stands_alone() -> None:
     best, *others = [measured(0, 0.60, 5_000), *(measured(number, 0.55, 5_000) for number in range(1, 40))]
-    assert as_good_by_chance(best, others) == []
-    assert doubt(best, [best, *others]).endswith("it is rather too high")
+    nothing = dataclasses.replace(measured(40, 0.5, 5_000), best=None, status=Status.FAILED)
+    assert as_good_by_chance(best, [best, *others, nothing]) == []
+    assert "as the highest of 40 it may be" in doubt(best, [best, *others, nothing])
     coarse = [measured(number, 0.60 if number == 0 else 0.55, 200) for number in range(40)]
     assert len(as_good_by_chance(coarse[0], coarse)) == 39  # the same figures from 200 images: nothing is known
+    assert doubt(dataclasses.replace(best, metric=Metric(name="val_loss", direction="minimize")), others) == ""
 
 
 def test_8_a_study_says_how_far_its_best_can_be_believed(tmp_path: Path) -> None:
     _, told = run("study", "part1", "--dataset", "digits", "--trials", "2", "--epochs", "1", "--mirror", "off", folder=tmp_path)
-    assert "(two standard errors of 180 images), and as the highest of 2 it is rather too high" in told
+    assert "its standard error on 180 images is 0.0" in told
+    assert "as the highest of 2 it may be too high by 0.0" in told
     output, _ = run("leaderboard", "--format", "json", folder=tmp_path)
     for row in json.loads(output):
         assert row["standard_error"] == pytest.approx(standard_error(row["best_val_acc"], 180))

@@ -41,7 +41,7 @@ class Hyperparameters:
     weight_decay: float = 1e-3
     label_smoothing: float = 0.0
     dropout: float = 0.0
-    misbehaviour: str = ""  # one of ERRORS, or raise-differently, explode, kill, kill-on-second, hang, foreign-number
+    misbehaviour: str = ""  # one of ERRORS, or raise-differently, explode, chance, kill, kill-on-second, hang, foreign-number
     at_epoch: int = 2  # of the misbehaviour; 0 is before the first
     fits: int = 0  # images at a time that do not run out of memory
     marker: str = ""  # a file that is made by the misbehaviour, which then does not happen again
@@ -75,6 +75,8 @@ class Curve:
         noise = random.Random(f"{self._recipe.seed}/{self._epoch}").uniform(-0.01, 0.01)
         acc = min(0.99, max(0.01, (1 - distance / 3) * (1 - math.exp(-self._epoch / 2)) + noise))
         explode = settings.misbehaviour == "explode" and self._epoch >= settings.at_epoch
+        chance = settings.misbehaviour == "chance" and self._epoch >= settings.at_epoch
+        acc = 0.1 if chance else acc
         foreign = settings.misbehaviour == "foreign-number" and self._epoch == settings.at_epoch
         return Epoch(
             number=self._epoch,
@@ -84,7 +86,7 @@ class Curve:
             val_acc=acc,
             lr=settings.learning_rate,
             seconds=settings.told_seconds,
-            batch_losses=(700.0,) * 55 if explode else (1.0, 0.5),
+            batch_losses=(700.0,) * 55 if explode else (2.31,) * 1000 if chance else (1.0, 0.5),
         )
 
     def _misbehave(self, settings: Hyperparameters) -> None:
