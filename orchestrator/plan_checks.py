@@ -1,6 +1,6 @@
 """What a plan must be before any trial is begun: whatever would fail in some trial is refused here."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -54,10 +54,20 @@ def check_space(plan: StudyPlan, trainer: Trainer, name: str) -> None:
 
 
 def check_trainer(plan: StudyPlan, trainer: Trainer, dataset: DataSet, data_folder: Path) -> None:
-    """Prove that a run can begin: weights are there, sizes fit. Raises MissingInput, BadData or InvalidInput."""
-    params = complete(trainer.hyperparameters, {**plan.recipe.params, **_any_point(plan)})
-    trainer.check(replace(plan.recipe, params=params, epochs=plan.epochs), dataset.suits(data_folder), data_folder)
+    """Prove that runs can begin: weights are there, sizes fit, and settings fit the length of every kind of run.
+
+    Raises MissingInput, BadData or InvalidInput.
+    """
     canonical(plan.recipe)
+    suits = dataset.suits(data_folder)
+    for what, params, epochs in _kinds_of_runs(plan):
+        recipe = replace(plan.recipe, params=complete(trainer.hyperparameters, {**plan.recipe.params, **params}), epochs=epochs)
+        try:
+            trainer.check(recipe, suits, data_folder)
+        except InvalidInput as error:
+            if not what:
+                raise
+            raise InvalidInput(f"plan {plan.recipe.plan!r}: {what}: {error}") from error
 
 
 def check_known(what: str, name: str, known: Sequence[str], advice: str = "") -> None:
@@ -74,3 +84,16 @@ def _ends(distribution: Any) -> tuple[Any, ...]:
 def _any_point(plan: StudyPlan) -> dict[str, Any]:
     """Some point of the search space, to try out what does not depend on which."""
     return {name: _ends(distribution)[0] for name, distribution in plan.space.items()}
+
+
+def _kinds_of_runs(plan: StudyPlan) -> Iterator[tuple[str, dict[str, Any], int]]:
+    """Runs that differ in whether they can be trained: a name for each (none for the usual trial), params, number of epochs."""
+    point = _any_point(plan)
+    yield "", point, plan.epochs
+    for name, distribution in plan.space.items():
+        for choice in _ends(distribution)[1:]:
+            if not isinstance(choice, int | float):
+                yield f"{name} {choice}", {**point, name: choice}, plan.epochs
+    for kind, epochs in (("confirmations", plan.confirm_epochs), ("retrains", plan.retrain_epochs)):
+        if epochs != plan.epochs:
+            yield f"its {kind}", point, epochs

@@ -40,10 +40,18 @@ def split(labels: Array, *, seed: int, validation: int, confirmation: int) -> In
 
 
 def _shares(total: int, sizes: Array) -> Array:
-    """`total` divided in proportion to `sizes`: whole numbers, none above its size, each less than 1 from its exact share."""
+    """`total` divided in proportion to `sizes`: whole numbers, none above its size, each less than 1 from its exact share.
+
+    But a small class of two images or more gets one where there are others to take it from: no part should be without a class.
+    """
     whole = int(sizes.sum())
     shares = total * sizes // whole
     remainders = total * sizes % whole
     largest = np.argsort(-remainders, kind="stable")[: total - int(shares.sum())]
     shares[largest] += 1
+    for small in np.flatnonzero((shares == 0) & (sizes > 1)):
+        giver = int(shares.argmax())
+        if shares[giver] > 1:
+            shares[giver] -= 1
+            shares[small] = 1
     return shares

@@ -39,8 +39,9 @@ def configuration(folder: Path, **changes: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def copier(tmp_path: Path) -> Iterator[Copier]:
-    """Opens a copy in this process; connections that a test left are closed."""
+def copier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Copier]:
+    """Opens a copy in this process, which writes each change at once; connections that a test left are closed."""
+    monkeypatch.setattr("orchestrator.observers.optuna._BETWEEN_WRITINGS", 0.0)
     opened = []
 
     def start(**changes: Any) -> PublishedStudy:
@@ -421,34 +422,23 @@ def test_after_an_outage_the_process_completes_the_copy_without_being_told(tmp_p
     assert observer.finish(30) is None
 
 
-def test_what_comes_faster_than_it_can_be_written_is_written_together(copier: Copier, tmp_path: Path) -> None:
-    runs = study_of(3)
+def test_what_happens_between_two_writings_is_written_together(
+    copier: Copier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = calls_of(study_of(3))
     one_by_one = copier(study="one by one")
-    for call in (calls := calls_of(runs)):
+    for call in calls:
         call(one_by_one)
+    monkeypatch.setattr("orchestrator.observers.optuna._BETWEEN_WRITINGS", 1.0)
     together = copier(study="together")
-    together.more(True)
-    calls[0](together)  # nothing was written for a while, so this is
-    for call in calls[1:-1]:
+    for call in calls:
         call(together)
     with stock(tmp_path, "together") as study:
-        assert [trial.state for trial in study.trials] == [TrialState.RUNNING]
-    together.more(False)
-    calls[-1](together)
+        assert [trial.state for trial in study.trials] == [TrialState.RUNNING]  # the first change was written at once
+    eventually(lambda: together.retry() is None and not together._behind)
     with stock(tmp_path, "together") as study, stock(tmp_path, "one by one") as other:
         assert [comparable(trial) for trial in study.trials] == [comparable(trial) for trial in other.trials]
         assert len(study.trials) == 3
-
-
-def test_a_copy_that_always_has_more_to_do_is_still_written(
-    copier: Copier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("orchestrator.observers.optuna._LONGEST_BATCH", 0.0)
-    copy = copier()
-    copy.more(True)
-    for call in calls_of(study_of(2)):
-        call(copy)
-    assert [trial.state for trial in trials(tmp_path)] == [TrialState.COMPLETE, TrialState.PRUNED]
 
 
 def test_a_killed_process_is_completed_by_the_next(tmp_path: Path) -> None:

@@ -151,6 +151,20 @@ def test_the_picture_is_what_the_model_is_trained_on(tmp_path: Path, capsys: pyt
         models[0].seen.clear()
 
 
+def test_mixed_images_are_mixed_in_the_picture_too(tmp_path: Path, photographs: torch.Tensor) -> None:
+    params = {"augmentation": [], "mixing": [{"name": "mixup", "alpha": 100.0}]}  # some half of each
+    settings = divide(plugins.trainer("cnn").hyperparameters, params)
+    suits = plugins.dataset("cifar100").suits(tmp_path)
+    file = tmp_path / "a.png"
+    file.write_bytes(preview(settings, photographs.numpy(), suits, seed=3, rows=3, epochs=2))
+    shown = cells(file, 2)
+    for column in (1, 2):
+        for row in range(3):
+            own, other, mixed = shown[row][0], shown[row - 1][0], shown[row][column].astype(float)
+            halves = np.abs(mixed - (own.astype(float) + other) / 2)
+            assert halves.mean() < 0.2 * np.abs(own.astype(float) - other).mean()
+
+
 @pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: str(system.system))
 def test_what_every_reference_system_does_to_its_images_can_be_seen(
     system: ReferenceSystem, photographs: torch.Tensor, tmp_path: Path

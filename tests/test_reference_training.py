@@ -25,7 +25,7 @@ from tests._cli import call
 from tests._training import figures, same
 
 # Those whose networks work on many pixels: seconds on a CPU even for few images.
-SLOW = {"000-P3": 256, "001-P2": 256, "001-P3": 24, "004-P2": 256, "004-P3": 256}
+SLOW = {"000-P3": 256, "001-P2": 256, "001-P3": 200, "004-P2": 256, "004-P3": 256}
 QUICK_IMAGES = 200
 
 

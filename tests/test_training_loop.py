@@ -109,6 +109,27 @@ def test_arrays_tensors_and_memory_mapped_files_are_predicted_alike(tmp_path: Pa
     assert predictor(images[:0]).shape == (0, 10)
 
 
+def test_what_does_not_fit_at_once_is_predicted_in_smaller_parts(tmp_path: Path) -> None:
+    images = np.tile(plugins.dataset("digits").load(tmp_path, "test").images, (4, 1, 1, 1))
+    roomy, tight = small_predictor(), small_predictor()
+    sizes = []
+
+    def refuse(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        sizes.append(len(inputs[0]))
+        if sizes[-1] > fits:
+            raise torch.OutOfMemoryError("no room")
+
+    tight._model.register_forward_pre_hook(refuse)
+    fits = 150
+    assert torch.allclose(tight(images), roomy(images), atol=1e-6)
+    assert sizes[:4] == [500, 250, 125, 125]
+    assert sum(size for size in sizes if size <= fits) == len(images)
+    fits = 0
+    with pytest.raises(torch.OutOfMemoryError):
+        tight(images)
+    assert sizes[-1] == 1
+
+
 @pytest.mark.parametrize(
     "images",
     [

@@ -28,6 +28,7 @@ from tests._cli import call
 from tests._commands import run
 from tests._runs import epochs_of, record_of
 from tests._training import asked, begin, digits_data, figures, recipe
+from trainers import resnet
 from trainers._inputs import preprocessing_of
 from trainers._optimisation import Optimisation
 from trainers._preprocessing import EvaluationTransform
@@ -110,6 +111,17 @@ def test_4_a_setting_that_does_nothing_is_refused(trainer: str, params: dict[str
     data = digits_data()
     with pytest.raises(InvalidInput, match=message):
         plugins.trainer(trainer).check(asked(trainer, params), data.suits, data.folder)
+
+
+def test_4_what_a_stem_replaces_is_gone() -> None:
+    """000's pooling was replaced by a name that the model does not have, and stayed."""
+    data = digits_data()
+    poolings = {}
+    for stem in ("3x3", "3x3-maxpool", "stock"):
+        model = resnet.build(resnet.Hyperparameters(stem=stem), 10, ImageShape(channels=data.suits.channels, size=32))
+        kinds = [type(module) for module in model.modules()]
+        poolings[stem] = (kinds.count(torch.nn.MaxPool2d), tuple(next(iter(model.parameters())).shape[2:]))
+    assert poolings == {"3x3": (0, (3, 3)), "3x3-maxpool": (1, (3, 3)), "stock": (1, (7, 7))}
 
 
 def test_4_a_setting_that_nobody_reads_is_refused() -> None:

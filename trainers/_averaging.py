@@ -55,7 +55,7 @@ class AveragedWeights:
 
     def __init__(self, model: torch.nn.Module, how: Averaging, epochs: int) -> None:
         self._how = how
-        self._first = first_epoch(how, epochs)
+        self.first = first_epoch(how, epochs)  # the number of the first epoch whose weights the mean takes in
         self._taken = 0  # weights that the mean is of
         self.model = deepcopy(model).eval()
         for parameter in self.model.parameters():
@@ -78,7 +78,7 @@ class AveragedWeights:
 
     def ended(self, epoch: int) -> None:
         """The steps of the epoch with this number, from 1, were done."""
-        if isinstance(self._how, StochasticAverage) and epoch >= self._first:
+        if isinstance(self._how, StochasticAverage) and epoch >= self.first:
             self._take(1 / (1 + self._taken))
 
     def state_dict(self) -> dict[str, Any]:

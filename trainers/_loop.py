@@ -113,9 +113,11 @@ class SupervisedTraining:
         """Whether the recipe ends here: after its last epoch, or because its patience with the last phase is at an end."""
         if self._done >= self._epochs:
             return True
-        if self._stage.last < self._epochs or (self._averaged is not None and not self._averaged.begun):
-            return False  # patience is with the last phase, and with what is kept in the end
-        accs = self._val_accs[self._stage.first - 1 :]
+        if self._stage.last < self._epochs:
+            return False
+        # Patience is with the last phase, and with what is kept in the end: the mean, once it is one of several epochs.
+        first = max(self._stage.first, self._averaged.first if self._averaged is not None else 1)
+        accs = self._val_accs[first - 1 :]
         patience = self._settings.patience
         return bool(patience and accs) and len(accs) - 1 - accs.index(max(accs)) >= patience
 
@@ -173,11 +175,12 @@ class SupervisedTraining:
             raise BadData(f"this is not a state of this training: {type(error).__name__}: {error}") from error
 
     def snapshot(self) -> dict[str, Any]:
-        """Weights (on the CPU), hyperparameters, preprocessing and the number of classes: all that `Supervised.restore` needs."""
+        """Weights (on the CPU), hyperparameters, preprocessing, type of products and classes: what `Supervised.restore` needs."""
         return {
             "classes": self._data.suits.classes,
             "params": to_plain(self._params),
             "preprocessing": self._preprocessing.to_plain(),
+            "precision": self._precision,
             "model": _copied(self._judged.state_dict()),
         }
 

@@ -32,6 +32,8 @@ def planned(phases: Sequence[Phase], epochs: int) -> tuple[Phase, ...]:
     """The phases of a run of so many epochs; without any, one of all layers. Raises InvalidInput where they do not add up."""
     if not phases:
         return (Phase(epochs=epochs),)
+    if len(phases) == 1 and phases[0].layers == "all" and phases[0].rate == 1:
+        raise InvalidInput("phases: a single one of all layers at rate 1 is what happens without it: leave it out")
     total = sum(phase.epochs for phase in phases)
     if total != epochs:
         raise InvalidInput(f"the phases have {total} epochs together, and the run has {epochs}")

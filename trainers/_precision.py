@@ -35,6 +35,11 @@ def checked_precision(name: object) -> Precision:
     raise ValueError(f"{name!r} is no type of products")
 
 
+def repeated(precision: Precision, device: torch.device) -> Precision:
+    """The type in which a model that was validated in this one predicts: the same, where the device has it."""
+    return precision if precision == "float32" or _has_bfloat16(device.type) else "float32"
+
+
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:
     """Matrix products and convolutions in this type inside; everything else stays float32."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
@@ -47,15 +52,20 @@ def faster(device: str) -> Precision:
     GPUs of today all gain where they have the type. On a CPU that has it the training of one convolution is timed, both ways in
     turn, the best of three each.
     """
-    if device == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    if device != "cpu" or not _cpu_has_bfloat16():
+    if not _has_bfloat16(device):
         return "float32"
+    if device == "cuda":
+        return "bfloat16"
     seconds = {precision: [_seconds(precision) for _ in range(_ROUNDS)] for precision in ("float32", "bfloat16")}
     return "bfloat16" if min(seconds["bfloat16"]) * _WORTH <= min(seconds["float32"]) else "float32"
 
 
-def _cpu_has_bfloat16() -> bool:
+def _has_bfloat16(device: str) -> bool:
+    """Whether this kind of device computes in bfloat16 itself; those that only imitate it are slow."""
+    if device == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device != "cpu":
+        return False
     with contextlib.suppress(AttributeError, RuntimeError):
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     return False

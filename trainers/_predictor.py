@@ -5,6 +5,7 @@ from typing import Any, final
 import torch
 
 from orchestrator.errors import InvalidInput
+from orchestrator.gpu_memory import is_out_of_memory
 from trainers._precision import Precision, autocast
 from trainers._preprocessing import EvaluationTransform, Preprocessing, memory_format
 
@@ -48,12 +49,22 @@ class ModelPredictor:
             shape = "×".join(str(length) for length in images.shape)
             raise InvalidInput(f"this model predicts uint8 images N×{'×'.join(map(str, expected))}, not {images.dtype} {shape}")
         probabilities = torch.empty(len(images), self._classes)
-        with torch.inference_mode(), autocast(self._device, self._precision):
-            size = evaluation_batch(self._size)
-            for first in range(0, len(images), size):
-                part = images[first : first + size]
-                # A slice of a memory-mapped file is read only here, and may not be written to: take a copy.
-                batch = part if isinstance(part, torch.Tensor) else torch.tensor(part)
-                logits = self._model(self._transform(batch.to(self._device)))
-                probabilities[first : first + len(batch)] = logits.float().softmax(dim=1).cpu()
+        size, first = evaluation_batch(self._size), 0
+        while first < len(images):
+            part = images[first : first + size]
+            # A slice of a memory-mapped file is read only here, and may not be written to: take a copy.
+            batch = part if isinstance(part, torch.Tensor) else torch.tensor(part)
+            try:
+                probabilities[first : first + len(batch)] = self._predicted(batch)
+            except (RuntimeError, MemoryError) as error:
+                if size == 1 or not is_out_of_memory(error):
+                    raise
+                size //= 2  # in evaluation each image is for itself: only the time changes
+                continue
+            first += len(batch)
         return probabilities
+
+    def _predicted(self, batch: torch.Tensor) -> torch.Tensor:
+        with torch.inference_mode(), autocast(self._device, self._precision):
+            logits: torch.Tensor = self._model(self._transform(batch.to(self._device)))
+            return logits.float().softmax(dim=1).cpu()

@@ -14,7 +14,8 @@ from trainers._inputs import TrainingInputs, preprocessing_of
 from trainers._optimisation import Optimisation
 from trainers._png import png
 from trainers._preprocessing import EvaluationTransform, Preprocessing
-from trainers._streams import generator
+from trainers._streams import generator, seeded
+from trainers.augmentation.mixing import Mixer
 
 _CELL = 96  # pixels, at least, of an image in the picture
 _GAP = 2  # pixels between images
@@ -24,7 +25,8 @@ _WIDE_GAP = 10  # pixels between the image as it is and what becomes of it
 def preview(settings: Sequence[Any], images: npt.NDArray[np.uint8], suits: Suits, *, seed: int, rows: int, epochs: int) -> bytes:
     """A PNG file of `rows` of the training images (uint8 N×C×H×H), evenly spaced, and their first `epochs` from this seed.
 
-    `settings` are the instances of a trainer's hyperparameters. Raises InvalidInput where the shared loop's are not among them.
+    Where a recipe mixes the images of a batch, those of the picture are mixed with each other. `settings` are the instances of a
+    trainer's hyperparameters. Raises InvalidInput where the shared loop's are not among them.
     """
     loop = next((part for part in settings if isinstance(part, Optimisation)), None)
     if loop is None:
@@ -34,8 +36,14 @@ def preview(settings: Sequence[Any], images: npt.NDArray[np.uint8], suits: Suits
     inputs = TrainingInputs(source, loop, prepared, suits)
     transform = EvaluationTransform(prepared, torch.device("cpu"))
     chosen = torch.linspace(0, len(source) - 1, rows).long()
-    draws = [inputs.draw(generator(derive(seed, "augmentation", number))) for number in range(1, epochs + 1)]
-    batches = [transform(source[chosen]), *(inputs.batch(chosen, drawn) for drawn in draws)]
+    mixer = Mixer(loop.mixing, suits.classes) if loop.mixing else None
+    batches = [transform(source[chosen])]
+    for number in range(1, epochs + 1):
+        batch = inputs.batch(chosen, inputs.draw(generator(derive(seed, "augmentation", number))))
+        if mixer is not None:
+            with seeded(derive(seed, "mixing", number), torch.device("cpu")):
+                batch, _ = mixer(batch, torch.zeros(rows, dtype=torch.int64))
+        batches.append(batch)
     return picture([_visible(batch, prepared) for batch in batches])
 
 

@@ -46,8 +46,8 @@ class Shape(Protocol):
     def after(self, place: Place) -> float:
         """After it."""
 
-    def without_effect(self, epochs: int) -> str:
-        """Why this shape would be a constant in so many epochs, or ""."""
+    def without_effect(self, epochs: int, warmup: float) -> str:
+        """Why this shape, or a part of it, would never act in so many epochs, or ""; `warmup` is the fraction that rises."""
 
 
 def _linear(place: Place) -> float:
@@ -66,7 +66,7 @@ class Constant:
     def after(self, place: Place) -> float:  # noqa: ARG002
         return 1.0
 
-    def without_effect(self, epochs: int) -> str:  # noqa: ARG002
+    def without_effect(self, epochs: int, warmup: float) -> str:  # noqa: ARG002
         return ""
 
 
@@ -87,8 +87,10 @@ class Step:
     def after(self, place: Place) -> float:
         return float(self.factor ** (place.epoch // self.every))
 
-    def without_effect(self, epochs: int) -> str:
-        return f"it falls every {self.every} epochs, and there are {epochs}" if self.every >= epochs else ""
+    def without_effect(self, epochs: int, warmup: float) -> str:
+        if self.every >= epochs:
+            return f"it falls every {self.every} epochs, and there are {epochs}"
+        return _too_early(self.every, epochs, warmup)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,8 +111,10 @@ class MultiStep:
     def after(self, place: Place) -> float:
         return float(self.factor ** sum(epoch <= place.epoch for epoch in self.at))
 
-    def without_effect(self, epochs: int) -> str:
-        return f"it falls after epoch {self.at[-1]}, and there are {epochs}" if self.at[-1] >= epochs else ""
+    def without_effect(self, epochs: int, warmup: float) -> str:
+        if self.at[-1] >= epochs:
+            return f"it falls after epoch {self.at[-1]}, and there are {epochs}"
+        return _too_early(self.at[0], epochs, warmup)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,8 +130,12 @@ class Cosine:
         progress = place.progress if self.per == "step" else place.progress_of_epoch
         return 0.5 * (1.0 + math.cos(math.pi * progress))
 
-    def without_effect(self, epochs: int) -> str:
-        return "it moves between epochs, and there is one" if self.per == "epoch" and epochs == 1 else ""
+    def without_effect(self, epochs: int, warmup: float) -> str:
+        if self.per == "step":
+            return ""
+        if epochs == 1:
+            return "it moves between epochs, and there is one"
+        return "it moves between epochs, and all but the last are warm-up" if warmup * epochs >= epochs - 1 else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,8 +160,8 @@ class OneCycle:
         done = place.step - place.rising + (1 if place.rising else 0)
         return _between(1.0, self.end, done / max(place.steps - max(place.rising, 1), 1))
 
-    def without_effect(self, epochs: int) -> str:  # noqa: ARG002
-        return ""
+    def without_effect(self, epochs: int, warmup: float) -> str:  # noqa: ARG002
+        return "" if warmup else "it rises in the warm-up, and there is none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,13 +183,16 @@ class StableDecay:
     def after(self, place: Place) -> float:
         return min(1.0, (1.0 - place.progress) / self.decay)
 
-    def without_effect(self, epochs: int) -> str:  # noqa: ARG002
+    def without_effect(self, epochs: int, warmup: float) -> str:  # noqa: ARG002
         return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plateau:
-    """Falls by a factor when the validation loss has not become lower for so many epochs (torch's ReduceLROnPlateau)."""
+    """Falls by a factor when the validation loss has not become lower for so many epochs (as torch's ReduceLROnPlateau).
+
+    Any lower loss counts; torch's own default asks for a ten-thousandth less.
+    """
 
     name: Literal["plateau"] = "plateau"
     factor: float = 0.1
@@ -202,7 +213,7 @@ class Plateau:
                 falls, waited = falls + 1, 0
         return float(self.factor**falls)
 
-    def without_effect(self, epochs: int) -> str:
+    def without_effect(self, epochs: int, warmup: float) -> str:  # noqa: ARG002
         # The first epoch has nothing to fall behind, and what is found after the last one comes too late.
         if epochs > self.patience + 2:
             return ""
@@ -226,7 +237,7 @@ class Schedule:
     steps_per_epoch: int
 
     def __post_init__(self) -> None:
-        check_length(self.shape, self.epochs)
+        check_length(self.shape, self.epochs, self.warmup)
 
     @property
     def rising(self) -> int:
@@ -246,9 +257,9 @@ class Schedule:
         return self.peak * (self.shape.rise(place) if step < place.rising else self.shape.after(place))
 
 
-def check_length(shape: Shape, epochs: int) -> None:
-    """Raise InvalidInput for a shape that does not fit a run of so many epochs."""
-    why = shape.without_effect(epochs)
+def check_length(shape: Shape, epochs: int, warmup: float) -> None:
+    """Raise InvalidInput for a shape that does not fit a run of so many epochs, of which this fraction is warm-up."""
+    why = shape.without_effect(epochs, warmup)
     if why:
         raise InvalidInput(f"the schedule {getattr(shape, 'name', '')!r} does not fit: {why}")
 
@@ -256,6 +267,11 @@ def check_length(shape: Shape, epochs: int) -> None:
 def _between(first: float, last: float, progress: float) -> float:
     """Half a cosine from one value to the other."""
     return last + (first - last) * 0.5 * (1.0 + math.cos(math.pi * progress))
+
+
+def _too_early(fall: int, epochs: int, warmup: float) -> str:
+    """Why a first fall after so many epochs would come while the rate still rises, or ""."""
+    return f"it falls after {fall} epochs, in the warm-up" if fall < warmup * epochs - 1e-9 else ""
 
 
 def _check_factor(factor: float) -> None:

@@ -16,7 +16,7 @@ def check_lengths(settings: Optimisation, epochs: int) -> None:
     """Raise InvalidInput for settings that do not fit a run of so many epochs, or would never act in it."""
     phases = planned(settings.phases, epochs)
     for phase in phases:
-        check_length(settings.schedule, phase.epochs)
+        check_length(settings.schedule, phase.epochs, settings.warmup)
     if settings.averaging is not None:
         first_epoch(settings.averaging, epochs)
     if settings.patience >= phases[-1].epochs:

@@ -22,7 +22,7 @@ from trainers._inputs import preprocessing_of
 from trainers._loop import SupervisedTraining
 from trainers._optimisation import Optimisation
 from trainers._phases import trained
-from trainers._precision import settled
+from trainers._precision import checked_precision, repeated
 from trainers._predictor import ModelPredictor
 from trainers._preprocessing import ImageShape, Preprocessing
 from trainers._stages import check_lengths
@@ -77,7 +77,7 @@ class Supervised:
         """
         own, settings = self._read(recipe.params)
         check_lengths(settings, recipe.epochs)
-        check_steps(settings.augmentation or (), suits.channels)
+        check_steps(settings.augmentation or (), suits.channels, suits.size)
         preprocessing = preprocessing_of(settings, suits)
         with seeded(0, torch.device("cpu")), torch.inference_mode():
             model = self._begin_model(own, suits.classes, preprocessing.image, data_folder)
@@ -110,16 +110,16 @@ class Supervised:
     def restore(self, snapshot: Mapping[str, Any], device: str) -> ModelPredictor:
         """The predictor that `SupervisedTraining.snapshot` described. Raises BadData for any other content."""
         try:
-            own, settings = self._read(snapshot["params"])
+            own, _ = self._read(snapshot["params"])
             preprocessing = Preprocessing.from_plain(snapshot["preprocessing"])
+            precision = checked_precision(snapshot["precision"])
             with seeded(0, torch.device("cpu")):
                 model = self._build(own, snapshot["classes"], preprocessing.image)
             model.load_state_dict(snapshot["model"])
-        except (KeyError, TypeError, AttributeError, RuntimeError, InvalidInput) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, InvalidInput) as error:
             raise BadData(f"this is not a snapshot of a model of this trainer: {type(error).__name__}: {error}") from error
         where = torch.device(device)
-        precision = settled(settings.precision, where, preprocessing.size)
-        return ModelPredictor(model, preprocessing, snapshot["classes"], where, precision)
+        return ModelPredictor(model, preprocessing, snapshot["classes"], where, repeated(precision, where))
 
     def _begin_model(self, own: Any, classes: int, image: ImageShape, data_folder: Path) -> torch.nn.Module:
         model = self._build(own, classes, image)

@@ -56,7 +56,8 @@ def _measure(name: str, title: str, model: Model, setting: Setting, quick: bool)
         title=title,
         conditions=f"{setting.described}. CIFAR-100, {model.title}, batch {size.batch}, {size.images // size.batch} steps an "
         f"epoch, then {validation} validation images; crop and flip, SGD with Nesterov momentum, cosine per step; the same "
-        f"initial weights. The plain loop has {choice.workers} workers, the fastest number here.",
+        f"initial weights. The plain loop has {choice.workers} workers, the fastest number here. "
+        "What is done once, when a run begins, is left out on both sides.",
         figures=(*sides.values(), *choice.figures),
         claims=tuple(claims),
     )

@@ -46,14 +46,6 @@ class Retrying(Protocol):
         """Called about every second while there is nothing else to do."""
 
 
-@runtime_checkable
-class Batching(Protocol):
-    """An observer that may write what several calls change at once: one that is slower than the study must not fall behind."""
-
-    def more(self, follows: bool) -> None:
-        """Said before each call: whether another one is waiting already."""
-
-
 def main(factory: str, answers: int, awaited: bool) -> int:
     """Serve the observer that `factory` ("package.module:function") makes; `answers` is the descriptor to answer on.
 
@@ -104,8 +96,6 @@ def _serve(observer: Observer, inbox: "queue.SimpleQueue[bytes | None]") -> str 
             message = _next(inbox)
             if isinstance(message, _wire.Finish):
                 return observer.finish(message.timeout) or trouble
-            if isinstance(observer, Batching):
-                observer.more(not inbox.empty())
             _carry_out(message, observer)
         except Exception as error:  # one run that cannot be copied must not cost the others
             traceback.print_exc()

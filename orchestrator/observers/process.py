@@ -191,4 +191,7 @@ class ObserverProcess:
 
 
 if __name__ == "__main__":
-    sys.exit(_child.main(sys.argv[1], int(sys.argv[2]), sys.argv[3] == "awaited"))
+    status = _child.main(sys.argv[1], int(sys.argv[2]), sys.argv[3] == "awaited")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)  # the copy stands; to take libraries apart in order would only be waited for

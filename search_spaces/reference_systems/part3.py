@@ -1,6 +1,6 @@
 """Part 3 of the challenge: transfer learning, from weights that were trained on ImageNet."""
 
-from search_spaces.reference_systems.part2 import POOLING_KEPT, RESNET34_OF_000
+from search_spaces.reference_systems.part2 import DROPOUTS_OF_000, POOLING_KEPT, RESNET34_OF_000
 from search_spaces.reference_systems.settings import (
     ADAM,
     COLOR_JITTER,
@@ -36,6 +36,7 @@ SYSTEMS = (
         reported=Reported(remark="test and Kaggle accuracy in the mid .40s"),
         choices=(
             POOLING_KEPT,
+            DROPOUTS_OF_000,
             "The first convolution is replaced, so it begins at random, as there.",
             VALIDATION,
             SEEDED,
@@ -122,6 +123,8 @@ SYSTEMS = (
         reported=Reported(val_acc=0.675, train_acc=0.998),
         choices=(
             "Adam's weight decay is torch's: coupled, an L2 gradient.",
+            "Each phase has an optimiser of its own and a whole cosine. While the head is trained alone, the layers below stay "
+            "as they are, their BatchNorm's running figures included.",
             FIRST_WEIGHTS,
             JITTER_AS_000,
             "The image size is not stated: 32 pixels, with the stock stem. So the crop of its evaluation would cut nothing off.",

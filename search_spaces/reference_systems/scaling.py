@@ -46,13 +46,18 @@ def scaled(params: Mapping[str, Any], *, own: int, epochs: int) -> Scaled:
 
 
 def _steps(schedule: Mapping[str, Any], own: int, epochs: int) -> tuple[Any, str]:
-    every = max(1, round(schedule["every"] * epochs / own))
-    before = f"The rate falls every {_counted(schedule['every'])} of {own}"
-    if every >= epochs:
+    """The falls keep their places in the run, to whole epochs."""
+    every = schedule["every"]
+    before = f"The rate falls every {_counted(every)} of {own}"
+    falls = sorted({place for fall in range(every, own, every) if 0 < (place := round(fall * epochs / own)) < epochs})
+    if not falls:
         return "constant", f"{before}: in {_counted(epochs)} it never does, so it is constant."
-    if every == schedule["every"]:
+    if falls != list(range(falls[0], epochs, falls[0])):
+        made = {"name": "multi-step", "at": falls, "factor": schedule["factor"]}
+        return made, f"{before}: here it falls after {' and '.join(map(str, falls))}."
+    if falls[0] == every:
         return schedule, ""
-    return {**schedule, "every": every}, f"{before}: here it falls every {_counted(every)}."
+    return {**schedule, "every": falls[0]}, f"{before}: here it falls every {_counted(falls[0])}."
 
 
 def _phases(phases: Sequence[Mapping[str, Any]], own: int, epochs: int) -> tuple[list[dict[str, Any]], str]:

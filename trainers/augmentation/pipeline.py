@@ -94,9 +94,11 @@ def suitable(suits: Suits) -> tuple[Step, ...]:
     return (*crop, Flip()) if suits.flip else crop
 
 
-def check_steps(steps: Sequence[Step], channels: int) -> None:
-    """Raise InvalidInput for steps that do nothing, or cannot be done, to images of so many channels."""
+def check_steps(steps: Sequence[Step], channels: int, pixels: int) -> None:
+    """Raise InvalidInput for steps that do nothing, or cannot be done, to images of so many channels and so many pixels wide."""
     for step in steps:
+        if isinstance(step, Cutout) and step.size >= pixels:
+            raise InvalidInput(f"augmentation: a cutout of {step.size} pixels could leave nothing of images of {pixels}")
         if channels not in (1, 3) and not isinstance(step, _ANY_CHANNELS):
             raise InvalidInput(f"augmentation: {step.name} is for images of 1 or 3 channels, and these have {channels}")
         if channels == 1 and isinstance(step, ColorJitter) and not (step.brightness or step.contrast):
@@ -108,7 +110,7 @@ _ANY_CHANNELS = (Crop, Flip, Rotation, RandomResizedCropStep, Erasing, Cutout, G
 
 def _operations(steps: Sequence[Step], images: torch.Tensor, size: int, mean: Sequence[float]) -> list[Operation]:
     channels, pixels = images.shape[1:3]
-    check_steps(steps, channels)
+    check_steps(steps, channels, pixels)
     colour = nearest_colour(mean, images.device)
     operations = []
     for step in steps:

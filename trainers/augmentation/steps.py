@@ -136,7 +136,7 @@ class Cutout:
     """A square of the data set's mean colour at a random centre, cut off at the border (DeVries and Taylor 2017)."""
 
     name: Literal["cutout"] = "cutout"
-    size: int = 8  # pixels, of the images as stored
+    size: int = 8  # pixels, of the images as they come to this step
 
     def __post_init__(self) -> None:
         check_whole("size", self.size, 1, 1024)

@@ -10,16 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from orchestrator.errors import BadData
 from trainers.datasets._listing import shown
-
-if TYPE_CHECKING:
-    pass
 
 Images = npt.NDArray[np.uint8]
 
