@@ -435,7 +435,12 @@ def test_what_happens_between_two_writings_is_written_together(
         call(together)
     with stock(tmp_path, "together") as study:
         assert [trial.state for trial in study.trials] == [TrialState.RUNNING]  # the first change was written at once
-    eventually(lambda: together.retry() is None and not together._behind)
+
+    def written() -> bool:
+        together.retry()
+        return not together._behind
+
+    eventually(written)
     with stock(tmp_path, "together") as study, stock(tmp_path, "one by one") as other:
         assert [comparable(trial) for trial in study.trials] == [comparable(trial) for trial in other.trials]
         assert len(study.trials) == 3
