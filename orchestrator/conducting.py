@@ -60,8 +60,8 @@ def _run(
     say: Callable[[str], None],
 ) -> None:
     folder, trials = opened.folder, opened.file.trials
-    commit_id, dirty = commit(Path.cwd())
     with executor(workplace, folder, say, expected=opened.plan.recipe) as workers:
+        commit_id, dirty = commit(Path.cwd())
         opened.prove(workplace.data_folder, say)
         # Before the database knows the study's uuid, and only if the database takes it.
         with folder.replaced(opened.file):

@@ -27,7 +27,7 @@ _FIRST_DELAY, _LAST_DELAY = 0.5, 10.0
 _PATIENCE = 15.0
 # Seconds between two writings, in which changes are kept: what a dashboard may lag behind. Of short trials most is then written
 # in one transaction each; one for every epoch of a small network took a tenth of two cores from its training.
-_BETWEEN_WRITINGS = 1.0
+_BETWEEN_WRITINGS = 2.0
 _STATES = {
     Status.RUNNING: TrialState.RUNNING,
     Status.PAUSED: TrialState.RUNNING,  # Optuna's finished states are final, and a paused run may go on
