@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import orchestrator
-from orchestrator import plugins
+from orchestrator import checkpoint, plugins
 from orchestrator.crash_points import VARIABLE, CrashPoint
 from orchestrator.plain import to_plain
 from orchestrator.recipe import Recipe
@@ -17,7 +17,9 @@ from orchestrator.record import FailureKind, Kind, RunRecord, Status
 from orchestrator.store import Store, StudyFolder
 from tests._cli import call, refused
 from tests._commands import run, start, wait_for
+from tests._pictures import pictures
 from tests._studies import PLUGINS, without_time
+from tests._training import same
 from tests._wandb_files import read_folder
 
 QUIET = ("--mirror", "off", "--executor", "in-process")
@@ -180,6 +182,44 @@ def test_a_killed_run_is_carried_on_by_the_same_command_to_the_same_numbers(tmp_
     assert (copy.group, copy.job_type, len(copy.history)) == ("train", "single", 20)
     assert copy.config["recipe" if "recipe" in copy.config else "plan"] == "mine"
     run("mirror", "train", "--runs", tmp_path / "runs")
+
+
+@pytest.mark.slow
+def test_a_killed_network_has_the_weights_of_an_undisturbed_one_wherever_it_is_trained(tmp_path: Path) -> None:
+    """ResNet-18 on photographs' size, in half precision, with mixed images, dropout and averaged weights: to the last bit."""
+    data = f"folder:{pictures(tmp_path / 'pictures', classes=4, images=60)}?size=32"
+    params = {
+        "architecture": "resnet18",
+        "stem": "3x3",
+        "batch_size": 16,
+        "dropout": 0.3,
+        "mixing": [{"name": "mixup", "probability": 0.5}, {"name": "cutmix", "probability": 0.3}],
+        "augmentation": [{"name": "crop", "padding": 4}, "flip", "trivial-augment"],
+        "averaging": "ema",
+        "precision": "bfloat16",
+    }
+    file = tmp_path / "mine.json"
+    recipe = Recipe(plan="mine", trainer="resnet", dataset=data, epochs=5, seed=3, params=params)
+    file.write_text(json.dumps(to_plain(recipe)))
+    words: list[str | Path] = ["train", file, "--data-dir", tmp_path / "data", "--mirror", "off"]
+    killed = start(*words, "--runs", tmp_path / "runs")
+    saved = (tmp_path / "runs").glob
+    wait_for(lambda: any(saved("train/single/*/last.pt")), "a checkpoint in the middle")
+    killed.kill()
+    killed.communicate()
+    assert single(tmp_path).status is Status.RUNNING
+    run(*words, "--runs", tmp_path / "runs")
+    run(*words, "--runs", tmp_path / "quiet", "--executor", "in-process")
+    results = []
+    for name in ("runs", "quiet"):
+        folder = Store(tmp_path / name).known("train")
+        (record,) = folder.runs(Kind.SINGLE)
+        model = checkpoint.read(folder.folder(record).best_checkpoint)["snapshot"]["model"]
+        results.append((record.attempt, record.provenance.precision, numbers(folder, record), model))
+    (twice, precision, figures, weights), (once, _, undisturbed, expected) = results
+    assert (twice, once, precision) == (2, 1, "bfloat16")
+    assert figures == undisturbed
+    assert same(weights, expected)
 
 
 @pytest.mark.slow

@@ -76,6 +76,9 @@ class Supervised:
         Raises InvalidInput for params that cannot be used or would have no effect, and MissingInput or BadData for weights.
         """
         own, settings = self._read(recipe.params)
+        images = suits.train_images - suits.validation_images - suits.confirmation_images
+        if settings.batch_size > images:
+            raise InvalidInput(f"batch_size {settings.batch_size} is more than the {images} images that there are to train on")
         check_lengths(settings, recipe.epochs)
         check_steps(settings.augmentation or (), suits.channels, suits.size)
         preprocessing = preprocessing_of(settings, suits)
