@@ -48,7 +48,7 @@ def measure_resnet18(setting: Setting, quick: bool) -> Result:
         effort = Effort(train=40_000, validation=5_000, epochs=3, seeds=8, choosing=10_240)
     else:
         # Until it is well above chance, or what is lost in learning could not show.
-        effort = Effort(train=4_000, validation=1_000, epochs=3, seeds=5, choosing=128, batch=64)
+        effort = Effort(train=2_000, validation=1_000, epochs=3, seeds=5, choosing=128, batch=32)
     return _measure("resnet18-accuracy", RESNET18, setting, effort)
 
 
