@@ -13,7 +13,7 @@ _MISFITS = {
     "001-P1": "its schedule is StepLR(1, .9), the plan's is cosine; batch 8 and no weight decay are outside the ranges",
     "002-P1": "its optimiser is Adam, the plan's is SGD",
     "003-P1": "its schedule is a StepLR, the plan's is cosine; no weight decay is outside the range",
-    "004-P1": "its schedule is StepLR(10, .5), the plan's is cosine; no weight decay is outside the range",
+    "004-P1": "its schedule is StepLR(10, .5), the plan's is cosine",
 }
 
 

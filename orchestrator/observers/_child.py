@@ -30,7 +30,7 @@ from orchestrator.plain import parse
 LAST_WORDS = 0.7
 # Seconds to wait for the process of a killed conductor to let go of the copy.
 PATIENCE = 5.0
-# Seconds without a call after which an observer may try again what it could not do.
+# Seconds without a call after which an observer may do what it could not, or did not yet.
 IDLE = 1.0
 
 _NICENESS = 10
@@ -40,7 +40,7 @@ Factory = Callable[[Mapping[str, Any]], Observer]
 
 @runtime_checkable
 class Retrying(Protocol):
-    """An observer that completes its copy by itself when whatever it depends on is back."""
+    """An observer that completes its copy by itself: later than it was told, or when whatever it depends on is back."""
 
     def retry(self) -> None:
         """Called about every second while there is nothing else to do."""

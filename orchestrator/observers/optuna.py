@@ -107,11 +107,11 @@ class _Trial:
 class PublishedStudy:
     """The Observer that copies trials into Optuna's database; runs of other kinds are no part of an Optuna study.
 
-    Every call notes what has to be in the database, then compares and completes each trial that is behind; what fails is
-    tried again, so an outage costs nothing but time. Where the database contradicts the records in a way that Optuna cannot
-    change (a finished trial is final, and numbers are given in order), the copied study is deleted and written again from
-    all that this process was told. That is always right and needs no cases, provided that a session begins with `replay` of
-    all earlier trials.
+    Every call notes what has to be in the database; every two seconds at most, each trial that is behind is compared and
+    completed. What fails is tried again, so an outage costs nothing but time. Where the database contradicts the records in
+    a way that Optuna cannot change (a finished trial is final, and numbers are given in order), the copied study is deleted
+    and written again from all that this process was told. That is always right and needs no cases, provided that a session
+    begins with `replay` of all earlier trials.
     """
 
     def __init__(self, configuration: CopyConfiguration) -> None:
