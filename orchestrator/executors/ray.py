@@ -46,7 +46,7 @@ _OBJECT_STORE_BYTES = 512 * 2**20
 
 _SECONDS_TO_REACH = 5.0  # the head of a cluster
 _SECONDS_TO_CONNECT = 30.0  # a process of its own to the cluster, which takes 2 to 8
-_SECONDS_TO_BEGIN = 120.0  # workers: code is unpacked and torch imported, perhaps from a slow disk
+_SECONDS_TO_BEGIN = 120.0  # a worker: code is unpacked and torch imported, perhaps from a slow disk
 _SECONDS_TO_FETCH = 60.0  # what a call returned: a checkpoint, at most
 _SECONDS_BETWEEN_PINGS = 1.0  # to a worker that has nothing to do
 _SECONDS_WITHOUT_CALLS = 0.05  # before the next thing to do is looked for
@@ -77,14 +77,17 @@ class RayActors:
         logs: Path,
         say: Callable[[str], None],
         seconds_without_a_worker: float = _SECONDS_WITHOUT_A_WORKER,
+        seconds_to_begin: float = _SECONDS_TO_BEGIN,
     ) -> None:
         self._say = say
+        self._seconds_to_begin = seconds_to_begin
         self._patience = seconds_without_a_worker
         self._own = Path(tempfile.mkdtemp(prefix="orchestrate-"))  # a short path: Ray puts sockets below it
         self._probe = folder / f"probe-{secrets.token_hex(8)}"
         self._places: list[_Place] = []
         self._lost: list[WorkerLost] = []  # what was ended here, to be told with the next events
         self._deaths_in_a_row = 0
+        self._begun = False
         try:
             with disk_errors(f"write {logs}"):
                 logs.mkdir(parents=True, exist_ok=True)
@@ -105,13 +108,14 @@ class RayActors:
                 "data_folder": str(data_folder.resolve()),
             }
             self._room = 0
-            self._looked = self._worked = time.monotonic()
+            self._looked = self._worked = self._crowded = time.monotonic()
             self._look()
             for index in range(self._placement.places):
                 log = (logs / f"worker-{index}.log").resolve()
                 probe = Probe(file=str(self._probe.resolve()), content=content, log=str(log))
                 self._places.append(_Place(index, probe, self._hire(**self._settings)))
             self._await_workers()
+            self._begun = True
         except BaseException:
             self.close()
             raise
@@ -196,8 +200,8 @@ class RayActors:
                 self._say(
                     f"worker {place.index} on {said.host} does not see the runs folder: its checkpoints travel to this machine"
                 )
-            elif place.fillings > 1:
-                self._say(f"worker {place.index} is there again, on {said.host}")
+            elif self._begun:  # a place that was empty at the beginning may be filled before one that was lost
+                self._say(f"worker {place.index} is there{' again' if place.fillings > 1 else ''}, on {said.host}")
             return []
         place.can_step = said.can_step
         return self._take(place, said)
@@ -237,14 +241,14 @@ class RayActors:
 
     def _await_workers(self) -> None:
         """Let those begin for whom there is room. Raises Unavailable when nobody could, OrchestrateError when nobody can."""
-        deadline = time.monotonic() + _SECONDS_TO_BEGIN
+        deadline = time.monotonic() + self._seconds_to_begin
         while sum(place.opened for place in self._places) < self.workers and time.monotonic() < deadline:
             beginning = {place.calls[0]: place for place in self._places if place.calls}
             for call in _answered(list(beginning), 1.0):
                 self._hear(beginning[call])
         if not any(place.opened for place in self._places):
             raise Unavailable(
-                f"no worker of {self._needs()} could begin on the cluster within {_SECONDS_TO_BEGIN:.0f} s; is it busy?"
+                f"no worker of {self._needs()} could begin on the cluster within {self._seconds_to_begin:.0f} s; is it busy?"
             )
 
     def _look_again(self) -> None:
@@ -259,6 +263,27 @@ class RayActors:
             )
         if now - self._looked > _SECONDS_BETWEEN_LOOKS and not all(place.opened for place in self._places):
             self._look()
+            self._ask_again()
+
+    def _ask_again(self) -> None:
+        """Ask for another actor in a place whose actor has not begun though the machines could hold it: something hangs.
+
+        A place waits twice as long each time, so that an actor that is only slow begins at last.
+        """
+        now = time.monotonic()
+        unused = self._room - sum(place.opened for place in self._places)
+        if unused <= 0:
+            self._crowded = now
+        beginning = sorted((place for place in self._places if not place.opened), key=lambda place: place.filled)
+        for place in beginning[: max(unused, 0)]:
+            waited = now - max(place.filled, self._crowded)
+            if waited > self._seconds_to_begin * 2**place.asked_again:
+                self._say(
+                    f"worker {place.index} has not begun within {waited:.0f} s, though the cluster could hold it; "
+                    "it is asked for again"
+                )
+                place.kill()
+                place.fill(self._hire(**self._settings), again=True)
 
     def _look(self) -> None:
         self._looked = time.monotonic()
@@ -285,18 +310,20 @@ class _Place:
         self.index = index
         self.probe = probe
         self.fillings = 0
+        self.asked_again = 0  # times, because its actor did not begin
         self.job: Job | None = None
         self.calls: deque[Any] = deque()
         self.fill(actor)
 
-    def fill(self, actor: Any) -> None:
-        """Take this actor, which may have to wait until the cluster has room for it."""
+    def fill(self, actor: Any, *, again: bool = False) -> None:
+        """Take this actor, which may have to wait until the cluster has room for it; `again` when the last did not begin."""
         self._actor = actor
         self.opened, self.shares_disk, self.host = False, False, ""
         self.job, self.can_step = None, False
         self.fillings += 1
+        self.asked_again = self.asked_again + 1 if again else 0
         self.calls = deque([actor.open.remote(self.probe)])
-        self._answered = time.monotonic()
+        self.filled = self._answered = time.monotonic()
 
     def welcome(self, opened: Opened) -> None:
         """It works now."""
