@@ -9,9 +9,9 @@ from typing import final
 from orchestrator.noise import standard_error
 from orchestrator.record import Epoch
 
-# A network that knows nothing and says so has a training loss of ln(classes), with label smoothing too; one that is as wrong as
-# it is sure has more. Three times as much, in the middle of a whole epoch and long after the first steps with their spikes, is
-# what an optimiser leaves whose weights have grown out of reach. The classes' chance is never that bad by bad luck.
+# A network that knows nothing and says so has a training loss of ln(classes) at most; one that is as wrong as it is sure has
+# more. Three times as much, in the middle of a whole epoch and long after the first steps with their spikes, is what an optimiser
+# leaves whose weights have grown out of reach. The classes' chance is never that bad by bad luck.
 _EXPLODED = 3.0  # times ln(classes)
 _STEPS_BEFORE_JUDGING = 100
 
@@ -28,18 +28,22 @@ _SURE = 3.0  # standard errors above chance: an accuracy that chance does not ex
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chance:
-    """What knowing nothing but how frequent the classes are is worth on a data set."""
+    """What knowing nothing but how frequent the classes are is worth to a training on a data set."""
 
     classes: int
-    loss: float  # nats: the entropy of the frequencies in training; ln(classes) where they are equal
+    loss: float  # nats: the entropy of the targets in training; ln(classes) where classes are equally frequent
     acc: float  # fraction of the validation images that always naming their most frequent class gets right
     images: int  # of validation
 
     @staticmethod
-    def of(train: Sequence[int], validation: Sequence[int]) -> "Chance":
-        """From the number of images of each class."""
+    def of(train: Sequence[int], validation: Sequence[int], *, label_smoothing: float = 0.0) -> "Chance":
+        """From the number of images of each class, and the fraction of each target that is spread over all classes.
+
+        What is spread is no knowledge: where some classes are rare, it makes knowing only their frequencies worth less.
+        """
         total, images = sum(train), sum(validation)
-        entropy = -math.fsum(count / total * math.log(count / total) for count in train if count)
+        targets = [(1 - label_smoothing) * count / total + label_smoothing / len(train) for count in train]
+        entropy = -math.fsum(part * math.log(part) for part in targets if part)
         return Chance(classes=len(train), loss=entropy, acc=max(validation, default=0) / max(images, 1), images=images)
 
     def explains(self, acc: float) -> bool:

@@ -175,6 +175,15 @@ class WarmsUp(Protocol):
 
 
 @runtime_checkable
+class SmoothsLabels(Protocol):
+    """What a Training offers besides whose losses are of smoothed labels: what they cost where nothing is known depends on it."""
+
+    @property
+    def label_smoothing(self) -> float:
+        """The fraction of each target that is spread evenly over all classes."""
+
+
+@runtime_checkable
 class Precise(Protocol):
     """What a Training offers besides that chooses by its device in which type it computes."""
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from orchestrator import checkpoint, machine, plugins
 from orchestrator.chance import Chance, hopeless
-from orchestrator.contracts import Data, EndsEarly, MicroBatched, Precise, Training, WarmsUp
+from orchestrator.contracts import Data, EndsEarly, MicroBatched, Precise, SmoothsLabels, Training, WarmsUp
 from orchestrator.crash_points import CrashPoint, reached
 from orchestrator.errors import BadData, DiskError
 from orchestrator.failures import described
@@ -31,6 +31,9 @@ from orchestrator.store import RunFolder
 
 # Seconds that the first checkpoint is taken to cost, until one was measured: a ResNet-18 with momentum takes .2 to .5.
 _FIRST_CHECKPOINT_SECONDS = 0.2
+
+# Of float32, in which models predict: a true class whose probability has become 0 there costs 103 nats, and not infinitely many.
+_SMALLEST_PROBABILITY = 2.0**-149
 
 _SMALLEST_MICRO_BATCH = 2  # images; BatchNorm can do nothing with one
 
@@ -108,11 +111,10 @@ class Runner:
         if self._device == "cpu":
             _limit_threads(self._threads)
         data, digest = self._shelf.data(job.recipe.dataset, job.recipe.split)
-        chance = _chance(data)
-        running = _RunningJob(job, lambda: self._begin(job), self._device, chance)
+        running = _RunningJob(job, lambda: self._begin(job), self._device, data)
         note = running.resume() if job.resume else ""
         if note:  # loading may have stopped half-way: what goes on from scratch must be untouched
-            running = _RunningJob(job, lambda: self._begin(job), self._device, chance)
+            running = _RunningJob(job, lambda: self._begin(job), self._device, data)
         self._job = running
         facts = Facts(
             host=machine.host(),
@@ -147,7 +149,7 @@ class Runner:
 class _RunningJob:
     """One job between two epochs."""
 
-    def __init__(self, job: Job, begin: Callable[[], Training], device: str, chance: Chance) -> None:
+    def __init__(self, job: Job, begin: Callable[[], Training], device: str, data: Data) -> None:
         self.job = job
         self.granted = job.until_epoch
         self.epochs: list[Epoch] = []
@@ -157,7 +159,7 @@ class _RunningJob:
             self._training.limit_micro_batch(job.micro_batch)
         self._state: dict[str, Any] | None = None  # of the training after its last epoch, where it can do with less memory
         self._device = device
-        self._chance = chance
+        self._chance = _chance(data, self._training)
         self._folder = RunFolder(Path(job.folder))
         self._best: Best | None = None
         self._snapshot: dict[str, Any] | None = None
@@ -274,12 +276,16 @@ class _RunningJob:
         content = checkpoint.read(self._folder.best_checkpoint)
         predictor = plugins.trainer(self.job.recipe.trainer).restore(content["snapshot"], self._device)
         images, labels = shelf.test(self.job.recipe.dataset)
-        probabilities = np.asarray(predictor(images), dtype=np.float64)
-        chosen = probabilities[np.arange(len(labels)), labels]
-        with np.errstate(divide="ignore"):
-            loss = float(-np.log(chosen).mean())
+        measured = evaluation(np.asarray(predictor(images), dtype=np.float64), np.asarray(labels))
         reached(CrashPoint.TEST_MEASURED)
-        return Evaluation(images=len(labels), loss=loss, acc=float((probabilities.argmax(1) == labels).mean()))
+        return measured
+
+
+def evaluation(probabilities: np.ndarray, labels: np.ndarray) -> Evaluation:
+    """What predictions, N×classes, are worth on N labels."""
+    chosen = probabilities[np.arange(len(labels)), labels]
+    loss = float(-np.log(np.maximum(chosen, _SMALLEST_PROBABILITY)).mean())
+    return Evaluation(images=len(labels), loss=loss, acc=float((probabilities.argmax(1) == labels).mean()))
 
 
 @final
@@ -342,12 +348,13 @@ def _failed(job: Job, error: Exception) -> Failed:
     return Failed(run_id=job.run_id, attempt=job.attempt, failure=described(error))
 
 
-def _chance(data: Data) -> Chance:
+def _chance(data: Data, training: Training) -> Chance:
     import torch
 
+    smoothing = training.label_smoothing if isinstance(training, SmoothsLabels) else 0.0
     labels = (data.train_labels, data.validation_labels)
     train, validation = (torch.bincount(each, minlength=data.suits.classes).tolist() for each in labels)
-    return Chance.of(train, validation)
+    return Chance.of(train, validation, label_smoothing=smoothing)
 
 
 def _free_memory() -> None:

@@ -1,6 +1,7 @@
 """What a recipe can ask of the training loop besides: phases, averages, mixing, clipping, patience, the type of products."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,11 +11,13 @@ from hypothesis import strategies as st
 
 from orchestrator import plugins
 from orchestrator.chance import Chance, hopeless
-from orchestrator.contracts import EndsEarly, MicroBatched, Precise, WarmsUp
+from orchestrator.contracts import EndsEarly, MicroBatched, Precise, SmoothsLabels, WarmsUp
 from orchestrator.errors import InvalidInput
+from orchestrator.recipe import Recipe
 from orchestrator.record import Epoch
 from tests._training import asked, begin, digits_data, run, same, weights
 from trainers._averaging import AveragedWeights, ExponentialAverage, StochasticAverage
+from trainers._precision import exact
 from trainers.augmentation.mixing import CutMix, Mixer, MixUp
 
 HEAD_FIRST: dict[str, Any] = {
@@ -59,7 +62,7 @@ def test_every_phase_runs_through_the_schedule_at_its_own_rate() -> None:
         {"optimizer": "radam", "learning_rate": 0.001},
         {"optimizer": "adam", "learning_rate": 0.001},
         {"augmentation": ["trivial-augment", "noise", "erasing"]},
-        {"patience": 2, "averaging": "ema"},
+        {"patience": 1, "averaging": "ema"},
         {**HEAD_FIRST, "averaging": {"name": "swa", "start": 0.3}, "mixing": ["cutmix"]},
     ],
     ids=str,
@@ -111,7 +114,7 @@ def test_parts_of_mixed_batches_go_on_as_they_were() -> None:
     ("trainer", "params", "message"),
     [
         ("resnet", {"phases": [{"epochs": 2}, {"epochs": 2}]}, "the phases have 4 epochs together, and the run has 5"),
-        ("cnn", {"patience": 5}, "patience 5 can never end 5 epochs"),
+        ("cnn", {"patience": 5}, "patience 5 can never end a run whose last 5 epochs are judged"),
         ("cnn", {"averaging": {"name": "swa", "start": 0.9}}, "begin after epoch 4 of 5, and be of one epoch at most"),
         ("cnn", {"schedule": {"name": "step", "every": 10, "factor": 0.5}}, "falls every 10 epochs, and there are 5"),
         ("cnn", {"schedule": {"name": "step", "every": 1}, "warmup": 0.5}, "it falls after 1 epochs, in the warm-up"),
@@ -123,6 +126,15 @@ def test_parts_of_mixed_batches_go_on_as_they_were() -> None:
         ("cnn", {"mixing": [{"name": "mixup", "probability": 0.7}, {"name": "cutmix", "probability": 0.7}]}, "add up to 1.4"),
         ("cnn", {"mixing": ["mix"]}, "there is no 'mix'; known are cutmix, mixup"),
         ("cnn", {"augmentation": ["rotate"]}, "there is no 'rotate'; known are aug-mix, blur, color-jitter, "),
+        ("cnn", {"resize": 8}, "resize 8 changes nothing: the images have 8 pixels"),
+        ("cnn", {"augmentation": [{"name": "random-resized-crop", "smallest": 1}]}, "leaves the image as it is"),
+        (
+            "cnn",
+            {"resize": 16, "center_crop": 6, "augmentation": ["random-resized-crop", {"name": "cutout", "size": 7}]},
+            "a cutout of 7 pixels could leave nothing of images of 6",
+        ),
+        ("resnet", {"stem": "stock", "batch_size": 1}, "the model does not learn from single images of 8×8 pixels"),
+        ("cnn", {"momentum": 0.0}, "nesterov looks ahead along the momentum, which is 0: give it false"),
         ("cnn", {"optimizer": "lion"}, "there is no 'lion'; known are adam, adamw, nadam, radam, sgd"),
         ("cnn", {"schedule": "linear"}, "there is no 'linear'; known are constant, cosine, "),
         ("cnn", {"normalisation": "cifar"}, "is for 3 channels"),
@@ -152,6 +164,7 @@ def test_the_gradient_of_a_step_is_clipped_to_its_norm() -> None:
     params: dict[str, Any] = {
         "batch_size": 48,
         "momentum": 0.0,
+        "optimizer": {"name": "sgd", "nesterov": False},
         "weight_decay": 0.0,
         "schedule": "constant",
         "warmup": 0.0,
@@ -361,6 +374,18 @@ def test_chance_is_that_of_the_classes_frequencies() -> None:
     assert not Chance.of([9_999, 1], [999, 1]).explains(0.999)  # no accuracy could show more than chance here
 
 
+def test_chance_is_worth_less_where_labels_are_smoothed_and_classes_uneven() -> None:
+    """A perfect model then costs as much as naming the frequencies does without smoothing: .325."""
+    smoothed = Chance.of([900, 100], [900, 100], label_smoothing=0.2)
+    assert smoothed.loss == pytest.approx(-(0.82 * math.log(0.82) + 0.18 * math.log(0.18)))
+    assert not hopeless([losses(1, [0.38] * 1000, 0.9)], smoothed, at_full_rate=1000, last=False)
+    assert "at chance" in hopeless([losses(1, [0.4715] * 1000, 0.9)], smoothed, at_full_rate=1000, last=False)
+    assert Chance.of([10] * 100, [1] * 100, label_smoothing=0.1).loss == pytest.approx(math.log(100))
+    training = begin("cnn", digits_data(), 1, label_smoothing=0.1)
+    assert isinstance(training, SmoothsLabels)
+    assert training.label_smoothing == 0.1
+
+
 def test_patience_is_with_the_last_phase() -> None:
     phases = [{"epochs": 6, "layers": "head"}, {"epochs": 5}]
     params: dict[str, Any] = {"batch_size": 24, "warmup": 0.0, "learning_rate": 1e-6}  # nothing becomes better
@@ -372,9 +397,30 @@ def test_patience_is_with_the_last_phase() -> None:
         done += 1
     assert 6 + 2 < done <= 11
     data = digits_data()
-    recipe = asked("resnet", {"phases": [{"epochs": 4, "layers": "head"}, {"epochs": 1}], "patience": 2})
-    with pytest.raises(InvalidInput, match="patience 2 can never end 1 epochs"):
+    recipe = asked("resnet", {"phases": [{"epochs": 2, "layers": "head"}, {"epochs": 3}], "patience": 2})
+    with pytest.raises(InvalidInput, match="patience 2 can never end a run whose last 3 epochs are judged by it"):
         plugins.trainer("resnet").check(recipe, data.suits, data.folder)
+
+
+@pytest.mark.parametrize("averaging", [None, {"name": "swa", "start": 0.5}])
+def test_the_longest_patience_that_is_accepted_can_end_a_run(averaging: Any) -> None:
+    judged = 8 if averaging is None else 4  # of 8 epochs
+    # Nothing moves: neither weights nor BatchNorm's running figures.
+    params: dict[str, Any] = {"blocks": [{"channels": 4, "batch_norm": False}], "warmup": 0.0, "learning_rate": 1e-30}
+    params |= {"batch_size": 24, "averaging": averaging}
+    data = digits_data()
+    with pytest.raises(InvalidInput, match=f"whose last {judged} epochs are judged by it"):
+        plugins.trainer("cnn").check(recipe_of(8, patience=judged - 1, **params), data.suits, data.folder)
+    plugins.trainer("cnn").check(recipe_of(8, patience=judged - 2, **params), data.suits, data.folder)
+    training = begin("cnn", data, 8, patience=judged - 2, **params)
+    assert isinstance(training, EndsEarly)
+    for done in range(1, 8):
+        training.epoch()
+        assert training.ended == (done == 7)
+
+
+def recipe_of(epochs: int, **params: Any) -> Recipe:
+    return replace(asked("cnn", params), epochs=epochs)
 
 
 def test_patience_waits_for_the_average_that_will_be_kept() -> None:
@@ -386,6 +432,26 @@ def test_patience_waits_for_the_average_that_will_be_kept() -> None:
         training.epoch()
         done += 1
     assert 7 + 2 <= done <= 12  # the mean begins with the seventh epoch
+
+
+def test_a_saved_model_predicts_although_its_training_would_not_be_allowed_any_more() -> None:
+    training = begin("cnn", digits_data(), 1, batch_size=24)
+    training.epoch()
+    snapshot = training.snapshot()
+    snapshot["params"] = {**snapshot["params"], "learning_rate": -1.0, "a setting of long ago": True}
+    images = digits_data().validation_images
+    expected = plugins.trainer("cnn").restore(training.snapshot(), "cpu")(images)
+    assert torch.equal(plugins.trainer("cnn").restore(snapshot, "cpu")(images), expected)
+
+
+def test_a_gpu_computes_exactly_inside_and_as_the_user_has_it_outside() -> None:
+    cudnn = torch.backends.cudnn
+    with cudnn.flags(enabled=True, benchmark=True, deterministic=False, allow_tf32=True):
+        with exact(torch.device("cuda")):
+            assert (cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32) == (False, True, False)
+        assert (cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32) == (True, False, True)
+        with exact(torch.device("cpu")):
+            assert cudnn.benchmark
 
 
 def test_the_type_of_products_is_that_of_the_state_whatever_is_measured_now() -> None:

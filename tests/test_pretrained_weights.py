@@ -239,6 +239,21 @@ def test_training_begins_at_the_weights_but_for_head_and_changed_stem(tmp_path: 
     plugins.trainer("resnet").restore(snapshot, "cpu")
 
 
+def test_a_head_is_not_trained_alone_above_a_stem_that_the_weights_do_not_fit(tmp_path: Path) -> None:
+    """Its filters would stay random, and the BatchNorm above them would have the figures of others."""
+    file = tmp_path / "weights.pth"
+    state_of("resnet18", file)
+    suits = digits_data().suits
+    phases = [{"epochs": 2, "layers": "head"}, {"epochs": 3}]
+    trainer = plugins.trainer("resnet")
+    for stem in ("3x3", "3x3-maxpool"):
+        params = {**named(file), "stem": stem, "phases": phases}
+        with pytest.raises(InvalidInput, match="cannot be trained alone above conv1, which would stay random"):
+            trainer.check(asked("resnet", params), suits, tmp_path)
+        trainer.check(asked("resnet", {**params, "phases": []}), suits, tmp_path)
+    trainer.check(asked("resnet", {**named(file), "stem": "stock", "phases": phases}), suits, tmp_path)
+
+
 def test_part3_trains_resnet50_from_a_file_at_the_enlarged_size(tmp_path: Path) -> None:
     file = tmp_path / "resnet50.pth"
     state_of("resnet50", file)

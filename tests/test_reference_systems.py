@@ -197,6 +197,10 @@ def test_what_is_counted_in_epochs_is_scaled_with_them_and_said() -> None:
     assert steps.recipe(60).params["schedule"] == {"name": "step", "every": 14, "factor": 0.1}
     assert steps.recipe(4).params["schedule"] == {"name": "step", "every": 1, "factor": 0.1}
     assert steps.recipe(1).params["schedule"] == "constant"
+    every = find("001-P1")  # .9 after each of 5 epochs
+    assert every is not None
+    assert every.recipe(3).params["schedule"] == {"name": "step", "every": 1, "factor": 0.9}
+    assert every.scaling(3) == ("The rate falls after each epoch of 5: here it falls after each epoch, 2 times instead of 4.",)
     assert "it is constant" in steps.scaling(1)[0]
     assert "here it falls every 14 epochs" in steps.scaling(60)[0]
 

@@ -11,6 +11,7 @@ from orchestrator import plugins
 from orchestrator.contracts import Diverged
 from orchestrator.errors import InvalidInput
 from orchestrator.recipe import Recipe
+from orchestrator.worker import evaluation
 from tests._training import begin, digits_data, recipe, run
 from trainers._supervised import ImageShape, Supervised
 from trainers.cnn import Hyperparameters
@@ -177,3 +178,10 @@ def test_learning_falls_from_chance_on_real_photographs(cifar100_folder: Path) -
     assert 4.0 < epochs[0].train_loss < 5.2  # about ln 100 = 4.605, chance
     assert epochs[-1].train_loss < epochs[0].train_loss - 0.5
     assert epochs[-1].train_acc > 0.05
+
+
+def test_one_hopeless_test_image_does_not_make_the_loss_infinite() -> None:
+    probabilities = np.array([[0.5, 0.5], [1.0, 0.0]])
+    measured = evaluation(probabilities, np.array([0, 1]))
+    assert (measured.images, measured.acc) == (2, 0.5)
+    assert measured.loss == pytest.approx((np.log(2) + 149 * np.log(2)) / 2)

@@ -225,7 +225,7 @@ def test_8_the_best_of_noisy_runs_is_not_believed() -> None:
     assert statistics.mean(excess) > 1.9 * error  # what would be reported as progress
     assert sum(value <= highest_above_truth(40) * error for value in excess) >= 0.9 * studies
     assert statistics.mean(rivals) > 0.9 * 39
-    assert "as the highest of 40 it may be too high by 0.02" in doubt(best, runs)
+    assert "as the highest of 40, it may be too high by 0.02" in doubt(best, runs)
     assert doubt(best, runs).endswith(f"and {rivals[-1]} more may be as good")
 
 
@@ -248,7 +248,11 @@ def test_8_a_run_that_is_better_by_more_than_chance_stands_alone() -> None:
     best, *others = [measured(0, 0.60, 5_000), *(measured(number, 0.55, 5_000) for number in range(1, 40))]
     nothing = dataclasses.replace(measured(40, 0.5, 5_000), best=None, status=Status.FAILED)
     assert as_good_by_chance(best, [best, *others, nothing]) == []
-    assert "as the highest of 40 it may be" in doubt(best, [best, *others, nothing])
+    assert "as the highest of 40, it may be" in doubt(best, [best, *others, nothing])
+    pruned = [dataclasses.replace(run, status=Status.PRUNED) for run in others]
+    assert as_good_by_chance(best, [best, *pruned, measured(41, 0.599, 5_000)])[0].number == 41
+    assert as_good_by_chance(best, [best, dataclasses.replace(measured(41, 0.599, 5_000), status=Status.PRUNED)]) == []
+    assert "as the highest" not in doubt(best, [best])
     coarse = [measured(number, 0.60 if number == 0 else 0.55, 200) for number in range(40)]
     assert len(as_good_by_chance(coarse[0], coarse)) == 39  # the same figures from 200 images: nothing is known
     assert doubt(dataclasses.replace(best, metric=Metric(name="val_loss", direction="minimize")), others) == ""
@@ -257,7 +261,7 @@ def test_8_a_run_that_is_better_by_more_than_chance_stands_alone() -> None:
 def test_8_a_study_says_how_far_its_best_can_be_believed(tmp_path: Path) -> None:
     _, told = run("study", "part1", "--dataset", "digits", "--trials", "2", "--epochs", "1", "--mirror", "off", folder=tmp_path)
     assert "its standard error on 180 images is 0.0" in told
-    assert "as the highest of 2 it may be too high by 0.0" in told
+    assert "as the highest of 2, it may be too high by 0.0" in told
     output, _ = run("leaderboard", "--format", "json", folder=tmp_path)
     for row in json.loads(output):
         assert row["standard_error"] == pytest.approx(standard_error(row["best_val_acc"], 180))

@@ -18,7 +18,7 @@ from orchestrator.seeds import derive
 from trainers._averaging import AveragedWeights
 from trainers._inputs import TrainingInputs
 from trainers._optimisation import Optimisation
-from trainers._precision import autocast, checked_precision, settled
+from trainers._precision import autocast, checked_precision, exact, settled
 from trainers._predictor import evaluation_batch
 from trainers._preprocessing import EvaluationTransform, Preprocessing, memory_format
 from trainers._stages import Stage, check_lengths
@@ -31,7 +31,7 @@ _SMALLEST_MICRO_BATCH = 2  # images: BatchNorm cannot normalise one image whose 
 
 @final
 class SupervisedTraining:
-    """Implements `contracts.Training`, `MicroBatched`, `EndsEarly`, `WarmsUp` and `Precise`.
+    """Implements `contracts.Training`, `MicroBatched`, `EndsEarly`, `WarmsUp`, `SmoothsLabels` and `Precise`.
 
     Every random stream of an epoch begins at a seed derived from the recipe's seed and the epoch's number, so that no
     generator has a state to save, and nothing else in the process can disturb a run.
@@ -49,15 +49,11 @@ class SupervisedTraining:
         device: torch.device,
         params: Mapping[str, Any],
     ) -> None:
-        if device.type == "cuda":
-            # The same recipe must give the same numbers: no kernel may be chosen by a race, or add up in no fixed order.
-            torch.backends.cudnn.benchmark = False
-            torch.backends.cudnn.deterministic = True
-        check_lengths(settings, recipe.epochs)
         images = len(data.train_images)
         self._batch_size = min(settings.batch_size, images)
         self._micro_batch = self._batch_size
         self._steps = images // self._batch_size  # the incomplete last batch is left out: BatchNorm learns badly from few images
+        check_lengths(settings, recipe.epochs, self._steps)
         self._model = model.to(device).to(memory_format=memory_format(preprocessing.size))
         self._averaged = AveragedWeights(self._model, settings.averaging, recipe.epochs) if settings.averaging else None
         self._head = head
@@ -125,6 +121,11 @@ class SupervisedTraining:
     def steps_at_full_rate(self) -> int:
         """Steps of this phase that are done and came after its warm-up."""
         return self._stage.steps_since_warm_up(self._done)
+
+    @property
+    def label_smoothing(self) -> float:
+        """The fraction of each target that is spread evenly over all classes."""
+        return self._settings.label_smoothing
 
     @property
     def precision(self) -> str:
@@ -205,7 +206,7 @@ class SupervisedTraining:
         losses = torch.zeros(self._steps, device=self._device)
         hits = torch.zeros((), dtype=torch.int64, device=self._device)
         self._stage.train_mode()
-        with seeded(derive(self._seed, "dropout", number), self._device):
+        with exact(self._device), seeded(derive(self._seed, "dropout", number), self._device):
             for step in range(self._steps):
                 chosen = order[step * self._batch_size : (step + 1) * self._batch_size]
                 self._stage.begin_step(number, step, self._val_losses)
@@ -249,7 +250,7 @@ class SupervisedTraining:
         if self._micro_batch < self._batch_size:
             size = min(size, self._micro_batch)
         model = self._judged.eval()
-        with torch.inference_mode(), autocast(self._device, self._precision):
+        with exact(self._device), torch.inference_mode(), autocast(self._device, self._precision):
             for batch, answers in zip(torch.split(images, size), torch.split(labels, size), strict=True):
                 logits = model(self._transform(batch)).float()
                 loss += torch.nn.functional.cross_entropy(logits, answers, reduction="sum")

@@ -20,7 +20,7 @@ class Sgd:
     """Stochastic gradient descent with momentum. Weight decay is coupled: an L2 gradient."""
 
     name: Literal["sgd"] = "sgd"
-    nesterov: bool = True  # whether the gradient is taken where the momentum leads; without momentum it leads nowhere
+    nesterov: bool = True  # whether the gradient is taken where the momentum leads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +107,8 @@ class Optimisation:
         check_number("weight_decay", self.weight_decay, 0, 10)
         check_number("label_smoothing", self.label_smoothing, 0, 1, below=True)
         check_number("momentum", self.momentum, 0, 1, below=True)
+        if self.momentum == 0 and isinstance(self.optimizer, Sgd) and self.optimizer.nesterov:
+            raise ValueError("nesterov looks ahead along the momentum, which is 0: give it false")
         check_number("warmup", self.warmup, 0, 1, below=True)
         check_number("clip", self.clip, 0, 1e6)
         check_whole("patience", self.patience, 0, 100_000)
@@ -126,9 +128,7 @@ def make_optimizer(parameters: Iterable[torch.nn.Parameter], settings: Optimisat
     fused = all(parameter.device.type in ("cpu", "cuda", "mps") for parameter in given)
     match settings.optimizer:
         case Sgd(nesterov=nesterov):
-            return torch.optim.SGD(
-                given, lr=rate, momentum=momentum, nesterov=nesterov and momentum > 0, weight_decay=decay, fused=fused
-            )
+            return torch.optim.SGD(given, lr=rate, momentum=momentum, nesterov=nesterov, weight_decay=decay, fused=fused)
         case Adam(beta2=beta2):
             return torch.optim.Adam(given, lr=rate, betas=(momentum, beta2), weight_decay=decay, fused=fused)
         case AdamW(beta2=beta2):

@@ -45,6 +45,21 @@ def autocast(device: torch.device, precision: Precision) -> torch.autocast:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
 
 
+def exact(device: torch.device) -> contextlib.AbstractContextManager[None]:
+    """Kernels that give the same numbers every time, and float32 convolutions that are float32, inside.
+
+    cuDNN may choose a kernel by a race, or add up in no fixed order; and it computes float32 convolutions in TF32, which keeps
+    ten bits of a number.
+    """
+    if device.type != "cuda":
+        return contextlib.nullcontext()
+    cudnn = torch.backends.cudnn
+    flags: contextlib.AbstractContextManager[None] = cudnn.flags(
+        enabled=cudnn.enabled, benchmark=False, deterministic=True, allow_tf32=False
+    )
+    return flags
+
+
 @functools.cache
 def faster(device: str) -> Precision:
     """What this kind of device computes faster, found out once per process.

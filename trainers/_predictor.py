@@ -6,7 +6,7 @@ import torch
 
 from orchestrator.errors import InvalidInput
 from orchestrator.gpu_memory import is_out_of_memory
-from trainers._precision import Precision, autocast
+from trainers._precision import Precision, autocast, exact
 from trainers._preprocessing import EvaluationTransform, Preprocessing, memory_format
 
 # Images at a time: enough to fill a GPU with the models here, and in pixels little enough for a few GB.
@@ -65,6 +65,6 @@ class ModelPredictor:
         return probabilities
 
     def _predicted(self, batch: torch.Tensor) -> torch.Tensor:
-        with torch.inference_mode(), autocast(self._device, self._precision):
+        with exact(self._device), torch.inference_mode(), autocast(self._device, self._precision):
             logits: torch.Tensor = self._model(self._transform(batch.to(self._device)))
             return logits.float().softmax(dim=1).cpu()

@@ -35,15 +35,17 @@ class Pretrained:
     first: str  # name of the first convolution
     classes: str  # name of the layers that give the classes, which are always new
 
-    def __call__(self, model: torch.nn.Module, hyperparameters: NamesWeights, data_folder: Path) -> None:
-        """Load them into `model`. Raises MissingInput, BadData, or InvalidInput where a file's sha256 is not given."""
-        if hyperparameters.weights:
-            file = _weights.find(
-                hyperparameters.architecture, hyperparameters.weights, hyperparameters.weights_sha256, data_folder
-            )
-            self.load(model, read(file), file)
+    def __call__(self, model: torch.nn.Module, hyperparameters: NamesWeights, data_folder: Path) -> tuple[str, ...]:
+        """Load them into `model`. Returns the name of the first convolution where they do not fit there.
 
-    def load(self, model: torch.nn.Module, state: Mapping[str, torch.Tensor], source: Path) -> None:
+        Raises MissingInput, BadData, or InvalidInput where a file's sha256 is not given.
+        """
+        if not hyperparameters.weights:
+            return ()
+        file = _weights.find(hyperparameters.architecture, hyperparameters.weights, hyperparameters.weights_sha256, data_folder)
+        return self._load(model, read(file), file)
+
+    def _load(self, model: torch.nn.Module, state: Mapping[str, torch.Tensor], source: Path) -> tuple[str, ...]:
         """Load all weights of `state` but those of the layers that give the classes.
 
         For images of one channel the first convolution is summed over its input channels: a grey image gives what it gave as
@@ -55,16 +57,18 @@ class Pretrained:
             # The count of batches came into BatchNorm later than the first published files; training does not use it.
             if name.endswith("num_batches_tracked"):
                 given[name] = own[name]
-        filters = f"{self.first}.weight"
+        filters, random = f"{self.first}.weight", False
         stem = given.get(filters)
         if stem is not None and stem.dim() == 4:
             if own[filters].shape[1] == 1:
                 stem = stem.sum(dim=1, keepdim=True)
-            given[filters] = stem if stem.shape[2:] == own[filters].shape[2:] else own[filters]
+            random = stem.shape[2:] != own[filters].shape[2:]
+            given[filters] = own[filters] if random else stem
         for name in sorted(own.keys() | given.keys()):
             if name not in own or name not in given or own[name].shape != given[name].shape:
                 raise BadData(f"{source} does not fit this model: it has {_shape(given, name)}, the model {_shape(own, name)}")
         model.load_state_dict(given, strict=False)
+        return (self.first,) if random else ()
 
     def _body(self, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         return {name: value for name, value in state.items() if not name.startswith(f"{self.classes}.")}

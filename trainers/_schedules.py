@@ -31,6 +31,11 @@ class Place:
         return (self.step - self.rising) / (self.steps - self.rising)
 
     @property
+    def rising_epochs(self) -> int:
+        """Epochs of which a part, or all, is warm-up."""
+        return math.ceil(self.rising * self.epochs / self.steps)
+
+    @property
     def progress_of_epoch(self) -> float:
         """The same at the first step of the epoch; 0 while that is in the warm-up."""
         first = self.epoch * self.steps // self.epochs
@@ -152,6 +157,8 @@ class OneCycle:
     def __post_init__(self) -> None:
         check_number("start", self.start, 0, 1)
         check_number("end", self.end, 0, 1)
+        if self.start == self.end == 1:
+            raise ValueError("from start 1 to end 1 the rate would stay what it is: that schedule is constant")
 
     def rise(self, place: Place) -> float:
         return _between(self.start, 1.0, place.step / (place.rising - 1)) if place.rising > 1 else 1.0
@@ -191,7 +198,8 @@ class StableDecay:
 class Plateau:
     """Falls by a factor when the validation loss has not become lower for so many epochs (as torch's ReduceLROnPlateau).
 
-    Any lower loss counts; torch's own default asks for a ten-thousandth less.
+    Any lower loss counts; torch's own default asks for a ten-thousandth less. Epochs with a part of the warm-up do not count: the
+    rate does not fall while it rises.
     """
 
     name: Literal["plateau"] = "plateau"
@@ -206,18 +214,17 @@ class Plateau:
 
     def after(self, place: Place) -> float:
         falls, waited, lowest = 0, 0, math.inf
-        for loss in place.val_losses:
+        for loss in place.val_losses[place.rising_epochs :]:
             waited = 0 if loss < lowest else waited + 1
             lowest = min(lowest, loss)
             if waited > self.patience:
                 falls, waited = falls + 1, 0
         return float(self.factor**falls)
 
-    def without_effect(self, epochs: int, warmup: float) -> str:  # noqa: ARG002
-        # The first epoch has nothing to fall behind, and what is found after the last one comes too late.
-        if epochs > self.patience + 2:
-            return ""
-        return f"it can fall after {self.patience + 2} epochs at the earliest, and there are {epochs}"
+    def without_effect(self, epochs: int, warmup: float) -> str:
+        # The first epoch that counts has nothing to fall behind, and what is found after the last one comes too late.
+        earliest = math.ceil(warmup * epochs - 1e-9) + self.patience + 2
+        return "" if epochs > earliest else f"it can fall after {earliest} epochs at the earliest, and there are {epochs}"
 
 
 AnyShape = Constant | Step | MultiStep | Cosine | OneCycle | StableDecay | Plateau
@@ -237,7 +244,11 @@ class Schedule:
     steps_per_epoch: int
 
     def __post_init__(self) -> None:
-        check_length(self.shape, self.epochs, self.warmup)
+        why = self.shape.without_effect(self.epochs, self.warmup)
+        if not why and isinstance(self.shape, StableDecay) and self.rate(self.epochs * self.steps_per_epoch - 1) == self.peak:
+            why = f"it falls in the last {self.shape.decay:g} of the steps after the warm-up, and that is not one"
+        if why:
+            raise InvalidInput(f"the schedule {getattr(self.shape, 'name', '')!r} does not fit: {why}")
 
     @property
     def rising(self) -> int:
@@ -255,13 +266,6 @@ class Schedule:
             val_losses=tuple(val_losses),
         )
         return self.peak * (self.shape.rise(place) if step < place.rising else self.shape.after(place))
-
-
-def check_length(shape: Shape, epochs: int, warmup: float) -> None:
-    """Raise InvalidInput for a shape that does not fit a run of so many epochs, of which this fraction is warm-up."""
-    why = shape.without_effect(epochs, warmup)
-    if why:
-        raise InvalidInput(f"the schedule {getattr(shape, 'name', '')!r} does not fit: {why}")
 
 
 def _between(first: float, last: float, progress: float) -> float:

@@ -9,18 +9,29 @@ from orchestrator.errors import InvalidInput
 from trainers._averaging import first_epoch
 from trainers._optimisation import Optimisation, make_optimizer
 from trainers._phases import Phase, planned, train_mode, trained
-from trainers._schedules import Schedule, check_length
+from trainers._schedules import Schedule
 
 
-def check_lengths(settings: Optimisation, epochs: int) -> None:
+def check_lengths(settings: Optimisation, epochs: int, steps_per_epoch: int) -> None:
     """Raise InvalidInput for settings that do not fit a run of so many epochs, or would never act in it."""
     phases = planned(settings.phases, epochs)
     for phase in phases:
-        check_length(settings.schedule, phase.epochs, settings.warmup)
-    if settings.averaging is not None:
-        first_epoch(settings.averaging, epochs)
-    if settings.patience >= phases[-1].epochs:
-        raise InvalidInput(f"patience {settings.patience} can never end {phases[-1].epochs} epochs")
+        _schedule(settings, phase, steps_per_epoch)
+    averaged = first_epoch(settings.averaging, epochs) if settings.averaging is not None else 1
+    judged = min(phases[-1].epochs, epochs - averaged + 1)
+    # The first of them has nothing to fall behind, and to end after the last one is no end.
+    if settings.patience and settings.patience > judged - 2:
+        raise InvalidInput(f"patience {settings.patience} can never end a run whose last {judged} epochs are judged by it")
+
+
+def _schedule(settings: Optimisation, phase: Phase, steps_per_epoch: int) -> Schedule:
+    return Schedule(
+        shape=settings.schedule,
+        peak=settings.learning_rate * phase.rate,
+        warmup=settings.warmup,
+        epochs=phase.epochs,
+        steps_per_epoch=steps_per_epoch,
+    )
 
 
 @final
@@ -43,13 +54,7 @@ class Stage:
         self._clip = settings.clip
         self._steps = steps_per_epoch
         self.optimizer = make_optimizer(self._parameters, settings)
-        self._schedule = Schedule(
-            shape=settings.schedule,
-            peak=settings.learning_rate * phase.rate,
-            warmup=settings.warmup,
-            epochs=phase.epochs,
-            steps_per_epoch=steps_per_epoch,
-        )
+        self._schedule = _schedule(settings, phase, steps_per_epoch)
 
     def train_mode(self) -> None:
         """Let the model behave as in training, where this phase trains it."""

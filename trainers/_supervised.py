@@ -42,8 +42,11 @@ class Build(Protocol):
 class Pretrain(Protocol):
     """How a model that was just built gets the weights that its hyperparameters name, if they name any."""
 
-    def __call__(self, model: torch.nn.Module, hyperparameters: Any, data_folder: Path) -> None:
-        """Load them into `model`. Raises MissingInput or BadData."""
+    def __call__(self, model: torch.nn.Module, hyperparameters: Any, data_folder: Path) -> tuple[str, ...]:
+        """Load them into `model`. Returns the names of layers, but the head, that they do not fit.
+
+        Raises MissingInput or BadData.
+        """
 
 
 @final
@@ -79,26 +82,26 @@ class Supervised:
         images = suits.train_images - suits.validation_images - suits.confirmation_images
         if settings.batch_size > images:
             raise InvalidInput(f"batch_size {settings.batch_size} is more than the {images} images that there are to train on")
-        check_lengths(settings, recipe.epochs)
-        check_steps(settings.augmentation or (), suits.channels, suits.size)
+        check_lengths(settings, recipe.epochs, images // settings.batch_size)
         preprocessing = preprocessing_of(settings, suits)
+        check_steps(settings.augmentation or (), channels=suits.channels, pixels=suits.size, size=preprocessing.size)
         with seeded(0, torch.device("cpu")), torch.inference_mode():
-            model = self._begin_model(own, suits.classes, preprocessing.image, data_folder)
+            model, random = self._begin_model(own, suits.classes, preprocessing.image, data_folder)
             for phase in settings.phases:
                 trained(model, self._head, phase)
-            try:
-                model.eval()(torch.zeros(2, suits.channels, preprocessing.size, preprocessing.size))
-            except RuntimeError as error:
-                raise InvalidInput(
-                    f"the model does not fit images of {preprocessing.size}×{preprocessing.size} pixels: {error}"
-                ) from error
+                if phase.layers == "head" and random:
+                    raise InvalidInput(
+                        f"phases: the head cannot be trained alone above {', '.join(random)}, which would stay random: no "
+                        "pretrained weights fit there; take the stock stem, or train all layers at once"
+                    )
+            _try_on(model, suits.channels, preprocessing.size, alone=settings.batch_size == 1)
 
     def begin(self, recipe: Recipe, data: Data, device: str) -> "SupervisedTraining":
         """A run at its very beginning. The model is initialised on the CPU, so that every device begins with the same weights."""
         own, settings = self._read(recipe.params)
         preprocessing = preprocessing_of(settings, data.suits)
         with seeded(derive(recipe.seed, "initialisation"), torch.device("cpu")):
-            model = self._begin_model(own, data.suits.classes, preprocessing.image, data.folder)
+            model, _ = self._begin_model(own, data.suits.classes, preprocessing.image, data.folder)
         return SupervisedTraining(
             model=model,
             head=self._head,
@@ -113,7 +116,8 @@ class Supervised:
     def restore(self, snapshot: Mapping[str, Any], device: str) -> ModelPredictor:
         """The predictor that `SupervisedTraining.snapshot` described. Raises BadData for any other content."""
         try:
-            own, _ = self._read(snapshot["params"])
+            # Only what the model is built from: how it was trained need not be allowed any more.
+            (own,) = divide((self._own,), {name: snapshot["params"][name] for name in _names(self._own)})
             preprocessing = Preprocessing.from_plain(snapshot["preprocessing"])
             precision = checked_precision(snapshot["precision"])
             with seeded(0, torch.device("cpu")):
@@ -124,15 +128,25 @@ class Supervised:
         where = torch.device(device)
         return ModelPredictor(model, preprocessing, snapshot["classes"], where, repeated(precision, where))
 
-    def _begin_model(self, own: Any, classes: int, image: ImageShape, data_folder: Path) -> torch.nn.Module:
+    def _begin_model(
+        self, own: Any, classes: int, image: ImageShape, data_folder: Path
+    ) -> tuple[torch.nn.Module, tuple[str, ...]]:
+        """The model, and the names of its layers, but the head, that pretrained weights do not fit."""
         model = self._build(own, classes, image)
-        if self._pretrain is not None:
-            self._pretrain(model, own, data_folder)
-        return model
+        return model, () if self._pretrain is None else self._pretrain(model, own, data_folder)
 
     def _read(self, params: Mapping[str, Any]) -> tuple[Any, Optimisation]:
         own, settings = divide(self.hyperparameters, params)
         return own, settings
+
+
+def _try_on(model: torch.nn.Module, channels: int, size: int, *, alone: bool) -> None:
+    """Pass two black images through a model, or one as in training where images are `alone` in a step. Raises InvalidInput."""
+    try:
+        model.train(alone)(torch.zeros(1 if alone else 2, channels, size, size))
+    except (RuntimeError, ValueError) as error:
+        why = "does not learn from single images" if isinstance(error, ValueError) else "does not fit images"
+        raise InvalidInput(f"the model {why} of {size}×{size} pixels: {error}") from error
 
 
 def _names(kind: type) -> set[str]:

@@ -48,16 +48,18 @@ def scaled(params: Mapping[str, Any], *, own: int, epochs: int) -> Scaled:
 def _steps(schedule: Mapping[str, Any], own: int, epochs: int) -> tuple[Any, str]:
     """The falls keep their places in the run, to whole epochs."""
     every = schedule["every"]
-    before = f"The rate falls every {_counted(every)} of {own}"
-    falls = sorted({place for fall in range(every, own, every) if 0 < (place := round(fall * epochs / own)) < epochs})
+    before = f"The rate falls {_every(every)} of {own}"
+    places = range(every, own, every)
+    falls = sorted({place for fall in places if 0 < (place := round(fall * epochs / own)) < epochs})
     if not falls:
         return "constant", f"{before}: in {_counted(epochs)} it never does, so it is constant."
+    fewer = f", {len(falls)} times instead of {len(places)}" if len(falls) < len(places) else ""
     if falls != list(range(falls[0], epochs, falls[0])):
         made = {"name": "multi-step", "at": falls, "factor": schedule["factor"]}
-        return made, f"{before}: here it falls after {' and '.join(map(str, falls))}."
-    if falls[0] == every:
+        return made, f"{before}: here it falls after {' and '.join(map(str, falls))}{fewer}."
+    if falls[0] == every and not fewer:
         return schedule, ""
-    return {**schedule, "every": falls[0]}, f"{before}: here it falls every {_counted(falls[0])}."
+    return {**schedule, "every": falls[0]}, f"{before}: here it falls {_every(falls[0])}{fewer}."
 
 
 def _phases(phases: Sequence[Mapping[str, Any]], own: int, epochs: int) -> tuple[list[dict[str, Any]], str]:
@@ -70,6 +72,10 @@ def _phases(phases: Sequence[Mapping[str, Any]], own: int, epochs: int) -> tuple
     shares.append(epochs - sum(shares))
     made = [{**phase, "epochs": share} for phase, share in zip(phases, shares, strict=True)]
     return made, f"{before} become {', '.join(map(str, shares[:-1]))} and {_counted(shares[-1])}."
+
+
+def _every(epochs: int) -> str:
+    return f"every {epochs} epochs" if epochs > 1 else "after each epoch"
 
 
 def _counted(epochs: int) -> str:

@@ -94,13 +94,18 @@ def suitable(suits: Suits) -> tuple[Step, ...]:
     return (*crop, Flip()) if suits.flip else crop
 
 
-def check_steps(steps: Sequence[Step], channels: int, pixels: int) -> None:
-    """Raise InvalidInput for steps that do nothing, or cannot be done, to images of so many channels and so many pixels wide."""
+def check_steps(steps: Sequence[Step], *, channels: int, pixels: int, size: int) -> None:
+    """Raise InvalidInput for steps that do nothing, or cannot be done, to images of so many channels and so many pixels wide.
+
+    `size` is what a random resized crop makes of them, in pixels.
+    """
     for step in steps:
         if isinstance(step, Cutout) and step.size >= pixels:
             raise InvalidInput(f"augmentation: a cutout of {step.size} pixels could leave nothing of images of {pixels}")
         if channels not in (1, 3) and not isinstance(step, _ANY_CHANNELS):
             raise InvalidInput(f"augmentation: {step.name} is for images of 1 or 3 channels, and these have {channels}")
+        if isinstance(step, RandomResizedCropStep):
+            pixels = size
         if channels == 1 and isinstance(step, ColorJitter) and not (step.brightness or step.contrast):
             raise InvalidInput(f"augmentation: {step.name} of saturation or hue does nothing to images of 1 channel")
 
@@ -110,7 +115,7 @@ _ANY_CHANNELS = (Crop, Flip, Rotation, RandomResizedCropStep, Erasing, Cutout, G
 
 def _operations(steps: Sequence[Step], images: torch.Tensor, size: int, mean: Sequence[float]) -> list[Operation]:
     channels, pixels = images.shape[1:3]
-    check_steps(steps, channels, pixels)
+    check_steps(steps, channels=channels, pixels=pixels, size=size)
     colour = nearest_colour(mean, images.device)
     operations = []
     for step in steps:

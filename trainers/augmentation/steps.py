@@ -110,8 +110,8 @@ class RandomResizedCrop:
     def __post_init__(self) -> None:
         check_number("smallest", self.smallest, 0.01, 1)
         check_number("ratio", self.ratio, 1, 4)
-        if self.smallest == 1 and self.ratio == 1:
-            raise ValueError("smallest 1 and ratio 1 leave the image as it is")
+        if self.smallest == 1:
+            raise ValueError("smallest 1 leaves the image as it is: no other shape of its whole area fits into it")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
