@@ -59,7 +59,7 @@ class Alone:
     def _tell(self, update: Update) -> None:
         for note in update.notes:
             self._say(note)
-        if update.decide and update.epochs:
+        if update.measured:
             epoch, total = update.epochs[-1], update.record.recipe.epochs
             self._say(
                 f"epoch {epoch.number}/{total}  train_loss {epoch.train_loss:.4f}  train_acc {epoch.train_acc:.4f}  "

@@ -112,8 +112,9 @@ def _announce(opened: OpenedStudy, before: Sequence[RunRecord], say: Callable[[s
     options = opened.file.options
     finished = sum(record.status.finished for record in before)
     begun = f"resumed with {finished} finished trials" if finished else "begun"
+    trials, epochs = _several(opened.file.trials, "trial"), _several(options.epochs, "epoch")
     say(
-        f"study {opened.folder.name} {begun}: {opened.file.trials} trials of {options.epochs} epochs on {options.dataset}, "
+        f"study {opened.folder.name} {begun}: {trials} of {epochs} on {options.dataset}, "
         f"sampler {options.sampler}, pruner {options.pruner}, seed {options.seed}; in {opened.folder.path}"
     )
     if not before:
@@ -131,6 +132,10 @@ def _tell(after: State, say: Callable[[str], None]) -> None:
         if uncertainty := doubt(best, after.trials):
             say(uncertainty)
         say(f"next: orchestrate retrain-best {after.study.name}")
+
+
+def _several(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _short(value: object) -> str:

@@ -86,7 +86,6 @@ class Conductor:
         self._finished = 0
         self._kept: list[RunRecord] = []
         self._waited: dict[int, RunRecord] = {}  # trials that earlier sessions ended while they waited to be resumed
-        self._resumed: dict[str, int] = {}  # run -> epochs behind it when the scheduler resumed it
 
     def run(self, trials: int) -> Sequence[RunRecord]:
         """Until exactly `trials` trials are finished, or `ended` says why there are fewer. Returns the records of all trials.
@@ -101,7 +100,7 @@ class Conductor:
             elif end.pause:
                 self._dispatch.put_by()
             else:
-                self._wind_up()
+                self._wind_up(interrupted)
             if self._dispatch.active:
                 for update in self._dispatch.wait(timeout=1.0):
                     self._hear(update)
@@ -124,10 +123,15 @@ class Conductor:
                 return
             self._start(record)
 
-    def _wind_up(self) -> None:
-        """Give free workers the paused trials that deserve it when none is begun any more."""
-        while self._scheduler.pauses and self._dispatch.free and (resumed := self._to_resume(last=True)) is not None:
-            self._start(resumed)
+    def _wind_up(self, interrupted: list[RunRecord]) -> None:
+        """When none is begun any more, give free workers what an earlier session was at work on, then what deserves to go on."""
+        while self._dispatch.free:
+            if interrupted:
+                self._start(interrupted.pop(0))
+            elif self._scheduler.pauses and (resumed := self._to_resume(last=True)) is not None:
+                self._start(resumed)
+            else:
+                return
 
     def _take_over(self, trials: int) -> list[RunRecord]:
         """Learn what earlier sessions left. Returns the trials that they were at work on.
@@ -178,7 +182,10 @@ class Conductor:
             return None
         for name in self._enqueued.names():
             if name not in self._taken:
-                return replace(self._trial(self._enqueued.params(name)), enqueued=name)
+                given = self._enqueued.params(name)
+                if why := self._study.refuses(given):
+                    raise self._enqueued.damaged(name, why)
+                return replace(self._trial(given), enqueued=name)
             self._enqueued.remove(name)  # an earlier session was killed before it could
         return None
 
@@ -221,7 +228,6 @@ class Conductor:
         decided = record.epochs if resumed else max(record.epochs - 1, 0)
         until = min(self._scheduler.next_rung(decided), record.recipe.epochs)
         if resumed:
-            self._resumed[record.run_id] = record.epochs
             self._waited.pop(record.number, None)
         started = self._dispatch.start(record, Assignment(until_epoch=until))
         self._note(started, self._folder.folder(started).epochs())
@@ -235,7 +241,7 @@ class Conductor:
         self._note(record, update.epochs)
         if record.status.finished:
             self._tidy(record)
-        elif update.decide and record.epochs < record.recipe.epochs and self._resumed.get(record.run_id) != record.epochs:
+        elif update.decide and record.epochs < record.recipe.epochs:
             self._decide(record)
 
     def _decide(self, record: RunRecord) -> None:

@@ -31,11 +31,13 @@ class Assignment:
 class Update:
     """A run's record and epochs, after something about them has changed.
 
-    `decide` says that the run stands behind these epochs and hears a decision next. `notes` are worth a line to the user.
+    `measured` says that the last of them was measured just now, or taken over from a checkpoint; `decide` that the run stands at
+    the end of what it was granted, and hears a decision next. `notes` are worth a line to the user.
     """
 
     record: RunRecord
     epochs: Sequence[Epoch]
+    measured: bool = False
     decide: bool = False
     notes: tuple[str, ...] = ()
 
@@ -51,6 +53,7 @@ class _Active:
     resume: bool
     worker: int | None = None
     avoid: int | None = None
+    opened: bool = False  # whether the observers were told of it in this session
     hung: str = ""  # why its worker was killed
     put_by: bool = False  # what its record says when it is PAUSED
 
@@ -216,10 +219,11 @@ class Dispatch:
             active.folder.keep_epochs(active.epochs)
         # Written with the run's next change: a job that is begun again says it again.
         active.record = summed_up(replace(active.record, provenance=provenance), active.epochs)
+        active.opened = True
         for observer in self._observers:
             observer.opened(active.record, active.epochs)
         notes = (f"{active.record.run_id}: {event.note}",) if event.note else ()
-        return Update(record=active.record, epochs=active.epochs, decide=bool(active.epochs), notes=notes)
+        return _behind_an_epoch(active, notes) if active.epochs else Update(record=active.record, epochs=[], notes=notes)
 
     def _check_data(self, record: RunRecord, digest: str) -> None:
         """Refuse to go on when a data set has other images than for the runs before: no two of them could be compared."""
@@ -253,7 +257,7 @@ class Dispatch:
         for observer in self._observers:
             observer.measured(active.record, event.epoch)
         reached(CrashPoint.EPOCH_HEARD)
-        return Update(record=active.record, epochs=active.epochs, decide=True)
+        return _behind_an_epoch(active)
 
     def _failed(self, active: _Active, failure: Failure) -> Update:
         """Try the run again elsewhere, or end it, or stop everything: as the kind of failure and its earlier ones ask for."""
@@ -333,6 +337,8 @@ class Dispatch:
         active.folder.write(active.record)
         reached(CrashPoint.END_RECORDED)
         for observer in self._observers:
+            if not active.opened:  # it never came to begin
+                observer.opened(active.record, active.epochs)
             observer.closed(active.record)
         if failure is not None:
             self._stop_if_hopeless(failure)
@@ -344,6 +350,12 @@ class Dispatch:
         why = self._health.given_up(failure)
         if why:
             raise OrchestrateError(f"{why}: stopped instead of burning the others; mend it, and the same command carries on")
+
+
+def _behind_an_epoch(active: _Active, notes: tuple[str, ...] = ()) -> Update:
+    """What an attempt that begins again trains on the way to where it was already granted to come needs no second decision."""
+    granted = len(active.epochs) < active.assignment.until_epoch
+    return Update(record=active.record, epochs=active.epochs, measured=True, decide=not granted, notes=notes)
 
 
 def summed_up(record: RunRecord, epochs: Sequence[Epoch]) -> RunRecord:

@@ -35,11 +35,10 @@ class Ending(Protocol):
 
 @final
 class Stop:
-    """Ends when `orchestrate stop` asks for it. What was asked of an earlier session does not count."""
+    """Ends when `orchestrate stop` asks for it, from the moment on that the session has the study's lock."""
 
     def __init__(self, folder: StudyFolder) -> None:
         self._folder = folder
-        folder.forget_stop()
 
     def note(self, record: RunRecord) -> None:
         """Nothing depends on the trials."""

@@ -50,4 +50,8 @@ class Enqueued:
         try:
             return freeze(from_plain(dict, parse(file.read_bytes())))  # type: ignore[no-any-return]  # of a mapping, a mapping
         except (OSError, BadData, TypeError) as error:
-            raise BadData(f"{file} is damaged ({error}); delete it, and enqueue the setting again") from error
+            raise self.damaged(name, error) from error
+
+    def damaged(self, name: str, why: object) -> BadData:
+        """The error for a wish that cannot be tried."""
+        return BadData(f"{self._path / name} is damaged ({why}); delete it, and enqueue the setting again")

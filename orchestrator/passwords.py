@@ -7,13 +7,19 @@ from urllib.parse import unquote
 
 # Up to the last @ of the word, because a pasted password may hold one: rather too much is hidden than a part shown.
 _IN_USERINFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s/:@]*):(\S+)@")
-_IN_QUERY = re.compile(r"([?&](?:password|passwd|sslpassword|token)=)([^&\s'\"]+)")
+_IN_QUERY = re.compile(r"([?&](?:password|passwd|sslpassword|token)=)([^&\s'\"]+)", re.IGNORECASE)
 _HIDDEN = "***"
 
 
 def hide_passwords(text: str) -> str:
     """`text` with the password of every address in it replaced by three asterisks."""
     return _IN_QUERY.sub(rf"\1{_HIDDEN}", _IN_USERINFO.sub(rf"\1:{_HIDDEN}@", text))
+
+
+def holds_password(url: str) -> bool:
+    """Whether there is a password in this URL, which is not part of a longer text: so it may also hold spaces."""
+    whole = re.sub(r"\s", "_", url)
+    return hide_passwords(whole) != whole
 
 
 @final

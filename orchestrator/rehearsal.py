@@ -95,7 +95,7 @@ def rehearse(request: Request, limits: Limits, workplace: Workplace, say: Callab
         force=force,
         left=left,
         resumed=tuple(resumed),
-        settings=_settings(opened, records, min(left - len(resumed), _SHOWN_SETTINGS)),
+        settings=_settings(opened, records, min(left - len(resumed), opened.file.trials - len(records), _SHOWN_SETTINGS)),
         expected=_expected(opened, store, records, left, force),
         afterwards=_afterwards(opened, records, force, workplace.data_folder, clock),
     )

@@ -43,6 +43,8 @@ class Workplace:
     def workforce(self) -> Workforce:
         """The devices and threads of its workers, without hiring any. Raises InvalidInput or Unavailable."""
         if self.executor == "in-process":
+            if self.workers not in ("auto", "1"):
+                raise InvalidInput(f"--executor in-process has one worker, this process: leave --workers {self.workers} out")
             return workforce(self.device, "1")
         if self.executor == "ray":
             from orchestrator.executors.ray import survey

@@ -248,7 +248,8 @@ class StudyFolder:
     def lock(self) -> Iterator[None]:
         """Hold the study for this process; the operating system lets go when the process dies.
 
-        A study that was not begun in the meantime leaves nothing behind. Raises TryAgainLater naming the holder.
+        What `ask_to_stop` asked before does not count. A study that was not begun in the meantime leaves nothing behind. Raises
+        TryAgainLater naming the holder.
         """
         first = not self.path.parent.exists()
         with disk_errors(f"write {self.lock_file}"):
@@ -260,6 +261,7 @@ class StudyFolder:
             held.enter_context(stream)
             if not (_hold(stream) and self._is_lock(stream.fileno())):  # held, or removed between opening and holding it
                 raise self._held()
+            self.forget_stop()  # which was asked of an earlier session
             held.callback(self._remove_if_not_begun, runs_too=first)
             started = time.strftime("%Y-%m-%d %H:%M:%S")
             holder = json.dumps({"process": os.getpid(), "host": socket.gethostname(), "since": started})

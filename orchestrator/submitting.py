@@ -1,5 +1,6 @@
 """From a run's checkpoint to its submission.csv, checked."""
 
+import contextlib
 import itertools
 import sys
 import time
@@ -10,7 +11,7 @@ from typing import final
 
 from orchestrator import plugins
 from orchestrator.contracts import NamedClasses, NamedImages, Suits
-from orchestrator.errors import InvalidInput
+from orchestrator.errors import InvalidInput, OrchestrateError
 from orchestrator.loading import predictor
 from orchestrator.out_of_distribution import CHALLENGE, Files, OutOfDistribution, check_files
 from orchestrator.record import RunRecord
@@ -107,6 +108,15 @@ def check(file: Path, dataset: str, data_folder: Path) -> str:
     classes = source.suits(data_folder).classes
     check_submission(file, ids, classes=classes)
     return f"{len(ids):,} rows for {name}, in order, labels 0 to {classes - 1}"
+
+
+def dataset_of(file: Path) -> str:
+    """The data set of the run in whose folder a submission lies; the challenge's where it lies elsewhere."""
+    run = RunFolder(file.parent)
+    with contextlib.suppress(OrchestrateError):
+        if run.begun():
+            return run.read().recipe.dataset
+    return next(iter(OUT_OF_DISTRIBUTION))
 
 
 def _is_of_test_images(file: Path) -> bool:

@@ -6,6 +6,7 @@ import psutil
 import pytest
 
 from orchestrator.cli.process_list import without_storage
+from orchestrator.passwords import holds_password
 from tests._commands import start, wait_for
 
 URL = "postgresql://me:s3cret@example.invalid/name"
@@ -45,8 +46,26 @@ def test_the_list_of_processes_shows_no_password(tmp_path: Path) -> None:
 
 
 def test_a_url_without_a_password_stays_where_it_is(tmp_path: Path) -> None:
-    process = start("study", "nothing", "--runs", tmp_path / "runs", "--storage", f"sqlite:///{tmp_path}/a.db")
-    listed = psutil.Process(process.pid)
-    assert "--storage" in listed.cmdline()
-    process.communicate()
-    assert process.returncode == 2
+    runs = tmp_path / "runs"
+    places: list[str | Path] = ["--runs", runs, "--data-dir", tmp_path, "--storage", f"sqlite:///{tmp_path}/a.db"]
+    process = start("study", "slow_curves", "--trials", "9", "--mirror", "off", *places)
+    try:
+        wait_for((runs / "slow_curves" / "study.json").exists, "the study to begin")
+        assert "--storage" in psutil.Process(process.pid).cmdline()
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("url", "holds"),
+    [
+        ("sqlite:///a b/c.db", False),
+        ("postgresql://me@host/name", False),
+        ("postgresql://me:p w@host/name", True),
+        ("mysql://me@host/name?Password=secret", True),
+        ("postgresql://host/name?user=me&password=p w", True),
+    ],
+)
+def test_a_password_is_seen_also_with_spaces_and_in_the_query(url: str, holds: bool) -> None:
+    assert holds_password(url) == holds

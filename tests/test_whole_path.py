@@ -152,7 +152,7 @@ def test_the_submission_is_the_retrained_models_opinion_of_the_test_images(walke
     assert right == pytest.approx(walked.retrain.test.acc, abs=1e-12)
     loss = -np.log(probabilities[np.arange(len(test.labels)), test.labels]).mean()
     assert loss == pytest.approx(walked.retrain.test.loss, rel=1e-4)
-    output, _ = run("submit", "--check", folder.submission, "--dataset", "digits", folder=walked.folder)
+    output, _ = run("submit", "--check", folder.submission, folder=walked.folder)  # its run says for what
     assert f"{len(rows)} rows" in output
 
 

@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from orchestrator.cli.parameters import Location, OneOf
-from orchestrator.passwords import hide_passwords
+from orchestrator.passwords import holds_password
 from orchestrator.store import Store, StudyFolder
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -86,7 +86,7 @@ def storage_option(command: F) -> F:
 
 def _advise_about_password(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     typed = context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
-    if typed and value is not None and hide_passwords(value) != value:
+    if typed and value is not None and holds_password(value):
         say("warning: everybody on this machine can read a command line; a URL with a password belongs in ORCHESTRATE_STORAGE")
     return value
 

@@ -52,8 +52,8 @@ def verify(name: str, data_dir: Path) -> None:
 @data.command("preview", short_help="A picture of what a recipe's augmentation does.")
 @click.argument("recipe")
 @click.option("--output", type=Location(), metavar="FILE.png", help="Where it is written.  [default: RECIPE-preview.png]")
-@click.option("--rows", type=WholeNumber(1), default=6, show_default=True, help="Images.")
-@click.option("--columns", type=WholeNumber(1), default=8, show_default=True, help="Epochs, one beside the other.")
+@click.option("--rows", type=WholeNumber(1, 100), default=6, show_default=True, help="Images.")
+@click.option("--columns", type=WholeNumber(1, 100), default=8, show_default=True, help="Epochs, one beside the other.")
 @click.option("--seed", type=WholeNumber(0), metavar="S", help="The training's seed.  [default: the recipe's]")
 @click.option("--dataset", metavar="NAME", help="Data set.  [default: the recipe's]")
 @data_option

@@ -10,21 +10,26 @@ import click
 from orchestrator.durations import seconds_of
 from orchestrator.errors import InvalidInput, UnknownName
 
+MOST_EPOCHS = 100_000  # that a run can have; more is a slip of the keyboard
+
 
 @final
 class WholeNumber(click.ParamType[int]):
-    """A whole number that is large enough."""
+    """A whole number that is large enough, and no larger than makes sense."""
 
     name = "number"
 
-    def __init__(self, at_least: int) -> None:
+    def __init__(self, at_least: int, at_most: int = 10**18 - 1) -> None:
         self._at_least = at_least
+        self._at_most = at_most
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """The number. Raises click.BadParameter."""
         text = str(value)
         if not re.fullmatch("[0-9]{1,18}", text) or int(text) < self._at_least:
             self.fail(f"{text!r} is not a whole number of at least {self._at_least}", param, ctx)
+        if int(text) > self._at_most:
+            self.fail(f"{text} is more than {self._at_most:,}", param, ctx)
         return int(text)
 
 

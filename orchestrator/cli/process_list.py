@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from orchestrator.passwords import hide_passwords
+from orchestrator.passwords import holds_password
 
 _OPTION = "--storage"
 _VARIABLE = "ORCHESTRATE_STORAGE"
@@ -16,7 +16,7 @@ def hide_passwords_from_process_list() -> None:
     Only its own user can read the environment. The words of the command line stand in the list for the moment until here.
     """
     words, url = without_storage(sys.orig_argv)
-    if url and hide_passwords(url) != url:
+    if holds_password(url):
         os.execve(sys.executable, [sys.executable, *words[1:]], {**os.environ, _VARIABLE: url})
 
 

@@ -7,13 +7,15 @@ from typing import Any, TypeVar
 import click
 
 from orchestrator.cli.common import chosen_study, ood_option, partial_option, say, work_options
-from orchestrator.cli.parameters import WholeNumber
+from orchestrator.cli.parameters import MOST_EPOCHS, WholeNumber
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _options(command: F) -> F:
-    epochs = click.option("--epochs", type=WholeNumber(1), metavar="E", help="Epochs.  [default: the plan's full number]")
+    epochs = click.option(
+        "--epochs", type=WholeNumber(1, MOST_EPOCHS), metavar="E", help="Epochs.  [default: the plan's full number]"
+    )
     for option in (work_options, partial_option, ood_option, epochs):
         command = option(command)
     return command

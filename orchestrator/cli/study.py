@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli.common import format_option, say, storage_option, work_options
-from orchestrator.cli.parameters import Duration, WholeNumber
+from orchestrator.cli.parameters import MOST_EPOCHS, Duration, WholeNumber
 
 if TYPE_CHECKING:
     from orchestrator.limits import Limits
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option("--trials", type=WholeNumber(1), metavar="N", help="How many finished trials the study shall have in all.")
 @click.option("--study", "name", metavar="NAME", help="Name of the study.  [default: PLAN, or PLAN-DATASET]")
 @click.option("--dataset", metavar="NAME", help="Data set: cifar100, cifar10, digits, folder:PATH.  [default: the plan's]")
-@click.option("--epochs", type=WholeNumber(1), metavar="E", help="Epochs of a trial.  [default: the plan's]")
+@click.option("--epochs", type=WholeNumber(1, MOST_EPOCHS), metavar="E", help="Epochs of a trial.  [default: the plan's]")
 @click.option("--seed", type=WholeNumber(0), metavar="S", help="Seed of everything that is random in the study.  [default: 0]")
 @click.option(
     "--pruner",

@@ -15,7 +15,7 @@ from orchestrator.cli.parameters import Location
     "--check", "file", type=Location(), metavar="FILE", help="Only check this submission, line by line; nothing is predicted."
 )
 @click.option(
-    "--dataset", metavar="NAME", default="cifar100", show_default=True, help="With --check: the data set that the file is for."
+    "--dataset", metavar="NAME", help="With --check: the data set that the file is for.  [default: its run's, else cifar100]"
 )
 @ood_option
 @partial_option
@@ -25,7 +25,7 @@ from orchestrator.cli.parameters import Location
 def submit(
     run: str | None,
     file: Path | None,
-    dataset: str,
+    dataset: str | None,
     ood_dir: Path | None,
     partial: bool,
     device: str,
@@ -44,7 +44,7 @@ def submit(
     from orchestrator.store import Store
 
     if file is not None:
-        click.echo(f"{file}: {submitting.check(file, dataset, data_dir)}")
+        click.echo(f"{file}: {submitting.check(file, dataset or submitting.dataset_of(file), data_dir)}")
         return
     store = Store(runs)
     folder = store.find_run(run)[1] if run is not None else newest_retrain(store)

@@ -7,13 +7,16 @@ from typing import Any
 import click
 
 from orchestrator.cli.common import runs_option, say, work_options
-from orchestrator.cli.parameters import WholeNumber
+from orchestrator.cli.parameters import MOST_EPOCHS, WholeNumber
 
 
 @click.command("train", short_help="Train one recipe: a reference system, or a file.")
 @click.argument("name")
 @click.option(
-    "--epochs", type=WholeNumber(1), metavar="E", help="Epochs, to which a reference system is scaled.  [default: the recipe's]"
+    "--epochs",
+    type=WholeNumber(1, MOST_EPOCHS),
+    metavar="E",
+    help="Epochs, to which a reference system is scaled.  [default: the recipe's]",
 )
 @click.option("--seed", type=WholeNumber(0), metavar="S", help="Seed of everything random.  [default: the recipe's]")
 @click.option("--dataset", metavar="NAME", help="Data set.  [default: the recipe's]")

@@ -122,11 +122,12 @@ class RayActors:
 
     @property
     def workers(self) -> int:
-        """How many jobs can run at a time: places that are filled, or will be as soon as their worker has begun.
+        """How many jobs can run at a time: one at least while any place is in service, for an empty cluster is waited for.
 
-        One at least while any is in service: an empty cluster is waited for before it is given up.
+        A place that is empty does not count, whatever the machines could hold: others may be using them, and a trial that waits
+        for a worker was asked for without what is found meanwhile.
         """
-        return min(len(self._places), max(self._room, sum(place.opened for place in self._places), 1))
+        return min(len(self._places), max(sum(place.opened for place in self._places), 1))
 
     def start(self, job: Job, avoid: int | None = None) -> int | None:
         """Hand the job to the first free worker that it need not avoid; None while all that there are still begin."""
@@ -242,7 +243,8 @@ class RayActors:
     def _await_workers(self) -> None:
         """Let those begin for whom there is room. Raises Unavailable when nobody could, OrchestrateError when nobody can."""
         deadline = time.monotonic() + self._seconds_to_begin
-        while sum(place.opened for place in self._places) < self.workers and time.monotonic() < deadline:
+        wanted = min(self._room, len(self._places))
+        while sum(place.opened for place in self._places) < wanted and time.monotonic() < deadline:
             beginning = {place.calls[0]: place for place in self._places if place.calls}
             for call in _answered(list(beginning), 1.0):
                 self._hear(beginning[call])
@@ -266,9 +268,10 @@ class RayActors:
             self._ask_again()
 
     def _ask_again(self) -> None:
-        """Ask for another actor in a place whose actor has not begun though the machines could hold it: something hangs.
+        """Ask for another actor in a place whose actor has not begun though the machines could hold it: it may hang.
 
-        A place waits twice as long each time, so that an actor that is only slow begins at last.
+        Or others use the machines; then nothing is lost by it. A place waits twice as long each time, so that an actor that is
+        only slow begins at last.
         """
         now = time.monotonic()
         unused = self._room - sum(place.opened for place in self._places)
@@ -279,8 +282,8 @@ class RayActors:
             waited = now - max(place.filled, self._crowded)
             if waited > self._seconds_to_begin * 2**place.asked_again:
                 self._say(
-                    f"worker {place.index} has not begun within {waited:.0f} s, though the cluster could hold it; "
-                    "it is asked for again"
+                    f"worker {place.index} has not begun within {waited:.0f} s, though the cluster has machines for it, which "
+                    "others may be using; it is asked for again"
                 )
                 place.kill()
                 place.fill(self._hire(**self._settings), again=True)

@@ -20,7 +20,7 @@ from orchestrator.record import FailureKind, RunRecord, Status
 from orchestrator.scheduling import Pruning, RunOut
 from orchestrator.search.pruners import REMEMBERING, pruner_named
 from orchestrator.search.samplers import Unused, sampler_named
-from orchestrator.search.spaces import points
+from orchestrator.search.spaces import contains, points
 from orchestrator.seeds import derive
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -99,6 +99,15 @@ class Study:
         trial = study.ask(self._space)
         self._live[number] = trial
         return dict(trial.params), baseline.system if baseline is not None else None
+
+    def refuses(self, given: Mapping[str, Any]) -> str:
+        """Why a trial cannot be given these values, or ""."""
+        for name, value in given.items():
+            if name not in self._space:
+                return f"the study samples no {name!r}"
+            if not contains(self._space[name], value):
+                return f"{name} = {value!r} is not in its range"
+        return ""
 
     def know(self, record: RunRecord, values: Iterable[float]) -> None:
         """Take over what is recorded of a trial: its parameters, its status, and its worth after each epoch (NaN: none yet)."""
