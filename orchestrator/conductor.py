@@ -100,7 +100,7 @@ class Conductor:
             elif end.pause:
                 self._dispatch.put_by()
             else:
-                self._wind_up(interrupted)
+                self._wind_up(trials, interrupted)
             if self._dispatch.active:
                 for update in self._dispatch.wait(timeout=1.0):
                     self._hear(update)
@@ -123,9 +123,9 @@ class Conductor:
                 return
             self._start(record)
 
-    def _wind_up(self, interrupted: list[RunRecord]) -> None:
+    def _wind_up(self, trials: int, interrupted: list[RunRecord]) -> None:
         """When none is begun any more, give free workers what an earlier session was at work on, then what deserves to go on."""
-        while self._dispatch.free:
+        while self._dispatch.free and self._finished + self._dispatch.active < trials:
             if interrupted:
                 self._start(interrupted.pop(0))
             elif self._scheduler.pauses and (resumed := self._to_resume(last=True)) is not None:

@@ -21,9 +21,11 @@ def enqueue(folder: StudyFolder, words: Sequence[str], say: Callable[[str], None
     sampled = [name for name in space if name not in params]
     left = f"; {', '.join(sampled)} will be sampled" if sampled else ""
     say(f"enqueued for {folder.name}: {', '.join(f'{name} {value}' for name, value in params.items())}{left}")
-    if len(before.trials) + len(waiting.names()) > before.study.trials:
-        has = "has" if before.finished >= before.study.trials else "has begun all of"
-        say(f"the study {has} its {before.study.trials} trials: a larger --trials lets it take this one")
+    taken = {record.enqueued for record in before.trials}
+    waits = sum(name not in taken for name in waiting.names())
+    if len(before.trials) + waits > before.study.trials:
+        are = "finished" if before.finished >= before.study.trials else "begun or enqueued"
+        say(f"all {before.study.trials} trials of the study are {are}: a larger --trials lets it take this one")
     elif not before.conducted:
         say(f"nobody is working on it: the next session, orchestrate study {before.study.plan}, takes it first")
 

@@ -202,7 +202,7 @@ def test_every_operation_and_sign_of_a_policy_is_as_frequent() -> None:
 
 def test_a_resized_crop_that_cannot_be_is_the_whole_image() -> None:
     images = torch.zeros(200, 3, 32, 32, dtype=torch.uint8)
-    augment = Pipeline(images, [RandomResizedCrop(smallest=1.0, ratio=4.0)], size=8, mean=MEAN)
+    augment = Pipeline(images, [RandomResizedCrop(smallest=0.9999, ratio=4.0)], size=8, mean=MEAN)
     (drawn,) = augment.draw(generator(0)).steps
     assert {name: set(values.tolist()) for name, values in drawn.items()} == {
         "top": {0},

@@ -1,6 +1,8 @@
 """What a recipe can ask of the training loop besides: phases, averages, mixing, clipping, patience, the type of products."""
 
 import math
+import subprocess
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +19,6 @@ from orchestrator.recipe import Recipe
 from orchestrator.record import Epoch
 from tests._training import asked, begin, digits_data, run, same, weights
 from trainers._averaging import AveragedWeights, ExponentialAverage, StochasticAverage
-from trainers._precision import exact
 from trainers.augmentation.mixing import CutMix, Mixer, MixUp
 
 HEAD_FIRST: dict[str, Any] = {
@@ -126,7 +127,6 @@ def test_parts_of_mixed_batches_go_on_as_they_were() -> None:
         ("cnn", {"mixing": [{"name": "mixup", "probability": 0.7}, {"name": "cutmix", "probability": 0.7}]}, "add up to 1.4"),
         ("cnn", {"mixing": ["mix"]}, "there is no 'mix'; known are cutmix, mixup"),
         ("cnn", {"augmentation": ["rotate"]}, "there is no 'rotate'; known are aug-mix, blur, color-jitter, "),
-        ("cnn", {"resize": 8}, "resize 8 changes nothing: the images have 8 pixels"),
         ("cnn", {"augmentation": [{"name": "random-resized-crop", "smallest": 1}]}, "leaves the image as it is"),
         (
             "cnn",
@@ -444,14 +444,37 @@ def test_a_saved_model_predicts_although_its_training_would_not_be_allowed_any_m
     assert torch.equal(plugins.trainer("cnn").restore(snapshot, "cpu")(images), expected)
 
 
-def test_a_gpu_computes_exactly_inside_and_as_the_user_has_it_outside() -> None:
+@pytest.mark.parametrize(
+    "said",
+    [
+        "",
+        "torch.backends.fp32_precision = 'tf32'",
+        "torch.backends.fp32_precision = 'ieee'",
+        "torch.backends.cuda.matmul.fp32_precision = 'tf32'",
+        "torch.set_float32_matmul_precision('high')",
+        "torch.backends.cudnn.allow_tf32 = False",
+        "torch.backends.cudnn.benchmark = True",
+    ],
+)
+def test_a_gpu_computes_exactly_inside_and_as_the_user_has_it_outside(said: str) -> None:
+    """In a process of its own: torch's older and newer ways of saying so do not mix. The switches need no GPU."""
+    program = f"""
+import torch
+from trainers._precision import exact
+{said}
+def switches():
     cudnn = torch.backends.cudnn
-    with cudnn.flags(enabled=True, benchmark=True, deterministic=False, allow_tf32=True):
-        with exact(torch.device("cuda")):
-            assert (cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32) == (False, True, False)
-        assert (cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32) == (True, False, True)
-        with exact(torch.device("cpu")):
-            assert cudnn.benchmark
+    types = [products.fp32_precision for products in (cudnn.conv, cudnn.rnn, torch.backends.cuda.matmul)]
+    return types, cudnn.benchmark, cudnn.deterministic
+before = switches()
+for _ in range(2):
+    with exact(torch.device("cuda")):
+        assert switches() == (["ieee"] * 3, False, True), switches()
+    assert switches() == before, (switches(), before)
+with exact(torch.device("cpu")):
+    assert switches() == before
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_the_type_of_products_is_that_of_the_state_whatever_is_measured_now() -> None:

@@ -41,7 +41,7 @@ def test_an_enqueued_setting_is_the_next_trial_and_what_it_leaves_open_is_sample
     runs = tmp_path / "runs"
     said = call(capsys, "enqueue", "curves", *WORDS, "--runs", runs)
     assert said.code == 0
-    assert "has its 2 trials" in said.messages
+    assert "all 2 trials of the study are finished" in said.messages
     said = call(capsys, "enqueue", "curves", "dropout=.25", "learning_rate=0.5", "--runs", runs)
     assert "batch_size, weight_decay, label_smoothing will be sampled" in said.messages
     assert "2 enqueued and waiting" in call(capsys, "status", "curves", "--runs", runs).output

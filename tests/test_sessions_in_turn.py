@@ -15,7 +15,7 @@ from orchestrator.enqueueing import enqueue
 from orchestrator.errors import BadData
 from orchestrator.executors.in_process import InProcess
 from orchestrator.executors.processes import Processes
-from orchestrator.jobs import Event, Job, Measured
+from orchestrator.jobs import Event, Failed, Finished, Job, Measured, Paused
 from orchestrator.limits import Limits
 from orchestrator.opening import Request
 from orchestrator.promotion import rungs
@@ -57,6 +57,43 @@ class Heard:
         return Counter((number, epoch) for what, number, epoch in self.told if what == "measured")
 
 
+class Simultaneous:
+    """Two in-process workers whose events come together."""
+
+    def __init__(self, path: Path) -> None:
+        self._inner: list[Executor] = [InProcess(device="cpu", threads=1, data_folder=path / "data") for _ in range(2)]
+        self._has: dict[str, int] = {}
+
+    workers = 2
+
+    def start(self, job: Job, avoid: int | None = None) -> int | None:
+        worker = next(number for number in range(2) if number not in self._has.values())
+        self._has[job.run_id] = worker
+        self._inner[worker].start(job)
+        return worker
+
+    def grant(self, run_id: str, until_epoch: int) -> None:
+        self._inner[self._has[run_id]].grant(run_id, until_epoch)
+
+    def stop(self, run_id: str, keep: bool = False) -> None:
+        self._inner[self._has[run_id]].stop(run_id, keep)
+        if not keep:
+            del self._has[run_id]
+
+    def events(self, timeout: float) -> Sequence[Event]:
+        events = [event for executor in self._inner for event in executor.events(0.0)]
+        for event in events:
+            if isinstance(event, Finished | Failed | Paused):
+                self._has.pop(event.run_id, None)
+        return events
+
+    def replace(self, worker: int) -> None: ...
+
+    def retire(self, worker: int) -> None: ...
+
+    def close(self) -> None: ...
+
+
 class Counting:
     """The executor, which counts the epochs that it trains; as an ending, it stops the session after so many."""
 
@@ -96,6 +133,40 @@ def test_what_was_put_by_is_run_on_by_a_session_that_begins_no_trial_any_more(ep
             assert len(folder(tmp_path).folder(record).epochs()) == record.epochs
     assert sum(record.status.finished for record in folder(tmp_path).runs()) == 40
     assert set(heard.measurements().values()) == {1}
+
+
+class AtOnce:
+    """An ending that begins no trial from the first moment on, and lets what runs go on."""
+
+    def note(self, record: RunRecord) -> None: ...
+
+    def end(self) -> End | None:
+        return End(reason="at once")
+
+
+def test_no_more_is_run_on_than_a_smaller_number_of_trials_asks_for(tmp_path: Path) -> None:
+    both = Simultaneous(tmp_path)
+    conduct(tmp_path, 8, executor=both, pruner="none", endings=[StopAfter(11)])
+    put_by = [record for record in folder(tmp_path).runs() if record.put_by]
+    assert len(put_by) == 2
+    conduct(tmp_path, 1, executor=Simultaneous(tmp_path), pruner="none", endings=[AtOnce()])
+    records = folder(tmp_path).runs()
+    assert sum(record.status.finished for record in records) == 1
+    assert not any(record.status is Status.RUNNING for record in records)
+
+
+class StopAfter:
+    """Ends the session after so many epochs of all trials together."""
+
+    def __init__(self, epochs: int) -> None:
+        self._epochs = epochs
+        self._known: dict[int, int] = {}
+
+    def note(self, record: RunRecord) -> None:
+        self._known[record.number] = record.epochs
+
+    def end(self) -> End | None:
+        return End(reason="stopped", pause=True) if sum(self._known.values()) >= self._epochs else None
 
 
 def test_a_run_that_never_came_to_begin_is_told_to_every_copy(tmp_path: Path) -> None:
@@ -159,7 +230,7 @@ def test_a_setting_for_which_no_trial_is_left_is_told_to_need_more(tmp_path: Pat
     study = begun(tmp_path)
     said: list[str] = []
     enqueue(study, ["learning_rate=0.03"], said.append)
-    assert said[-1] == "the study has begun all of its 12 trials: a larger --trials lets it take this one"
+    assert said[-1] == "all 12 trials of the study are begun or enqueued: a larger --trials lets it take this one"
     records = conduct(tmp_path, 12, pruner="promote")
     assert not any(record.enqueued for record in records)
     records = conduct(tmp_path, 13, pruner="promote")

@@ -1,6 +1,7 @@
 """What Optuna is told and asked: the same study whether it was left alone, stopped, or computed again from its records."""
 
 import math
+import random
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -65,6 +66,67 @@ def test_a_study_computed_again_asks_what_one_left_alone_asks(plan: StudyPlan) -
             epochs = 4 if status is Status.PRUNED else 8
             again.know(record(plan, number, asked[number], status), curve(asked[number], epochs))
         assert [finish(again, plan, number) for number in range(stop, min(stop + 3, 30))] == asked[stop : stop + 3]
+
+
+@pytest.mark.parametrize("pruner", [name for name in PRUNERS if name not in ("none", "promote")])
+def test_a_decision_that_is_still_to_be_made_is_the_same_in_the_next_session(plan: StudyPlan, pruner: str) -> None:
+    """Also where a pruner notes in a trial what it was asked: killed after any epoch, before its decision."""
+    draw = random.Random(5)
+    worths = [draw.random() for _ in range(12)]
+    alone = Study(plan, seed=3, sampler="random", pruner=pruner)
+    known: list[tuple[RunRecord, list[float]]] = []
+    decisions = []
+    for number, worth in enumerate(worths):
+        params, _ = alone.ask(number)
+        running = record(plan, number, params)
+        alone.know(running, [])
+        values: list[float] = []
+        decision = Decision.GO_ON
+        while decision is Decision.GO_ON and len(values) < plan.epochs - 1:
+            values.append(worth * (1 - 0.7 ** (len(values) + 1)))
+            alone.know(running, values)
+            decision = alone.scheduler().decide(alone.curve(number), alone.others(number))
+            decisions.append(decision)
+            again = Study(plan, seed=3, sampler="random", pruner=pruner)
+            for earlier, curve_of_it in [*known, (running, values)]:
+                again.know(earlier, curve_of_it)
+            assert again.scheduler().decide(again.curve(number), again.others(number)) is decision
+        ended = record(plan, number, params, Status.PRUNED if decision is Decision.STOP else Status.COMPLETE)
+        values = values if decision is Decision.STOP else [*values, worth]
+        alone.know(ended, values)
+        known.append((ended, values))
+    assert Decision.GO_ON in decisions
+    assert Decision.STOP in decisions or pruner == "patient"
+
+
+@pytest.mark.parametrize("pruner", ["asha", "hyperband"])
+def test_an_attempt_that_begins_again_passes_the_rungs_that_it_had_passed(plan: StudyPlan, pruner: str) -> None:
+    """On the way back to where it was nothing is decided; what the pruner notes of it must be as if nothing had been lost."""
+
+    def noted(study: Study) -> dict[str, float]:
+        (trial,) = [trial for trial in study._current().get_trials() if trial.number == 0]
+        return {name: value for name, value in trial.system_attrs.items() if "rung" in name}
+
+    alone, retried = (Study(plan, seed=3, sampler="random", pruner=pruner) for _ in range(2))
+    worth = [0.30 + 0.01 * epoch for epoch in range(1, 8)]
+    for study in (alone, retried):
+        params, _ = study.ask(0)
+        running = record(plan, 0, params)
+        study.know(running, [])
+        for epoch in range(1, 7):
+            study.know(running, worth[:epoch])
+            study.scheduler().decide(study.curve(0), study.others(0))
+    other, _ = retried.ask(1)
+    retried.know(running, worth[:1])  # its worker was lost, and its checkpoint is of an earlier epoch
+    retried.know(record(plan, 1, other), [0.2])
+    retried.scheduler().decide(retried.curve(1), retried.others(1))
+    for epoch in range(2, 8):
+        retried.know(running, worth[:epoch])
+    for study in (alone, retried):
+        study.know(running, worth)
+        study.scheduler().decide(study.curve(0), study.others(0))
+    assert noted(alone)
+    assert noted(retried) == noted(alone)
 
 
 def test_a_running_trial_of_an_earlier_session_changes_nothing(plan: StudyPlan) -> None:

@@ -3,7 +3,8 @@
 import contextlib
 import functools
 import time
-from typing import Literal, cast, get_args
+from collections.abc import Iterator
+from typing import Any, Literal, cast, get_args
 
 import torch
 
@@ -45,19 +46,31 @@ def autocast(device: torch.device, precision: Precision) -> torch.autocast:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
 
 
-def exact(device: torch.device) -> contextlib.AbstractContextManager[None]:
-    """Kernels that give the same numbers every time, and float32 convolutions that are float32, inside.
+@contextlib.contextmanager
+def exact(device: torch.device) -> Iterator[None]:
+    """Kernels that give the same numbers every time, and float32 products that are float32, inside; as before, outside.
 
     cuDNN may choose a kernel by a race, or add up in no fixed order; and it computes float32 convolutions in TF32, which keeps
-    ten bits of a number.
+    ten bits of a number, as matrix products are where somebody asked for that.
     """
     if device.type != "cuda":
-        return contextlib.nullcontext()
-    cudnn = torch.backends.cudnn
-    flags: contextlib.AbstractContextManager[None] = cudnn.flags(
-        enabled=cudnn.enabled, benchmark=False, deterministic=True, allow_tf32=False
-    )
-    return flags
+        yield
+        return
+    cudnn: Any = torch.backends.cudnn
+    # One by one, and recurrent layers too: torch's older switch for all of cuDNN raises an error where its parts differ.
+    wanted = [
+        (cudnn, "benchmark", False),
+        (cudnn, "deterministic", True),
+        *((products, "fp32_precision", "ieee") for products in (cudnn.conv, cudnn.rnn, torch.backends.cuda.matmul)),
+    ]
+    before = [getattr(where, name) for where, name, _ in wanted]
+    try:
+        for where, name, value in wanted:
+            setattr(where, name, value)
+        yield
+    finally:
+        for (where, name, _), value in zip(wanted, before, strict=True):
+            setattr(where, name, value)
 
 
 @functools.cache

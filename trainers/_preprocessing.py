@@ -79,10 +79,9 @@ class Preprocessing:
 def preprocessing(suits: Suits, *, normalisation: str, resize: int, center_crop: int) -> Preprocessing:
     """What a recipe says, for the images of a data set; 0 pixels leave a size as it is.
 
-    Raises InvalidInput for a normalisation of other channels than the images have, and for a size that would change nothing.
+    A resize to the size that they have is no mistake: it says what the model gets, and a plan may search it. Raises InvalidInput
+    for a normalisation of other channels than the images have, and for a crop that would cut nothing off.
     """
-    if resize == suits.size:
-        raise InvalidInput(f"resize {resize} changes nothing: the images have {suits.size} pixels")
     resized = resize or suits.size
     if center_crop >= resized:
         raise InvalidInput(f"center_crop {center_crop} cuts nothing off images of {resized} pixels")

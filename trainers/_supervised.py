@@ -117,7 +117,8 @@ class Supervised:
         """The predictor that `SupervisedTraining.snapshot` described. Raises BadData for any other content."""
         try:
             # Only what the model is built from: how it was trained need not be allowed any more.
-            (own,) = divide((self._own,), {name: snapshot["params"][name] for name in _names(self._own)})
+            named = {name: value for name, value in snapshot["params"].items() if name in _names(self._own)}
+            (own,) = divide((self._own,), named)
             preprocessing = Preprocessing.from_plain(snapshot["preprocessing"])
             precision = checked_precision(snapshot["precision"])
             with seeded(0, torch.device("cpu")):
@@ -145,7 +146,7 @@ def _try_on(model: torch.nn.Module, channels: int, size: int, *, alone: bool) ->
     try:
         model.train(alone)(torch.zeros(1 if alone else 2, channels, size, size))
     except (RuntimeError, ValueError) as error:
-        why = "does not learn from single images" if isinstance(error, ValueError) else "does not fit images"
+        why = "does not learn from single images" if alone and isinstance(error, ValueError) else "does not fit images"
         raise InvalidInput(f"the model {why} of {size}×{size} pixels: {error}") from error
 
 

@@ -130,9 +130,13 @@ class RayActors:
         return min(len(self._places), max(sum(place.opened for place in self._places), 1))
 
     def start(self, job: Job, avoid: int | None = None) -> int | None:
-        """Hand the job to the first free worker that it need not avoid; None while all that there are still begin."""
-        allowed = [place for place in self._places if place.index != avoid] or self._places
-        place = next((place for place in allowed if place.opened and place.job is None), None)
+        """Hand the job to the first free worker that it need not avoid; None while all that there are still begin.
+
+        Only those that have begun are to be chosen among: a machine that others use may never have room for another one.
+        """
+        begun = [place for place in self._places if place.opened]
+        allowed = [place for place in begun if place.index != avoid] or begun
+        place = next((place for place in allowed if place.job is None), None)
         if place is None:
             return None
         place.job = job
@@ -202,7 +206,7 @@ class RayActors:
                     f"worker {place.index} on {said.host} does not see the runs folder: its checkpoints travel to this machine"
                 )
             elif self._begun:  # a place that was empty at the beginning may be filled before one that was lost
-                self._say(f"worker {place.index} is there{' again' if place.fillings > 1 else ''}, on {said.host}")
+                self._say(f"worker {place.index} is there{' again' if place.welcomed > 1 else ''}, on {said.host}")
             return []
         place.can_step = said.can_step
         return self._take(place, said)
@@ -243,8 +247,9 @@ class RayActors:
     def _await_workers(self) -> None:
         """Let those begin for whom there is room. Raises Unavailable when nobody could, OrchestrateError when nobody can."""
         deadline = time.monotonic() + self._seconds_to_begin
-        wanted = min(self._room, len(self._places))
-        while sum(place.opened for place in self._places) < wanted and time.monotonic() < deadline:
+        while time.monotonic() < deadline:
+            if sum(place.opened for place in self._places) >= min(self._room, len(self._places)):
+                break
             beginning = {place.calls[0]: place for place in self._places if place.calls}
             for call in _answered(list(beginning), 1.0):
                 self._hear(beginning[call])
@@ -312,7 +317,7 @@ class _Place:
     def __init__(self, index: int, probe: Probe, actor: Any) -> None:
         self.index = index
         self.probe = probe
-        self.fillings = 0
+        self.welcomed = 0  # workers that have begun here, one after the other
         self.asked_again = 0  # times, because its actor did not begin
         self.job: Job | None = None
         self.calls: deque[Any] = deque()
@@ -323,7 +328,6 @@ class _Place:
         self._actor = actor
         self.opened, self.shares_disk, self.host = False, False, ""
         self.job, self.can_step = None, False
-        self.fillings += 1
         self.asked_again = self.asked_again + 1 if again else 0
         self.calls = deque([actor.open.remote(self.probe)])
         self.filled = self._answered = time.monotonic()
@@ -331,6 +335,7 @@ class _Place:
     def welcome(self, opened: Opened) -> None:
         """It works now."""
         self.opened, self.shares_disk, self.host = True, opened.shares_disk, opened.host
+        self.welcomed += 1
 
     def send(self, command: Command, checkpoint: bytes | None = None) -> None:
         """Say something; it is heard after everything said before."""

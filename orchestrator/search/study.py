@@ -57,6 +57,7 @@ class Study:
         self._seed = seed
         self._epochs = plan.epochs
         self._sampler = sampler_named(sampler)
+        self._asked: dict[int, int] = {}  # by trial: the last epoch after which the pruner was asked in this session
         self._pruner = pruner
         self._prunes = not isinstance(pruner, optuna.pruners.NopPruner)
         self._remembers = isinstance(pruner, REMEMBERING)
@@ -152,7 +153,16 @@ class Study:
 
     def _should_prune(self, number: int) -> bool:
         self._current()
+        self._asked[number] = len(self._curves[number].values)
         return self._live[number].should_prune()
+
+    def _was_asked(self, curve: Curve, step: int) -> bool:
+        """Whether the pruner was asked about a trial after this epoch, as it is once after each.
+
+        About a running one's last epoch it is still to be asked, unless it was in an attempt that was lost since.
+        """
+        known = len(curve.values) if curve.status is not Status.RUNNING else len(curve.values) - 1
+        return step < self._epochs and step <= max(known, self._asked.get(curve.number, 0))
 
     def _carry_on(self, before: Curve | None, now: Curve) -> bool:
         """Tell the in-memory study what is new. False where that cannot be told and it must be computed again."""
@@ -165,6 +175,8 @@ class Study:
         for step, value in enumerate(now.values[len(told) :], start=len(told) + 1):
             if math.isfinite(value):
                 trial.report(value, step)
+                if self._remembers and now.status is Status.RUNNING and self._was_asked(now, step):
+                    trial.should_prune()
         if now.status is Status.RUNNING:
             return True
         del self._live[now.number]
@@ -218,7 +230,7 @@ class Study:
         for step, value in enumerate(curve.values, start=1):
             if math.isfinite(value):
                 trial.report(value, step)
-                if self._remembers and step < self._epochs:
+                if self._remembers and self._was_asked(curve, step):
                     trial.should_prune()
         if curve.status is Status.RUNNING:
             self._live[number] = trial
