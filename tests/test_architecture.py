@@ -89,7 +89,7 @@ FLOORS = {
 DOORS = {
     "optuna": ["orchestrator/search/", "orchestrator/observers/optuna.py", "search_spaces/", "benchmarks/"],
     "wandb": ["orchestrator/observers/wandb.py", "benchmarks/overhead/usual_script.py"],
-    "ray": ["orchestrator/executors/ray.py"],
+    "ray": ["orchestrator/executors/_ray_cluster.py"],
     "kaggle": [],
     "pandas": ["reports/"],
     "plotly": ["reports/"],

@@ -330,6 +330,7 @@ def test_an_interrupted_study_says_how_to_go_on_and_ends_with_exactly_its_trials
     assert results(folder) == results(Store(tmp_path / "alone").study("slow_curves"))
 
 
+@pytest.mark.slow
 def test_an_interrupted_retrain_goes_on(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     assert call(capsys, "study", "slow_curves", "--trials", "1", "--runs", runs, *QUIET).code == 0

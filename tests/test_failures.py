@@ -146,13 +146,13 @@ def test_a_worker_on_which_run_after_run_fails_is_taken_out_of_service(tmp_path:
     """The study goes on with the other worker, and no trial is lost to the bad one."""
     executor = Processes(devices=["cpu", "cpu:1"], threads=1, data_folder=tmp_path, logs=tmp_path / "logs")
     said: list[str] = []
-    fixed = {number: {"misbehaviour": "kill-on-second", "seconds": 0.3} for number in range(20)}
+    fixed = {number: {"misbehaviour": "kill-on-second", "seconds": 0.2} for number in range(16)}
     try:
-        records = conduct(tmp_path, 20, executor=executor, fixed=fixed, say=said.append, pruner="none")
+        records = conduct(tmp_path, 16, executor=executor, fixed=fixed, say=said.append, pruner="none")
         assert executor.workers == 1
     finally:
         executor.close()
-    assert [record.status for record in records] == [Status.COMPLETE] * 20
+    assert [record.status for record in records] == [Status.COMPLETE] * 16
     assert [len(record.setbacks) for record in records].count(1) == 3
     assert sum("worker 1 is out of service: run after run fails there (lost: worker 1 was killed" in line for line in said) == 1
 

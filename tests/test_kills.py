@@ -174,6 +174,7 @@ def test_a_broken_mirror_costs_a_warning_and_nothing_else(
     assert len(read_folder(study(tmp_path).path)) == TRIALS
 
 
+@pytest.mark.slow
 def test_a_retrain_is_killed_and_carried_on(tmp_path: Path) -> None:
     run(*words(tmp_path, "--mirror", "off"))
     again: list[str | Path] = ["retrain-best", "--runs", tmp_path / "runs", "--data-dir", tmp_path, "--mirror", "off"]

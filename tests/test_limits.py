@@ -215,10 +215,10 @@ def test_the_command_ends_with_0_says_why_and_status_remembers(quick: Path, caps
 @pytest.mark.slow
 def test_a_real_session_leaves_real_time(tmp_path: Path) -> None:
     began = time.monotonic()
-    words = ("study", "slow_curves", "--trials", "1000", "--budget", "70s", "--mirror", "off", "--runs", tmp_path / "runs")
+    words = ("study", "slow_curves", "--trials", "1000", "--budget", "54s", "--mirror", "off", "--runs", tmp_path / "runs")
     _, messages = run(*words, "--data-dir", tmp_path)
-    left = 70 - (time.monotonic() - began)
-    assert "of the budget of 70 s are used" in messages
+    left = 54 - (time.monotonic() - began)
+    assert "of the budget of 54 s are used" in messages
     records = Store(tmp_path / "runs").known("slow_curves").runs(Kind.TRIAL)
     plan, suits = curves()
     kept = afterwards(plan, suits, epoch_seconds=TRAINED, workers=1, predictions=suits.train_images)

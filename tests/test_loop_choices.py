@@ -1,8 +1,6 @@
 """What a recipe can ask of the training loop besides: phases, averages, mixing, clipping, patience, the type of products."""
 
 import math
-import subprocess
-import sys
 from dataclasses import replace
 from typing import Any
 
@@ -12,11 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator import plugins
-from orchestrator.chance import Chance, hopeless
-from orchestrator.contracts import EndsEarly, MicroBatched, Precise, SmoothsLabels, WarmsUp
+from orchestrator.contracts import EndsEarly, MicroBatched
 from orchestrator.errors import InvalidInput
 from orchestrator.recipe import Recipe
-from orchestrator.record import Epoch
 from tests._training import asked, begin, digits_data, run, same, weights
 from trainers._averaging import AveragedWeights, ExponentialAverage, StochasticAverage
 from trainers.augmentation.mixing import CutMix, Mixer, MixUp
@@ -276,116 +272,6 @@ def test_patience_ends_a_run_early_and_says_so() -> None:
         training.epoch()
 
 
-def test_the_type_of_products_is_what_was_asked_for() -> None:
-    for precision in ("float32", "bfloat16"):
-        training = begin("cnn", digits_data(), 1, batch_size=24, precision=precision)
-        assert isinstance(training, Precise)
-        assert training.precision == precision
-    coarse = begin("cnn", digits_data(), 1, batch_size=24, precision="bfloat16").epoch()
-    fine = begin("cnn", digits_data(), 1, batch_size=24, precision="float32").epoch()
-    assert coarse.batch_losses != fine.batch_losses
-    assert coarse.train_loss == pytest.approx(fine.train_loss, rel=0.05)
-
-
-def test_small_images_are_trained_in_float32_whatever_the_device() -> None:
-    training = begin("cnn", digits_data(), 1)
-    assert isinstance(training, Precise)
-    assert training.precision == "float32"
-
-
-HUNDRED = Chance.of([400] * 100, [50] * 100)
-TWO = Chance.of([400] * 2, [50] * 2)
-
-
-def losses(number: int, values: list[float], val_acc: float = 0.01) -> Epoch:
-    mean = sum(values) / len(values)
-    return Epoch(
-        number=number,
-        train_loss=mean,
-        train_acc=0.01,
-        val_loss=4.6,
-        val_acc=val_acc,
-        lr=0.1,
-        seconds=1.0,
-        batch_losses=tuple(values),
-    )
-
-
-@pytest.mark.parametrize(
-    ("value", "steps", "last", "message"),
-    [
-        (4.61, 1000, False, "at chance: after 1,000 steps the training loss is 4.61, and not knowing anything costs 4.605"),
-        (4.7, 5000, False, "at chance"),
-        (4.61, 999, False, ""),
-        (4.61, 100, True, "at chance: after 100 steps"),
-        (4.61, 99, True, ""),
-        (4.55, 5000, True, ""),
-        (14.0, 100, False, "exploded"),
-        (14.0, 99, True, ""),
-    ],
-)
-def test_what_has_learned_nothing_is_told_from_what_learns_slowly(value: float, steps: int, last: bool, message: str) -> None:
-    found = hopeless([losses(1, [value] * steps)], HUNDRED, at_full_rate=steps, last=last)
-    assert message in found
-    assert bool(found) == bool(message)
-
-
-def test_chance_is_judged_by_the_last_quarter_of_an_epoch_and_by_a_hundred_steps() -> None:
-    assert not hopeless([losses(1, [4.7] * 800 + [4.4] * 300)], HUNDRED, at_full_rate=1100, last=False)
-    short = [losses(number, [4.55, 4.55, 4.55, 4.7]) for number in range(1, 301)]  # the last step of each is a hard one
-    assert not hopeless(short, HUNDRED, at_full_rate=1200, last=False)
-
-
-def test_what_is_still_warming_up_is_not_judged() -> None:
-    assert not hopeless([losses(1, [4.61] * 5000)], HUNDRED, at_full_rate=0, last=False)
-    training = begin("cnn", digits_data(), 4, batch_size=12, warmup=0.5)
-    assert isinstance(training, WarmsUp)
-    counted = []
-    for _ in range(4):
-        training.epoch()
-        counted.append(training.steps_at_full_rate)
-    assert counted == [0, 0, 4, 8]
-
-
-def test_a_run_that_learned_from_mixed_images_is_not_at_chance() -> None:
-    """With few classes the training loss of one mixed batch is what knowing nothing costs, however much is known."""
-    hard = [losses(number, [0.7] * 4, 0.9) for number in range(1, 400)]
-    assert not hopeless(hard, TWO, at_full_rate=1600, last=True)
-    unknowing = [losses(number, [0.7] * 4, 0.55) for number in range(1, 400)]
-    assert "at chance" in hopeless(unknowing, TWO, at_full_rate=1600, last=True)
-
-
-def test_what_learned_and_then_fell_back_to_chance_is_ended_after_more_steps() -> None:
-    """A rate of .1 with batches of 8 learns for a while before its weights are lost."""
-    learned = losses(1, [4.4] * 1000, 0.04)
-    assert not hopeless([learned, losses(2, [4.62] * 450)], HUNDRED, at_full_rate=1450, last=False)
-    assert not hopeless([learned, losses(2, [4.62] * 900, 0.03)], HUNDRED, at_full_rate=1900, last=False)
-    assert "at chance" in hopeless([learned, losses(2, [4.62] * 900)], HUNDRED, at_full_rate=1900, last=False)
-
-
-def test_chance_is_that_of_the_classes_frequencies() -> None:
-    """Where nine images of ten are of one class, naming it always costs half of ln 2, and is right nine times of ten."""
-    uneven = Chance.of([900, 100], [900, 100])
-    assert uneven.loss == pytest.approx(0.325083, abs=1e-6)
-    assert uneven.acc == 0.9
-    assert "at chance" in hopeless([losses(1, [0.326] * 1000, 0.9)], uneven, at_full_rate=1000, last=False)
-    assert not hopeless([losses(1, [0.326] * 1000, 0.99)], uneven, at_full_rate=1000, last=False)
-    assert not hopeless([losses(1, [0.3] * 1000, 0.9)], uneven, at_full_rate=1000, last=False)
-    assert not Chance.of([9_999, 1], [999, 1]).explains(0.999)  # no accuracy could show more than chance here
-
-
-def test_chance_is_worth_less_where_labels_are_smoothed_and_classes_uneven() -> None:
-    """A perfect model then costs as much as naming the frequencies does without smoothing: .325."""
-    smoothed = Chance.of([900, 100], [900, 100], label_smoothing=0.2)
-    assert smoothed.loss == pytest.approx(-(0.82 * math.log(0.82) + 0.18 * math.log(0.18)))
-    assert not hopeless([losses(1, [0.38] * 1000, 0.9)], smoothed, at_full_rate=1000, last=False)
-    assert "at chance" in hopeless([losses(1, [0.4715] * 1000, 0.9)], smoothed, at_full_rate=1000, last=False)
-    assert Chance.of([10] * 100, [1] * 100, label_smoothing=0.1).loss == pytest.approx(math.log(100))
-    training = begin("cnn", digits_data(), 1, label_smoothing=0.1)
-    assert isinstance(training, SmoothsLabels)
-    assert training.label_smoothing == 0.1
-
-
 def test_patience_is_with_the_last_phase() -> None:
     phases = [{"epochs": 6, "layers": "head"}, {"epochs": 5}]
     params: dict[str, Any] = {"batch_size": 24, "warmup": 0.0, "learning_rate": 1e-6}  # nothing becomes better
@@ -442,51 +328,6 @@ def test_a_saved_model_predicts_although_its_training_would_not_be_allowed_any_m
     images = digits_data().validation_images
     expected = plugins.trainer("cnn").restore(training.snapshot(), "cpu")(images)
     assert torch.equal(plugins.trainer("cnn").restore(snapshot, "cpu")(images), expected)
-
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        "",
-        "torch.backends.fp32_precision = 'tf32'",
-        "torch.backends.fp32_precision = 'ieee'",
-        "torch.backends.cuda.matmul.fp32_precision = 'tf32'",
-        "torch.set_float32_matmul_precision('high')",
-        "torch.backends.cudnn.allow_tf32 = False",
-        "torch.backends.cudnn.benchmark = True",
-    ],
-)
-def test_a_gpu_computes_exactly_inside_and_as_the_user_has_it_outside(said: str) -> None:
-    """In a process of its own: torch's older and newer ways of saying so do not mix. The switches need no GPU."""
-    program = f"""
-import torch
-from trainers._precision import exact
-{said}
-def switches():
-    cudnn = torch.backends.cudnn
-    types = [products.fp32_precision for products in (cudnn.conv, cudnn.rnn, torch.backends.cuda.matmul)]
-    return types, cudnn.benchmark, cudnn.deterministic
-before = switches()
-for _ in range(2):
-    with exact(torch.device("cuda")):
-        assert switches() == (["ieee"] * 3, False, True), switches()
-    assert switches() == before, (switches(), before)
-with exact(torch.device("cpu")):
-    assert switches() == before
-"""
-    subprocess.run([sys.executable, "-c", program], check=True)
-
-
-def test_the_type_of_products_is_that_of_the_state_whatever_is_measured_now() -> None:
-    coarse = begin("cnn", digits_data(), 2, batch_size=24, precision="bfloat16")
-    coarse.epoch()
-    state = coarse.state_dict()
-    expected = run(coarse, 1)
-    other = begin("cnn", digits_data(), 2, batch_size=24)  # where auto comes to float32
-    other.load_state_dict(state)
-    assert isinstance(other, Precise)
-    assert other.precision == "bfloat16"
-    assert run(other, 1) == expected
 
 
 def test_too_little_memory_for_a_state_is_not_damage(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -428,7 +428,7 @@ def test_a_cluster_that_does_not_answer_is_missed_quickly(tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_what_answers_is_no_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestrator.executors.ray._SECONDS_TO_CONNECT", 6.0)
+    monkeypatch.setattr("orchestrator.executors._ray_cluster._SECONDS_TO_CONNECT", 6.0)
     with (
         socket.create_server(("127.0.0.1", 0)) as server,
         pytest.raises(Unavailable, match="no Ray cluster, or a hung one"),

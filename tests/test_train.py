@@ -157,6 +157,7 @@ def test_a_run_at_chance_is_ended_and_marked_instead_of_reported(tmp_path: Path,
     assert (row["rank"], row["state"], row["failure"]) == (None, "FAILED", "diverged")
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_carried_on_by_the_same_command_to_the_same_numbers(tmp_path: Path) -> None:
     # Each epoch says that it took long enough for a checkpoint.
     file = recipe_file(tmp_path, epochs=20, seconds=0.1, told_seconds=60.0)

@@ -1,17 +1,12 @@
-"""Runs jobs in Ray actors, on as many machines as a cluster has. The only file that knows Ray.
+"""Runs jobs in Ray actors, on as many machines as a cluster has.
 
 The conductor stays one process. What it says and hears are the lines of `messages`, one call at a time; nothing that travels is
 recorded by anybody else. Machines come and go: a place whose worker is lost is filled again as soon as there is room.
 """
 
 import contextlib
-import os
 import secrets
 import shutil
-import signal
-import socket
-import subprocess
-import sys
 import tempfile
 import time
 from collections import deque
@@ -20,32 +15,17 @@ from pathlib import Path
 from typing import Any, final
 
 from orchestrator import messages
-from orchestrator.errors import InvalidInput, OrchestrateError, Unavailable
+from orchestrator.errors import OrchestrateError, Unavailable
 from orchestrator.executors import _shipping
+from orchestrator.executors._ray_cluster import connect, nodes, ray, reason
 from orchestrator.executors._ray_worker import Opened, Probe, RayWorker, Said
 from orchestrator.files import disk_errors, replace
 from orchestrator.jobs import Began, Event, Failed, Finished, Job, Paused, WorkerLost
 from orchestrator.machine import Workforce, worker_settings
 from orchestrator.messages import Command, Grant, Stop
-from orchestrator.placement import Node, placement
+from orchestrator.placement import placement
 from orchestrator.store import RunFolder
 
-# Read by Ray when it is imported or begins: no reports about us to anybody, nothing rewritten in the environment of a worker
-# without a GPU, about which Ray would warn, and no line of its own on stdout, where our data goes.
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
-
-try:
-    import ray
-except ImportError as error:
-    raise Unavailable("--executor ray needs Ray; install it with: pip install 'sweep-conductor[ray]'") from error
-
-# Bytes that Ray may keep in memory on this machine, when it is started here: a checkpoint of a ResNet-50 with momentum is 200 MB.
-_OBJECT_STORE_BYTES = 512 * 2**20
-
-_SECONDS_TO_REACH = 5.0  # the head of a cluster
-_SECONDS_TO_CONNECT = 30.0  # a process of its own to the cluster, which takes 2 to 8
 _SECONDS_TO_BEGIN = 120.0  # a worker: code is unpacked and torch imported, perhaps from a slow disk
 _SECONDS_TO_FETCH = 60.0  # what a call returned: a checkpoint, at most
 _SECONDS_BETWEEN_PINGS = 1.0  # to a worker that has nothing to do
@@ -94,8 +74,8 @@ class RayActors:
                 content = secrets.token_hex(32)
                 self._probe.write_text(content)
                 _shipping.gather(self._own / "code")
-            _connect(address, self._own, {"working_dir": str(self._own / "code")})
-            self._placement = placement(_nodes(), device=device, workers=workers, per_device=per_device)
+            connect(address, self._own, {"working_dir": str(self._own / "code")})
+            self._placement = placement(nodes(), device=device, workers=workers, per_device=per_device)
             options: dict[str, Any] = {
                 "num_cpus": self._placement.threads,
                 "num_gpus": float(self._placement.gpu_share),
@@ -236,7 +216,7 @@ class RayActors:
 
     def _refill(self, place: "_Place", error: Exception) -> WorkerLost:
         place.kill()  # whatever it was, nothing more may come from it
-        lost = _lost(place, f"worker {place.index} on {place.host or 'its machine'} was lost ({_reason(error)})")
+        lost = _lost(place, f"worker {place.index} on {place.host or 'its machine'} was lost ({reason(error)})")
         self._deaths_in_a_row += 1
         if self._deaths_in_a_row >= _DEATHS_BEFORE_GIVING_UP * len(self._places):
             raise OrchestrateError(f"workers die before they begin a job: {lost.message}; see {place.probe.log}")
@@ -295,7 +275,7 @@ class RayActors:
 
     def _look(self) -> None:
         self._looked = time.monotonic()
-        room, before = self._placement.room(_nodes()), self._room
+        room, before = self._placement.room(nodes()), self._room
         asked = self._placement.places
         self._room = room
         if min(room, asked) < min(before, asked) or (not before and room < asked):
@@ -386,92 +366,15 @@ def _keep(checkpoints: Mapping[str, bytes], folder: Path) -> None:
                 replace(file, checkpoints[file.name])
 
 
-def _reason(error: Exception) -> str:
-    """What Ray says, without its advice and its numbers."""
-    text = str(error)
-    if "node has died" in text or "node was" in text:
-        return "its machine is gone"
-    if isinstance(error, ray.exceptions.RuntimeEnvSetupError) or "runtime environment" in text:
-        return "the code could not be put on its machine; is there a disk with room for Ray's files?"
-    if isinstance(error, ray.exceptions.ActorUnavailableError):
-        return "it does not answer"
-    if isinstance(error, ray.exceptions.ActorDiedError):
-        return "its process ended"
-    return " ".join(text.split())[:200] or type(error).__name__
-
-
-def _nodes() -> list[Node]:
-    """The machines that are there now."""
-    return [
-        Node(cpus=int(node["Resources"].get("CPU", 0)), gpus=int(node["Resources"].get("GPU", 0)))
-        for node in ray.nodes()
-        if node["Alive"]
-    ]
-
-
 def survey(address: str, *, device: str, workers: str, per_device: int) -> Workforce:
     """The workers that would be hired now, found out without hiring any. Raises InvalidInput or Unavailable."""
     with tempfile.TemporaryDirectory(prefix="orchestrate-", ignore_cleanup_errors=True) as own:
-        _connect(address, Path(own), {})
+        connect(address, Path(own), {})
         try:
-            nodes = _nodes()
+            found = nodes()
         finally:
             ray.shutdown()
-    found = placement(nodes, device=device, workers=workers, per_device=per_device)
+    chosen = placement(found, device=device, workers=workers, per_device=per_device)
     return Workforce(
-        devices=("cuda" if found.gpu_share else "cpu",) * min(found.places, found.room(nodes)), threads=found.threads
+        devices=("cuda" if chosen.gpu_share else "cpu",) * min(chosen.places, chosen.room(found)), threads=chosen.threads
     )
-
-
-def _connect(address: str, own: Path, runtime_env: Mapping[str, Any]) -> None:
-    """Become part of the cluster, or start one here with its files in `own`. Raises InvalidInput or Unavailable."""
-    if ray.is_initialized():
-        raise OrchestrateError("this process is connected to Ray already; end that with ray.shutdown() first")
-    options: dict[str, Any] = {"address": address}
-    if not address:
-        options = {"address": "local", "object_store_memory": _OBJECT_STORE_BYTES, "include_dashboard": False}
-        options["_temp_dir"] = str(own)
-    else:
-        _check(address)
-    handler = signal.getsignal(signal.SIGTERM)
-    try:
-        ray.init(**options, log_to_driver=False, logging_level="CRITICAL", runtime_env=dict(runtime_env))
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError, ray.exceptions.RayError) as error:
-        raise Unavailable(f"Ray cannot be used{f' at {address}' if address else ''}: {_last_line(str(error))}") from error
-    finally:
-        if signal.getsignal(signal.SIGTERM) is not handler:
-            signal.signal(signal.SIGTERM, handler)  # Ray puts its own there, which would end this process its own way
-
-
-def _check(address: str) -> None:
-    """Try to connect in another process first: where nobody answers, Ray itself tries for many minutes, deaf to signals."""
-    if "://" in address:
-        raise InvalidInput(f"--ray-address {address!r} must be HOST:PORT or auto; run the command on a machine of the cluster")
-    host, _, port = address.rpartition(":")
-    if address != "auto":
-        if not (host and port.isdecimal() and int(port) < 65536):
-            raise InvalidInput(f"--ray-address {address!r} must be HOST:PORT or auto")
-        try:
-            socket.create_connection((host, int(port)), _SECONDS_TO_REACH).close()
-        except OSError as error:
-            raise Unavailable(f"nothing answers at --ray-address {address} ({error}); is the cluster running?") from error
-    program = "import sys, ray; ray.init(address=sys.argv[1], log_to_driver=False, logging_level='ERROR')"
-    try:
-        tried = subprocess.run(
-            [sys.executable, "-c", program, address],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_SECONDS_TO_CONNECT,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise Unavailable(
-            f"what answers at --ray-address {address} is no Ray cluster, or a hung one, or asks for a token (RAY_AUTH_MODE=token)"
-        ) from error
-    if tried.returncode:
-        raise Unavailable(f"cannot connect to --ray-address {address} from this machine: {_last_line(tried.stderr)}")
-
-
-def _last_line(text: str) -> str:
-    return next((line.strip()[:300] for line in reversed(text.splitlines()) if line.strip()), "no reason given")
