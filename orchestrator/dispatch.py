@@ -353,9 +353,12 @@ class Dispatch:
 
 
 def _behind_an_epoch(active: _Active, notes: tuple[str, ...] = ()) -> Update:
-    """What an attempt that begins again trains on the way to where it was already granted to come needs no second decision."""
-    granted = len(active.epochs) < active.assignment.until_epoch
-    return Update(record=active.record, epochs=active.epochs, measured=True, decide=not granted, notes=notes)
+    """The update of a run that has epochs behind it. It hears a decision where its grant ends, and not before.
+
+    So an attempt that begins again is not decided twice on the way to where the one before it had come.
+    """
+    decide = len(active.epochs) >= active.assignment.until_epoch
+    return Update(record=active.record, epochs=active.epochs, measured=True, decide=decide, notes=notes)
 
 
 def summed_up(record: RunRecord, epochs: Sequence[Epoch]) -> RunRecord:
