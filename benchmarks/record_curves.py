@@ -25,7 +25,7 @@ from orchestrator.contracts import Data, Diverged
 from orchestrator.hyperparameters import complete
 from orchestrator.recipe import Recipe
 from orchestrator.record import Epoch
-from orchestrator.seeds import derive
+from orchestrator.support.seeds import derive
 
 PACKED = Path(__file__).parent / "curves" / "cifar100_cnn.npz"
 RUNS = 200
@@ -75,13 +75,13 @@ def subset(folder: Path) -> Data:
     end = TRAIN_PER_CLASS + VALIDATION_PER_CLASS
     validation = np.sort(np.concatenate([place[TRAIN_PER_CLASS:end] for place in places]))
     images = _halved(labelled.images)
-    suits = dataset.suits(folder)
+    info = dataset.info(folder)
     return Data(
         train_images=torch.from_numpy(images[train]),
         train_labels=torch.from_numpy(labelled.labels[train]),
         validation_images=torch.from_numpy(images[validation]),
         validation_labels=torch.from_numpy(labelled.labels[validation]),
-        suits=replace(suits, classes=CLASSES, size=SIZE, padding=suits.padding // 2),
+        info=replace(info, classes=CLASSES, size=SIZE, padding=info.padding // 2),
         folder=folder,
     )
 
@@ -96,7 +96,7 @@ def _halved(images: np.ndarray) -> np.ndarray:
 def recipe(number: int) -> Recipe:
     """The run with this number: the five hyperparameters drawn at random over the ranges of the plan `part1`."""
     _, dataset, make = plugins.plan("part1")
-    plan = make(dataset, plugins.dataset(dataset).suits(Path("data")))
+    plan = make(dataset, plugins.dataset(dataset).info(Path("data")))
     sampler = optuna.samplers.RandomSampler(seed=derive(0, "sampler", number))
     sampled = optuna.create_study(sampler=sampler).ask(dict(plan.space)).params
     trainer = plugins.trainer(plan.recipe.trainer)

@@ -17,16 +17,16 @@ def load(run: str, *, runs_dir: str | Path = "runs", device: str = "cpu") -> "Pr
 
     Raises UnknownName, MissingInput where the checkpoint was not kept, or BadData where it is damaged.
     """
-    from orchestrator.loading import predictor
-    from orchestrator.store import Store
+    from orchestrator.storage.runs import RunsFolder
+    from orchestrator.submission.predictor import predictor
 
-    _, folder = Store(Path(runs_dir)).find_run(run)
+    _, folder = RunsFolder(Path(runs_dir)).find_run(run)
     return predictor(folder, device)
 
 
 def runs(directory: str | Path = "runs", *studies: str) -> "Frames":
     """One row per run and one row per epoch, of these studies or of all."""
-    from orchestrator.store import Store
-    from orchestrator.tables import frames
+    from orchestrator.sessions.tables import frames
+    from orchestrator.storage.runs import RunsFolder
 
-    return frames(Store(Path(directory)), studies)
+    return frames(RunsFolder(Path(directory)), studies)

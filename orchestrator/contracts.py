@@ -5,26 +5,25 @@ Protocols stand at the borders, final classes inside. Nothing here imports torch
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
-from orchestrator.jobs import Event, Job
 from orchestrator.recipe import Recipe
-from orchestrator.record import Epoch, Kind, Metric, RunRecord, Status
+from orchestrator.record import Epoch, Metric
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     import torch
 
+
 # ---------------------------------------------------------------------------------------------------------- data
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Suits:
+class DataSetInfo:
     """What a data set brings: facts about its images, and what suits them."""
 
     classes: int
@@ -53,7 +52,7 @@ class Labelled:
 class DataSet(Protocol):
     """`trainers/datasets/NAME.py` holds one as `dataset`. `folder` is the data folder, which many data sets share."""
 
-    def suits(self, folder: Path) -> Suits:
+    def info(self, folder: Path) -> DataSetInfo:
         """Facts and what suits them. A published set reads nothing; other images are measured, raising as `check` does."""
 
     def check(self, folder: Path) -> None:
@@ -110,7 +109,7 @@ class Data:
     train_labels: torch.Tensor
     validation_images: torch.Tensor
     validation_labels: torch.Tensor
-    suits: Suits
+    info: DataSetInfo
     folder: Path  # where data sets and weights lie
 
 
@@ -206,7 +205,7 @@ class Trainer(Protocol):
     def hyperparameters(self) -> Sequence[type]:
         """Frozen dataclasses whose fields together are the names a recipe's params may use: defaults, units, checks."""
 
-    def check(self, recipe: Recipe, suits: Suits, data_folder: Path) -> None:
+    def check(self, recipe: Recipe, info: DataSetInfo, data_folder: Path) -> None:
         """Prove, before it begins, that a run of this recipe can: weights are there, sizes fit, all settings act in its epochs.
 
         Raises InvalidInput, MissingInput or BadData.
@@ -248,170 +247,8 @@ class StudyPlan:
 class Plan(Protocol):
     """`search_spaces/NAME.py` holds `DATASET`, the name of the data set it is made for, and this function as `plan`."""
 
-    def __call__(self, dataset: str, suits: Suits) -> StudyPlan:
+    def __call__(self, dataset: str, info: DataSetInfo) -> StudyPlan:
         """The plan for a data set and what suits it."""
-
-
-# ----------------------------------------------------------------------------------------------------- scheduling
-
-
-class Decision(enum.Enum):
-    """What becomes of a run after an epoch."""
-
-    GO_ON = "go on"
-    PAUSE = "pause"  # checkpointed; the scheduler may resume it later
-    STOP = "stop"  # pruned
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Curve:
-    """What a scheduler sees of a run: after epoch e it is worth `values[e - 1]`, by the metric's rule."""
-
-    run_id: str
-    number: int
-    status: Status
-    values: tuple[float, ...]  # NaN where nothing finite was measured yet
-
-
-class Scheduler(Protocol):
-    """Decides where epochs are spent. Pure: the same curves give the same decisions."""
-
-    @property
-    def pauses(self) -> bool:
-        """Whether it pauses runs, which it may want again when the study is extended, even after they ended as PRUNED."""
-
-    def next_rung(self, epochs: int) -> int:
-        """The epoch after which it wants to decide next, for a run that has `epochs` behind it; more than `epochs`."""
-
-    def decide(self, curve: Curve, others: Sequence[Curve]) -> Decision:
-        """What becomes of the run with this curve; `others` are all other runs of the study."""
-
-    def resume(self, paused: Sequence[Curve], others: Sequence[Curve], *, last: bool) -> str | None:
-        """The run_id of the paused run to go on with, or None to begin a new one.
-
-        With `last` none is begun any more: when nothing runs and this is None, the paused runs end as PRUNED.
-        """
-
-
-# --------------------------------------------------------------------------------------------------------- executors
-
-
-class Executor(Protocol):
-    """Where workers run. All executors give the same events for the same jobs.
-
-    A worker is a place with a number, filled anew when what fills it dies; that number is its own for the whole session.
-    """
-
-    @property
-    def workers(self) -> int:
-        """How many jobs can run at a time: those in service."""
-
-    def start(self, job: Job, avoid: int | None = None) -> int | None:
-        """Hand the job to a free worker, there must be one, and return its number.
-
-        Not to `avoid`, unless that is the only one in service. None when `avoid` is the only free one: try again later.
-        """
-
-    def grant(self, run_id: str, until_epoch: int) -> None:
-        """Let the run train up to and including this epoch."""
-
-    def stop(self, run_id: str, keep: bool = False) -> None:
-        """End the run's job. With `keep` its checkpoint is written first, and `Paused` follows."""
-
-    def replace(self, worker: int) -> None:
-        """End what fills this place, whatever it does, and fill it anew. A job that it had is reported by `WorkerLost`."""
-
-    def retire(self, worker: int) -> None:
-        """End what fills this place, as `replace` does, and take it out of service."""
-
-    def events(self, timeout: float) -> Sequence[Event]:
-        """What has happened since the last call; waits up to `timeout` seconds for the first."""
-
-    def close(self) -> None:
-        """End all workers at once, whatever they do. May be called twice."""
-
-
-class Clock(Protocol):
-    """Handed in, so that a study can be simulated."""
-
-    def now(self) -> float:
-        """Seconds since 1970-01-01 UTC."""
-
-
-# ---------------------------------------------------------------------------------------------------------- archive
-
-
-class RunArchive(Protocol):
-    """What is kept of one run: a folder (`store.RunFolder`), or the memory of a simulation."""
-
-    @property
-    def path(self) -> Path:
-        """The folder that workers are told to write the run's checkpoints to."""
-
-    def begun(self) -> bool:
-        """Whether there is a record."""
-
-    def write(self, record: RunRecord) -> None:
-        """Replace the record. Raises DiskError."""
-
-    def append(self, epoch: Epoch) -> None:
-        """Add one epoch. Raises DiskError."""
-
-    def epochs(self) -> list[Epoch]:
-        """The recorded epochs, 1, 2, 3, … Raises BadData."""
-
-    def keep_epochs(self, epochs: Sequence[Epoch]) -> None:
-        """Replace the recorded epochs by these. Raises DiskError."""
-
-    def begin_attempt(self, number: int) -> None:
-        """Let the worker of this attempt, and no other one, replace the run's checkpoints from now on. Raises DiskError."""
-
-    def end_attempts(self) -> None:
-        """Let no worker replace them. Raises DiskError."""
-
-    @property
-    def resumable(self) -> bool:
-        """Whether there is a checkpoint to resume from."""
-
-    def delete_checkpoints(self, *, last: bool = True, best: bool = True) -> None:
-        """Remove checkpoints that nothing needs any more. Raises DiskError."""
-
-
-class StudyArchive(Protocol):
-    """What is kept of a study's runs: the truth that a conductor writes and begins from."""
-
-    def run_id(self, kind: Kind, name: str) -> str:
-        """How the run of this kind and name is called everywhere."""
-
-    def folder(self, record: RunRecord) -> RunArchive:
-        """What is kept of the run that this record is of."""
-
-    def runs(self, *kinds: Kind) -> Sequence[RunRecord]:
-        """The records of all runs of these kinds, in the order of their names. Raises BadData."""
-
-
-# ---------------------------------------------------------------------------------------------- observers, reports
-
-
-class Observer(Protocol):
-    """Copies what is recorded. Never read back, never slower than a queue, unable to hurt a run.
-
-    A session begins with the replay of what is recorded. Calls come in the order of the record. A run may be opened again (a new
-    attempt, or a rebuild): `epochs` is then all that is recorded of it so far, and what follows continues from there. An observer
-    in a process of its own may raise, and is heard there; the conductor's side never does.
-    """
-
-    def opened(self, record: RunRecord, epochs: Sequence[Epoch]) -> None:
-        """A job for this run was started."""
-
-    def measured(self, record: RunRecord, epoch: Epoch) -> None:
-        """An epoch was recorded."""
-
-    def closed(self, record: RunRecord) -> None:
-        """The run's final state, or PAUSED, was recorded."""
-
-    def finish(self, timeout: float) -> str | None:
-        """Nothing more will come: complete the copy, within `timeout` seconds. Returns a warning if it could not."""
 
 
 Report = Callable[["Frames"], "pd.DataFrame"]

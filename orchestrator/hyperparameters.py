@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orchestrator.errors import InvalidInput, UnknownName
-from orchestrator.plain import canonical, shortened
+from orchestrator.support.serialization import canonical, shortened
 
 
 def complete(kinds: Sequence[type], params: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from orchestrator.recipe import Recipe
 from orchestrator.record import Epoch, Evaluation, Failure, Metric
+from orchestrator.support.gpu_memory import GpuMemory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,14 +62,6 @@ class Reduced:
     attempt: int
     epoch: int
     micro_batch: int  # images that pass through the model at a time from now on
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GpuMemory:
-    """The memory of a worker's GPU, in bytes."""
-
-    peak: int  # the most that the worker has reserved since it began
-    available: int  # what it has reserved now, and what nobody has
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -71,11 +71,6 @@ def report(name: str) -> Report:
     return cast(Report, _attribute(_load("report", name), "report"))
 
 
-def helper(package: str, name: str) -> ModuleType:
-    """A helper module that ships with this project, `helper("reports", "_frames")`."""
-    return importlib.import_module(f"{package}.{name}")
-
-
 @contextlib.contextmanager
 def blaming(what: str) -> Iterator[None]:
     """Plans and trainers are a user's own code, which may raise anything: one message with the place in it, as BadData."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from orchestrator.plain import canonical, freeze
+from orchestrator.support.serialization import canonical, freeze
 
 TrainOn = Literal["train", "train+confirmation"]
 

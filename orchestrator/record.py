@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from orchestrator.plain import freeze
 from orchestrator.recipe import Recipe
+from orchestrator.support.serialization import freeze
 
 _YEAR_10000 = 253_402_300_800.0  # seconds since 1970-01-01 UTC: what calendars, ours and pandas', end with
 
@@ -185,7 +185,8 @@ class RunRecord:
     best_checkpoint: Checkpoint | None = None
     test: Evaluation | None = None
     reference: str | None = None  # the reference system whose setting this is, "004-P1"
-    put_by: bool = False  # PAUSED by the end of a session, not by the scheduler: the first to go on in the next one
+    # PAUSED by the end of a session, not by the scheduler: the first to go on in the next one
+    suspended: bool = field(default=False, metadata={"formerly": "put_by"})
     enqueued: str | None = None  # the file in which a user asked for this setting
     replicate_of: str | None = None  # run_id of the trial whose setting this trains again, with another seed
     provenance: Provenance

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 
 from orchestrator.contracts import Frames
-from orchestrator.noise import standard_error
 from orchestrator.record import Kind, Status
+from orchestrator.support.statistics import standard_error
 
 # What the plans of this project sample; others are shown where the trials of a study differ in them.
 _SAMPLED = ("batch_size", "learning_rate", "weight_decay", "label_smoothing", "dropout")

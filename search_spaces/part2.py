@@ -2,7 +2,7 @@
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-from orchestrator.contracts import StudyPlan, Suits
+from orchestrator.contracts import DataSetInfo, StudyPlan
 from orchestrator.recipe import Recipe
 from search_spaces._references import baselines, fitted
 
@@ -16,11 +16,11 @@ _MISFITS = {
 }
 
 
-def plan(dataset: str, suits: Suits) -> StudyPlan:
+def plan(dataset: str, info: DataSetInfo) -> StudyPlan:
     """The plan for a data set and what suits it."""
     space = {
         # images in a step: few leave many noisy steps in an epoch, many make an epoch quick
-        "batch_size": CategoricalDistribution(suits.batch_sizes),
+        "batch_size": CategoricalDistribution(info.batch_sizes),
         # per step, at the peak: on the digits .01 to .1 come out alike at some batch size, .3 fails at small ones
         "learning_rate": FloatDistribution(3e-3, 3e-1, log=True),
         # L2 gradient per unit of weight: a decade on either side of the customary 5e-4
@@ -30,7 +30,7 @@ def plan(dataset: str, suits: Suits) -> StudyPlan:
         # fraction of the 512 features dropped before the last layer: the reference systems use up to .5
         "dropout": FloatDistribution(0.0, 0.5),
     }
-    epochs = min(15, suits.trial_epochs)
+    epochs = min(15, info.trial_epochs)
     return StudyPlan(
         recipe=Recipe(
             plan="part2",
@@ -51,6 +51,6 @@ def plan(dataset: str, suits: Suits) -> StudyPlan:
         space=space,
         epochs=epochs,
         confirm_epochs=epochs,  # a confirmation repeats what the trial claims, on another seed and other images
-        retrain_epochs=min(100, suits.retrain_epochs),
+        retrain_epochs=min(100, info.retrain_epochs),
         baselines=fitted(baselines(2, _MISFITS), space),
     )

@@ -2,7 +2,7 @@
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-from orchestrator.contracts import StudyPlan, Suits
+from orchestrator.contracts import DataSetInfo, StudyPlan
 from orchestrator.recipe import Recipe
 from search_spaces._references import baselines, fitted
 
@@ -24,11 +24,11 @@ _MISFITS = {
 }
 
 
-def plan(dataset: str, suits: Suits) -> StudyPlan:
+def plan(dataset: str, info: DataSetInfo) -> StudyPlan:
     """The plan for a data set and what suits it."""
     space = {
         # images in a step: few leave many noisy steps in an epoch, many make an epoch quick
-        "batch_size": CategoricalDistribution(suits.batch_sizes),
+        "batch_size": CategoricalDistribution(info.batch_sizes),
         # per step, at the peak: lower hardly moves the new last layer in so few epochs, higher destroys the pretrained ones
         "learning_rate": FloatDistribution(3e-5, 3e-3, log=True),
         # decoupled, times the rate, per step: from no noticeable pull to a tenth of the weights over a run at the highest rate
@@ -38,7 +38,7 @@ def plan(dataset: str, suits: Suits) -> StudyPlan:
         # fraction of the 2,048 features dropped before the last layer: the reference systems use up to .5
         "dropout": FloatDistribution(0.0, 0.5),
     }
-    epochs = min(5, suits.trial_epochs)
+    epochs = min(5, info.trial_epochs)
     return StudyPlan(
         recipe=Recipe(
             plan="part3",
@@ -50,7 +50,7 @@ def plan(dataset: str, suits: Suits) -> StudyPlan:
                 "architecture": "resnet50",
                 "stem": "stock",
                 "weights": "IMAGENET1K_V1",
-                "resize": _ENLARGEMENT * suits.size,
+                "resize": _ENLARGEMENT * info.size,
                 "optimizer": "adamw",
                 "momentum": 0.9,
                 "schedule": "cosine",
@@ -60,6 +60,6 @@ def plan(dataset: str, suits: Suits) -> StudyPlan:
         space=space,
         epochs=epochs,
         confirm_epochs=epochs,  # a confirmation repeats what the trial claims, on another seed and other images
-        retrain_epochs=min(20, suits.retrain_epochs),
+        retrain_epochs=min(20, info.retrain_epochs),
         baselines=fitted(baselines(3, _MISFITS), space),
     )

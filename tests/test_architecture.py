@@ -1,95 +1,33 @@
-"""Imports point down, never in a circle, and each outside library comes in through its one door (docs/decisions.md)."""
+"""Imports point down, never in a circle, and each outside library comes in through its one door (docs/architecture.md)."""
 
 import ast
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("orchestrator", "trainers", "search_spaces", "reports", "benchmarks")
+from tests.helpers.paths import ROOT
 
-FLOORS = {
-    0: [
-        "errors",
-        "plain",
-        "seeds",
-        "recipe",
-        "record",
-        "settings",
-        "files",
-        "passwords",
-        "crash_points",
-        "points",
-        "limits",
-        "durations",
-        "noise",
-    ],
-    1: [
-        "jobs",
-        "contracts",
-        "plugins",
-        "store",
-        "messages",
-        "machine",
-        "gpu_memory",
-        "placement",
-        "checkpoint",
-        "hyperparameters",
-        "splits",
-        "out_of_distribution",
-    ],
-    2: [
-        "search",
-        "failures",
-        "chance",
-        "remedies",
-        "health",
-        "watchdog",
-        "scheduling",
-        "promotion",
-        "worker",
-        "executors",
-        "observers",
-        "submission",
-        "loading",
-        "tables",
-        "state",
-        "storage_url",
-        "fetching",
-        "endings",
-        "budget",
-        "expectations",
-        "enqueued",
-        "sharing",
-    ],
-    3: ["dispatch"],
-    4: [
-        "plan_checks",
-        "opening",
-        "staff",
-        "conductor",
-        "conducting",
-        "alone",
-        "retrain",
-        "retraining",
-        "recipes",
-        "training",
-        "submitting",
-        "mirroring",
-        "enqueueing",
-        "limiting",
-        "rehearsal",
-        "previewing",
-    ],
-    5: ["cli"],
-}
+PACKAGES = ("orchestrator", "trainers", "search_spaces", "reports", "benchmarks")
+LONGEST_FILE = 350  # lines
+LARGEST_FOLDER = 20  # Python files, __init__.py aside
+
+# Packages and single modules of `orchestrator`, from the ground up.
+FLOORS = (
+    ("support", "errors", "recipe", "record", "hyperparameters"),
+    ("storage", "contracts", "plugins", "jobs"),
+    ("search", "scheduling", "stopping", "selection", "worker", "executors", "observers", "submission"),
+    ("engine",),
+    ("sessions",),
+    ("cli",),
+)
 
 DOORS = {
-    "optuna": ["orchestrator/search/", "orchestrator/observers/optuna.py", "search_spaces/", "benchmarks/"],
-    "wandb": ["orchestrator/observers/wandb.py", "benchmarks/overhead/usual_script.py"],
-    "ray": ["orchestrator/executors/_ray_cluster.py"],
+    "optuna": ["orchestrator/search/", "orchestrator/scheduling/", "orchestrator/observers/", "search_spaces/", "benchmarks/"],
+    "wandb": ["orchestrator/observers/", "benchmarks/overhead/usual_script.py"],
+    "ray": ["orchestrator/executors/ray_cluster.py"],
     "kaggle": [],
     "pandas": ["reports/"],
     "plotly": ["reports/"],
@@ -98,6 +36,9 @@ DOORS = {
 }
 
 NOT_YET = ("kaggle", "plotly")  # doors that are kept for what is not built
+
+# What plug-ins share with each other, and sessions use as well: everything else in these packages is found by its name.
+LENT = ("reports.tables", "trainers.preview", "trainers.pretrained.weight_files")
 
 
 def modules() -> dict[str, Path]:
@@ -135,19 +76,25 @@ def imports(path: Path) -> set[str]:
 def floor(module: str) -> int:
     parts = module.split(".")
     if parts[0] == "benchmarks":
-        return 5  # like the command line, it uses everything and nothing uses it
+        return len(FLOORS) - 1  # like the command line, it uses everything and nothing uses it
     if parts[0] != "orchestrator":
         return 1
     if len(parts) == 1:
-        return 5  # the package's own functions are its outermost surface
-    for number, names in FLOORS.items():
+        return len(FLOORS) - 1  # the package's own functions are its outermost surface
+    for number, names in enumerate(FLOORS):
         if parts[1] in names:
             return number
-    raise AssertionError(f"{module} stands on no floor: add it to FLOORS")
+    raise AssertionError(f"{module} stands on no floor: add its package to FLOORS")
 
 
 def inner_imports(module: str) -> set[str]:
     return {name for name in imports(MODULES[module]) if name in MODULES and name != module}
+
+
+def test_the_floors_list_packages_that_exist() -> None:
+    listed = [name for names in FLOORS for name in names]
+    there = {path.stem for path in (ROOT / "orchestrator").iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
+    assert sorted(listed) == sorted(there - {"__init__", "testing"})
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))
@@ -167,6 +114,15 @@ def test_rooms_beside_the_floors_know_neither_upper_floors_nor_each_other(module
         assert other == room or floor(name) <= 1 or name == "orchestrator", f"{module} imports {name}"
 
 
+@pytest.mark.skip(reason="reference systems are not a kind of plug-in yet")
+@pytest.mark.parametrize("module", sorted(module for module in MODULES if module.startswith("orchestrator")))
+def test_the_core_imports_no_content(module: str) -> None:
+    """Plans, trainers, data sets, reports and reference systems are found by their names."""
+    for name in inner_imports(module):
+        if not name.startswith("orchestrator"):
+            assert any(f"{name}.".startswith(f"{lent}.") or f"{lent}.".startswith(f"{name}.") for lent in LENT), name
+
+
 def test_no_import_circle() -> None:
     graph = {module: {name for name in inner_imports(module) if not module.startswith(name + ".")} for module in MODULES}
     done: set[str] = set()
@@ -182,6 +138,20 @@ def test_no_import_circle() -> None:
         walk(module, ())
 
 
+def test_packages_import_each_other_in_no_circle() -> None:
+    """Also not through different files: a package is understood without those that use it."""
+    graph: dict[str, set[str]] = {}
+    for module in MODULES:
+        package = module.split(".")[1] if module.startswith("orchestrator.") else ""
+        if package:
+            others = {name.split(".")[1] for name in inner_imports(module) if name.startswith("orchestrator.")}
+            graph.setdefault(package, set()).update(others - {package})
+    while graph:
+        ground = {package for package, others in graph.items() if not others & graph.keys()}
+        assert ground, f"a circle among {sorted(graph)}"
+        graph = {package: others for package, others in graph.items() if package not in ground}
+
+
 @pytest.mark.parametrize("library", sorted(DOORS))
 def test_each_outside_library_has_one_door(library: str) -> None:
     users = {
@@ -192,6 +162,15 @@ def test_each_outside_library_has_one_door(library: str) -> None:
     strangers = {user for user in users if not any(user.startswith(door) for door in DOORS[library])}
     assert not strangers
     assert users or library in NOT_YET, f"nobody uses {library}: is its door still right?"
+
+
+@pytest.mark.skip(reason="some are not parted yet")
+def test_files_are_short_and_folders_are_small() -> None:
+    files = [path for top in (*PACKAGES, "tests") for path in (ROOT / top).rglob("*.py")]
+    lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in files}
+    assert {file: length for file, length in lengths.items() if length > LONGEST_FILE} == {}
+    folders = Counter(str(path.parent.relative_to(ROOT)) for path in files if path.name != "__init__.py")
+    assert {folder: count for folder, count in folders.items() if count > LARGEST_FOLDER} == {}
 
 
 def test_the_command_line_starts_without_the_heavy_libraries() -> None:

@@ -3,12 +3,12 @@
 import dataclasses
 import re
 import typing
-from pathlib import Path
 
-from trainers._optimisation import Optimisation, Optimizer
-from trainers._schedules import AnyShape
+from tests.helpers.paths import ROOT
+from trainers.loop.optimisation import Optimisation, Optimizer
+from trainers.loop.schedules import AnyShape
 
-TEXT = (Path(__file__).resolve().parent.parent / "docs" / "training.md").read_text()
+TEXT = (ROOT / "docs" / "training.md").read_text()
 ROWS = {
     name: rest
     for names, rest in re.findall(r"^\| (`.*?) \| (.*) \|$", TEXT, re.MULTILINE)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from orchestrator.errors import InvalidInput, UnknownName
 from orchestrator.hyperparameters import complete, divide
-from orchestrator.plain import canonical, freeze, parse
+from orchestrator.support.serialization import canonical, freeze, parse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

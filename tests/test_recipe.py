@@ -7,7 +7,7 @@ import pytest
 
 from orchestrator.recipe import Recipe, Split
 from orchestrator.record import Epoch, Metric
-from orchestrator.seeds import derive
+from orchestrator.support.seeds import derive
 
 RECIPE = Recipe(plan="p", trainer="t", dataset="d", epochs=3, seed=1, params={"learning_rate": 0.1, "batch_size": 32})
 

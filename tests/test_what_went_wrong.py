@@ -15,26 +15,27 @@ import torch
 
 import orchestrator
 from orchestrator import plugins
-from orchestrator.chance import Chance, hopeless
 from orchestrator.contracts import Data
 from orchestrator.errors import InvalidInput, UnknownName
-from orchestrator.noise import as_good_by_chance, doubt, highest_above_truth, standard_error
-from orchestrator.plain import to_plain
 from orchestrator.recipe import Recipe
-from orchestrator.recipes import find_recipe
 from orchestrator.record import Kind, Metric, RunRecord, Status
-from orchestrator.store import Store
-from tests._cli import call
-from tests._commands import run
-from tests._runs import epochs_of, record_of
-from tests._training import asked, begin, digits_data, figures, recipe
+from orchestrator.selection.uncertainty import as_good_by_chance, doubt
+from orchestrator.sessions.find_recipe import find_recipe
+from orchestrator.storage.runs import RunsFolder
+from orchestrator.support.serialization import to_plain
+from orchestrator.support.statistics import highest_above_truth, standard_error
+from orchestrator.worker.divergence import ChanceLevel, divergence_reason
+from tests.helpers.in_process_cli import call
+from tests.helpers.records import epochs_of, record_of
+from tests.helpers.subprocess_cli import run
+from tests.helpers.training_runs import asked, begin, digits_data, figures, recipe
 from trainers import resnet
-from trainers._inputs import preprocessing_of
-from trainers._optimisation import Optimisation
-from trainers._preprocessing import EvaluationTransform
-from trainers._schedules import OneCycle, Schedule
-from trainers._supervised import ImageShape, Supervised
 from trainers.cnn import Hyperparameters
+from trainers.loop.inputs import preprocessing_of
+from trainers.loop.optimisation import Optimisation
+from trainers.loop.preprocessing import EvaluationTransform
+from trainers.loop.schedules import OneCycle, Schedule
+from trainers.loop.supervised import ImageShape, Supervised
 
 
 class Witness(torch.nn.Module):
@@ -69,7 +70,7 @@ def test_1_validation_images_never_go_through_the_training_augmentation() -> Non
     training = trainer.begin(recipe("cnn", 2, batch_size=24, augmentation=heavy), data, "cpu")
     for _ in range(2):
         training.epoch()
-    transform = EvaluationTransform(preprocessing_of(Optimisation(), data.suits), torch.device("cpu"))
+    transform = EvaluationTransform(preprocessing_of(Optimisation(), data.info), torch.device("cpu"))
     expected = transform(data.validation_images)
     assert len(made[0].evaluated) == 2
     for seen in made[0].evaluated:
@@ -110,7 +111,7 @@ def test_3_the_seed_acts() -> None:
 def test_4_a_setting_that_does_nothing_is_refused(trainer: str, params: dict[str, Any], message: str) -> None:
     data = digits_data()
     with pytest.raises(InvalidInput, match=message):
-        plugins.trainer(trainer).check(asked(trainer, params), data.suits, data.folder)
+        plugins.trainer(trainer).check(asked(trainer, params), data.info, data.folder)
 
 
 def test_4_what_a_stem_replaces_is_gone() -> None:
@@ -118,7 +119,7 @@ def test_4_what_a_stem_replaces_is_gone() -> None:
     data = digits_data()
     poolings = {}
     for stem in ("3x3", "3x3-maxpool", "stock"):
-        model = resnet.build(resnet.Hyperparameters(stem=stem), 10, ImageShape(channels=data.suits.channels, size=32))
+        model = resnet.build(resnet.Hyperparameters(stem=stem), 10, ImageShape(channels=data.info.channels, size=32))
         kinds = [type(module) for module in model.modules()]
         poolings[stem] = (kinds.count(torch.nn.MaxPool2d), tuple(next(iter(model.parameters())).shape[2:]))
     assert poolings == {"3x3": (0, (3, 3)), "3x3-maxpool": (1, (3, 3)), "stock": (1, (7, 7))}
@@ -128,7 +129,7 @@ def test_4_a_setting_that_nobody_reads_is_refused() -> None:
     """002's models had an argument for dropout and never used it; here there is no name that is not read."""
     data = digits_data()
     with pytest.raises(UnknownName, match="dropuot"):
-        plugins.trainer("cnn").check(asked("cnn", {"dropuot": 0.3}), data.suits, data.folder)
+        plugins.trainer("cnn").check(asked("cnn", {"dropuot": 0.3}), data.info, data.folder)
     with_dropout = begin("resnet", data, 1, batch_size=12, dropout=0.3).epoch()
     assert with_dropout.batch_losses != begin("resnet", data, 1, batch_size=12).epoch().batch_losses
 
@@ -142,7 +143,7 @@ def photographs(folder: Path, train: int, validation: int) -> Data:
         train_labels=labels[:train],
         validation_images=images[train : train + validation],
         validation_labels=labels[train : train + validation],
-        suits=dataset.suits(folder),
+        info=dataset.info(folder),
         folder=folder,
     )
 
@@ -157,7 +158,7 @@ def test_5_what_learns_is_not_taken_for_chance(cifar100_folder: Path) -> None:
         "cpu",
     )
     epoch = training.epoch()
-    assert hopeless([epoch], Chance.of([80] * 100, [5] * 100), at_full_rate=1_000, last=True) == ""
+    assert divergence_reason([epoch], ChanceLevel.of([80] * 100, [5] * 100), at_full_rate=1_000, last=True) == ""
     assert epoch.val_acc > 0.03
 
 
@@ -192,7 +193,7 @@ def test_7_the_weights_of_one_part_stay_when_the_next_is_trained(tmp_path: Path,
         file.write_text(json.dumps(to_plain(Recipe(plan="mine", trainer=trainer, dataset="digits", epochs=1, seed=3, params={}))))
         words = ("--runs", tmp_path / "runs", "--mirror", "off", "--executor", "in-process")
         assert call(capsys, "train", file, *words).code == 0
-        folder = Store(tmp_path / "runs").known("train")
+        folder = RunsFolder(tmp_path / "runs").known("train")
         (added,) = {record.run_id: record for record in folder.runs(Kind.SINGLE) if record.run_id not in weights}.values()
         weights[added.run_id] = folder.folder(added).best_checkpoint
         answers[added.run_id] = orchestrator.load(added.run_id, runs_dir=tmp_path / "runs")(images)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from torch import nn
 
 from orchestrator.errors import InvalidInput
-from trainers._ranges import check_number, check_whole
-from trainers._supervised import ImageShape, Supervised
+from trainers.loop.supervised import ImageShape, Supervised
+from trainers.support.ranges import check_number, check_whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,12 +9,12 @@ from typing import Literal, cast
 from torch import nn
 
 from orchestrator.errors import InvalidInput
-from trainers import _weights
-from trainers._architectures import architectures, fit_first_convolution, network
-from trainers._head import HeadLayer, check_head, make_head
-from trainers._pretrained import Pretrained
-from trainers._ranges import check_choice
-from trainers._supervised import ImageShape, Supervised
+from trainers.loop.supervised import ImageShape, Supervised
+from trainers.pretrained import weight_files
+from trainers.pretrained.architectures import architectures, fit_first_convolution, network
+from trainers.pretrained.head import HeadLayer, check_head, make_head
+from trainers.pretrained.loading import Pretrained
+from trainers.support.ranges import check_choice
 
 _FIRST = "features.0.0"
 _CLASSES = "classifier.2"
@@ -39,7 +39,7 @@ class Hyperparameters:
     def __post_init__(self) -> None:
         check_choice("architecture", self.architecture, architectures("convnext"))
         check_head(self.head, self.dropout)
-        _weights.check(self.architecture, self.weights, self.weights_sha256)
+        weight_files.check(self.architecture, self.weights, self.weights_sha256)
 
 
 def build(hyperparameters: Hyperparameters, classes: int, image: ImageShape) -> nn.Module:

@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.measuring.figures import Result
 from benchmarks.measuring.surroundings import surroundings
 from benchmarks.measuring.tables import page, section
-from orchestrator.files import replace
+from orchestrator.support.atomic_files import replace
 
 
 def keep(

@@ -6,20 +6,20 @@ from typing import Any
 
 import psutil
 
-from orchestrator import machine
+from orchestrator.support import environment
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def surroundings() -> dict[str, Any]:
     """The machine, the versions and the commit, and how busy the machine is before anything is measured."""
-    commit, dirty = machine.commit(ROOT)
+    commit, dirty = environment.commit(ROOT)
     return {
         "processor": _processor(),
-        "cores": machine.cores(),
+        "cores": environment.cores(),
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
         "system": platform.system(),
-        "versions": dict(machine.versions()),
+        "versions": dict(environment.versions()),
         "commit": commit,
         "uncommitted_changes": dirty,
         "load_before": round(psutil.getloadavg()[0], 2),  # processes that ran or waited, mean of a minute

@@ -12,8 +12,8 @@ import torch
 
 from benchmarks.overhead.data import load
 from orchestrator import plugins
-from orchestrator.plain import from_plain
 from orchestrator.recipe import Recipe
+from orchestrator.support.serialization import from_plain
 
 
 def main() -> None:

@@ -8,14 +8,14 @@ import torch
 from orchestrator import plugins
 from orchestrator.contracts import Data
 from orchestrator.recipe import Recipe
-from orchestrator.splits import split
+from orchestrator.worker.splits import split
 
 
 def load(recipe: Recipe, folder: Path) -> Data:
     """The training and validation images of a recipe, on the CPU."""
     source = plugins.dataset(recipe.dataset)
-    suits, read = source.suits(folder), source.load(folder, "train")
-    parts = split(read.labels, seed=recipe.split.seed, validation=suits.validation_images, confirmation=suits.confirmation_images)
+    info, read = source.info(folder), source.load(folder, "train")
+    parts = split(read.labels, seed=recipe.split.seed, validation=info.validation_images, confirmation=info.confirmation_images)
 
     def part(indices: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         return torch.from_numpy(read.images[indices]), torch.from_numpy(read.labels[indices])
@@ -27,6 +27,6 @@ def load(recipe: Recipe, folder: Path) -> Data:
         train_labels=train_labels,
         validation_images=validation_images,
         validation_labels=validation_labels,
-        suits=suits,
+        info=info,
         folder=folder,
     )

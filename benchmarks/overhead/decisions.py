@@ -4,7 +4,7 @@ from pathlib import Path
 
 from benchmarks.measuring.figures import Claim, Figure, Result, ratio
 from benchmarks.measuring.rounds import alternated
-from benchmarks.overhead.sessions import Session, script, study, workplace
+from benchmarks.overhead.sessions import Session, resources, script, study
 
 _EPOCHS = 20
 _FIRST = 10  # trials whose cost is not counted: they pay for imports
@@ -14,7 +14,7 @@ def measure(quick: bool) -> Result:
     """CPU per trial, trials that are worth the same so that none is pruned."""
     trials, rounds = (30, 1) if quick else (110, 3)
     sessions: list[Session] = []
-    with workplace() as place:
+    with resources() as place:
 
         def conductor(name: str) -> float:
             session = _study(place, name, trials)

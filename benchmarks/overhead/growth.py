@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.measuring.figures import Claim, Figure, Result
-from benchmarks.overhead.sessions import command, environment, study, workplace
+from benchmarks.overhead.sessions import command, environment, resources, study
 
 _PRUNERS = ("median", "promote")
 _LOOKS = 5
@@ -21,7 +21,7 @@ def measure(quick: bool) -> Result:
     figures: list[Figure] = []
     claims: list[Claim] = []
     for pruner in _PRUNERS:
-        with workplace() as place:
+        with resources() as place:
             options = ("--trials", trials, "--pruner", pruner, "--workers", 1, "--mirror", "off")
             session = study(place, "synthetic", "growth", *map(str, options), moments=moments)
             looks = [_look(place) for _ in range(_LOOKS)]

@@ -3,22 +3,22 @@
 from benchmarks.measuring.figures import Claim, Figure, Result
 from benchmarks.measuring.surroundings import ROOT
 from benchmarks.overhead.notes import gaps
-from benchmarks.overhead.sessions import script, study, workplace
-from orchestrator import machine
-from orchestrator.plain import to_plain
+from benchmarks.overhead.sessions import resources, script, study
+from orchestrator.support.environment import cores
+from orchestrator.support.serialization import to_plain
 
 
 def measure(quick: bool) -> Result:
     """Notes inside the trainer say when it works; what lies between a trial's last epoch and the next one's first is counted."""
     trials, processes = (6, 1) if quick else (40, 3)
-    with workplace() as place:
+    with resources() as place:
         options = ("--trials", trials, "--pruner", "none", "--workers", 1, "--mirror", "offline")
         session = study(place, "noted", "noted", *map(str, options))
         (notes,) = place.glob("notes-*.jsonl")
         idle = tuple(gaps(notes))
         request = {
             "recipes": [to_plain(session.trials()[0].recipe)],
-            "threads": machine.cores(),
+            "threads": cores(),
             "epochs": [0],
             "data": str(ROOT / "data"),
         }

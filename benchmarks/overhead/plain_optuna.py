@@ -19,7 +19,7 @@ def main() -> None:
     """Run a study whose trials are worth the same, so that none is pruned."""
     request = json.load(sys.stdin)
     _, dataset, make = plugins.plan(request["plan"])
-    plan = make(dataset, plugins.dataset(dataset).suits(Path("data")))
+    plan = make(dataset, plugins.dataset(dataset).info(Path("data")))
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         storage=f"sqlite:///{request['database']}",

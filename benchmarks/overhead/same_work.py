@@ -7,10 +7,11 @@ from typing import Any
 from benchmarks.measuring.figures import Claim, Figure, Result, ratio
 from benchmarks.measuring.rounds import alternated
 from benchmarks.measuring.surroundings import ROOT
-from benchmarks.overhead.sessions import Session, script, study, workplace
-from orchestrator import machine
-from orchestrator.plain import to_plain
+from benchmarks.overhead.sessions import Session, resources, script, study
+from orchestrator.executors.devices import worker_settings
 from orchestrator.record import RunRecord
+from orchestrator.support.environment import cores
+from orchestrator.support.serialization import to_plain
 
 _EPOCHS = 5
 
@@ -18,12 +19,12 @@ _EPOCHS = 5
 def measure(quick: bool) -> Result:
     """Trains the same recipes on all sides, in the same order with the same seeds. Raises RuntimeError where they differ."""
     trials, rounds = (4, 1) if quick else (40, 3)
-    with workplace() as place:
+    with resources() as place:
         first = _study(place, "first", trials, "off")  # finds the recipes, and warms the disk cache; not counted
         recipes = [record.recipe for record in first.trials()]
         request = {
             "recipes": [to_plain(recipe) for recipe in recipes],
-            "threads": machine.cores(),
+            "threads": cores(),
             "epochs": [record.epochs for record in first.trials()],  # fewer than asked for where a setting diverged
             "data": str(ROOT / "data"),
         }
@@ -53,7 +54,7 @@ def measure(quick: bool) -> Result:
             "bare loop": bare({}),
             "orchestrate study": orchestrated("offline"),
             "orchestrate study --mirror off": orchestrated("off"),
-            "bare loop with a worker's settings": bare(machine.worker_settings(machine.cores())),
+            "bare loop with a worker's settings": bare(worker_settings(cores())),
             "usual script": usual,
         }
         seconds = alternated(sides, rounds)
@@ -61,7 +62,7 @@ def measure(quick: bool) -> Result:
     return Result(
         name="same-work",
         title="A small study beside the same training without orchestration",
-        conditions=f"digits, part1, {trials} trials × {_EPOCHS} epochs, pruner none, one worker, {machine.cores()} threads; "
+        conditions=f"digits, part1, {trials} trials × {_EPOCHS} epochs, pruner none, one worker, {cores()} threads; "
         "wall time of the whole process, imports included. The bare loop trains the study's recipes in its order, and must "
         "come to the same accuracies. It is started as anybody would, and for a further row with the settings of threads and "
         "memory that our workers have, which make it faster. The study writes records, checkpoints, Optuna's SQLite copy and "

@@ -17,7 +17,8 @@ import psutil
 
 from benchmarks.measuring.surroundings import ROOT
 from orchestrator.record import Kind, RunRecord
-from orchestrator.store import Store, StudyFolder
+from orchestrator.storage.runs import RunsFolder
+from orchestrator.storage.study_folder import StudyFolder
 
 PLUGINS = Path(__file__).parent / "plugins"
 _LOOK = 0.02  # seconds between two looks at whether a trial has begun: a thousandth of what is measured between two such moments
@@ -47,7 +48,7 @@ class Session:
 
 
 @contextlib.contextmanager
-def workplace() -> Iterator[Path]:
+def resources() -> Iterator[Path]:
     """A folder with the benchmarks' plug-ins, for sessions to be started in; it is deleted in the end."""
     # Not /tmp, which is memory on many machines: what is durable must really go to the disk.
     (ROOT / "runs").mkdir(exist_ok=True)
@@ -78,7 +79,7 @@ def study(place: Path, plan: str, name: str, *options: str, moments: Sequence[in
         raise RuntimeError(f"orchestrate {' '.join(words)} ended with exit code {process.returncode}:\n{said[-4000:]}")
     if missed := set(moments) - set(seen):
         raise RuntimeError(f"{name}: nobody saw trial {min(missed)} begin")
-    folder = Store(place / "runs").study(name)
+    folder = RunsFolder(place / "runs").study(name)
     return Session(seconds=seconds, folder=folder, moments=seen, cpu_seconds=used)
 
 

@@ -25,10 +25,10 @@ from benchmarks.overhead.data import load
 from orchestrator import plugins
 from orchestrator.contracts import Data
 from orchestrator.hyperparameters import divide
-from orchestrator.plain import from_plain
 from orchestrator.recipe import Recipe
+from orchestrator.support.serialization import from_plain
 from trainers import cnn
-from trainers._supervised import ImageShape
+from trainers.loop.supervised import ImageShape
 
 Batches = DataLoader[tuple[torch.Tensor, int]]
 
@@ -65,8 +65,8 @@ class Search:
         train, validation = self._loaders(params["batch_size"])
         network = {name: self.recipe.params[name] for name in ("blocks", "average", "hidden")}
         (settings,) = divide((cnn.Hyperparameters,), {**network, "dropout": params["dropout"]})
-        suits = self.data.suits
-        model = cnn.build(settings, suits.classes, ImageShape(channels=suits.channels, size=suits.size))
+        info = self.data.info
+        model = cnn.build(settings, info.classes, ImageShape(channels=info.channels, size=info.size))
         optimizer = torch.optim.SGD(
             model.parameters(), lr=params["learning_rate"], momentum=0.9, nesterov=True, weight_decay=params["weight_decay"]
         )
@@ -91,9 +91,9 @@ class Search:
         return best
 
     def _loaders(self, batch_size: int) -> tuple[Batches, Batches]:
-        data, suits = self.data, self.data.suits
-        normalize = [transforms.ConvertImageDtype(torch.float32), transforms.Normalize(suits.mean, suits.std)]
-        augment = transforms.Compose([transforms.RandomCrop(suits.size, padding=suits.padding), *normalize])
+        data, info = self.data, self.data.info
+        normalize = [transforms.ConvertImageDtype(torch.float32), transforms.Normalize(info.mean, info.std)]
+        augment = transforms.Compose([transforms.RandomCrop(info.size, padding=info.padding), *normalize])
         train = Images(data.train_images, data.train_labels, augment)
         validation = Images(data.validation_images, data.validation_labels, transforms.Compose(normalize))
         return (
@@ -158,7 +158,7 @@ def main() -> None:
     recipes = [from_plain(Recipe, recipe) for recipe in request["recipes"]]
     data = load(recipes[0], Path(request["data"]))
     _, _, make = plugins.plan(recipes[0].plan)
-    space = make(recipes[0].dataset, data.suits).space
+    space = make(recipes[0].dataset, data.info).space
     study = optuna.create_study(
         storage=f"sqlite:///{work / 'optuna.db'}",
         direction="maximize",

@@ -3,7 +3,7 @@
 from benchmarks.measuring.figures import Claim, Figure, Result
 from benchmarks.measuring.rounds import alternated
 from benchmarks.overhead.notes import rate
-from benchmarks.overhead.sessions import study, workplace
+from benchmarks.overhead.sessions import resources, study
 
 
 def measure(quick: bool) -> Result:
@@ -25,6 +25,6 @@ def measure(quick: bool) -> Result:
 
 def _rate(workers: int, trials: int) -> float:
     options = ("--trials", trials, "--sampler", "random", "--pruner", "none", "--workers", workers, "--mirror", "offline")
-    with workplace() as place:
+    with resources() as place:
         study(place, "single_threaded", "trials", *map(str, options))
         return rate(place)

@@ -9,7 +9,7 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from benchmarks.replay.curves import LearningCurves
 from orchestrator.contracts import Baseline, StudyPlan
 from orchestrator.recipe import Recipe
-from orchestrator.seeds import derive
+from orchestrator.support.seeds import derive
 
 _SCALES: tuple[Callable[[np.ndarray], np.ndarray], ...] = (
     lambda values: values,

@@ -12,13 +12,13 @@ from benchmarks.replay.memory import MemoryStudy
 from benchmarks.replay.plans import Nearest, drawn, sampled
 from benchmarks.replay.pruners import pruner
 from benchmarks.replay.simulation import SimulatedClock, SimulatedExecutor
-from orchestrator.conductor import Conductor, Origin
+from orchestrator.engine.conductor import Conductor, Origin
 from orchestrator.recipe import Recipe
 from orchestrator.record import RunRecord, Status
-from orchestrator.search.study import Study
-from orchestrator.seeds import derive
-from orchestrator.settings import StudyOptions
-from orchestrator.store import StudyFile
+from orchestrator.search.optuna_study import OptunaStudy
+from orchestrator.storage.options import StudyOptions
+from orchestrator.storage.study_file import StudyFile
+from orchestrator.support.seeds import derive
 
 TRIALS = 40
 Configurations = Literal["random", "tpe"]
@@ -71,7 +71,7 @@ def simulate(
         origin=Origin(commit="", dirty=False),
         complete=complete,
         say=lambda line: print(line, file=sys.stderr),
-        search=Study(plan, seed=options.seed, sampler=configurations, pruner=pruner(pruner_name, plan.epochs)),
+        search=OptunaStudy(plan, seed=options.seed, sampler=configurations, pruner=pruner(pruner_name, plan.epochs)),
     ).run(trials)
     if len(records) != trials or not all(record.status.finished for record in records):
         statuses = ", ".join(record.status for record in records)

@@ -14,8 +14,10 @@ from pathlib import Path
 
 from benchmarks.measuring.keeping import keep
 from benchmarks.measuring.surroundings import ROOT
-from orchestrator import machine, plugins
+from orchestrator import plugins
 from orchestrator.errors import OrchestrateError, UnknownName
+from orchestrator.executors.devices import assign_devices, worker_settings
+from orchestrator.support.environment import cores
 
 
 def main() -> int:
@@ -37,10 +39,10 @@ def _measured(given: argparse.Namespace) -> int:
     from benchmarks.training import accuracy, epochs, pipeline, prediction
     from benchmarks.training.setting import Setting
 
-    torch.set_num_threads(machine.cores())
+    torch.set_num_threads(cores())
     # Where there are fewer cores than workers torch advises against them; whether it is right is measured.
     warnings.filterwarnings("ignore", message="This DataLoader will create")
-    (name,) = machine.workforce(given.device, "1").devices
+    (name,) = assign_devices(given.device, "1").devices
     device = torch.device(name)
     setting = Setting(device=device, column=given.column or ("gpu" if device.type == "cuda" else "cpu"), folder=folder)
     benchmarks = {
@@ -64,7 +66,7 @@ def _begin_as_worker() -> None:
 
     The plain loop gains by it as well: the threads of the training process, when they wait, leave its DataLoader the cores.
     """
-    wanted = machine.worker_settings(machine.cores())
+    wanted = worker_settings(cores())
     if any(os.environ.get(name) != value for name, value in wanted.items()):
         sys.stdout.flush()
         words = [sys.executable, "-m", "benchmarks.training", *sys.argv[1:]]

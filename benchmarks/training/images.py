@@ -8,9 +8,9 @@ import torch
 from benchmarks.plain_loop import Files
 from benchmarks.training.setting import Setting
 from orchestrator import plugins
-from orchestrator.contracts import Data, Labelled, Suits
+from orchestrator.contracts import Data, DataSetInfo, Labelled
 from orchestrator.recipe import Split
-from orchestrator.splits import split
+from orchestrator.worker.splits import split
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +18,7 @@ class Images:
     """CIFAR-100's training file, divided as every study divides it."""
 
     labelled: Labelled
-    suits: Suits
+    info: DataSetInfo
     train: Sequence[int]  # places in the file: 40,000
     validation: Sequence[int]  # 5,000
     setting: Setting
@@ -26,7 +26,7 @@ class Images:
     @property
     def files(self) -> Files:
         """For the plain loop, which reads them itself."""
-        return Files(folder=self.setting.folder, mean=self.suits.mean, std=self.suits.std)
+        return Files(folder=self.setting.folder, mean=self.info.mean, std=self.info.std)
 
     def data(self, *, train: int, validation: int) -> Data:
         """For the shared loop: the first so many images of either part, on the device."""
@@ -44,7 +44,7 @@ class Images:
             train_labels=train_labels,
             validation_images=validation_images,
             validation_labels=validation_labels,
-            suits=self.suits,
+            info=self.info,
             folder=self.setting.folder,
         )
 
@@ -52,16 +52,16 @@ class Images:
 def read(setting: Setting) -> Images:
     """Read and divide them. Raises MissingInput or BadData."""
     source = plugins.dataset("cifar100")
-    suits, labelled = source.suits(setting.folder), source.load(setting.folder, "train")
+    info, labelled = source.info(setting.folder), source.load(setting.folder, "train")
     parts = split(
         labelled.labels,
         seed=Split().seed,
-        validation=suits.validation_images,
-        confirmation=suits.confirmation_images,
+        validation=info.validation_images,
+        confirmation=info.confirmation_images,
     )
     return Images(
         labelled=labelled,
-        suits=suits,
+        info=info,
         train=parts.train.tolist(),
         validation=parts.validation.tolist(),
         setting=setting,

@@ -13,7 +13,7 @@ from orchestrator.contracts import Data, Training
 from orchestrator.hyperparameters import divide
 from orchestrator.recipe import Recipe
 from trainers import cnn, resnet
-from trainers._supervised import Build, ImageShape
+from trainers.loop.supervised import Build, ImageShape
 
 _MOMENTUM, _WEIGHT_DECAY = 0.9, 5e-4
 
@@ -47,8 +47,8 @@ class Model:
     def plain(self, begun: Training, data: Data) -> nn.Module:
         """The same network, in the layout that PyTorch gives it, with the weights that `begun` has now."""
         (hyperparameters,) = divide((self.hyperparameters,), self.params)
-        suits = data.suits
-        network = self.build(hyperparameters, suits.classes, ImageShape(channels=suits.channels, size=suits.size))
+        info = data.info
+        network = self.build(hyperparameters, info.classes, ImageShape(channels=info.channels, size=info.size))
         network.load_state_dict(begun.state_dict()["model"])
         return network
 

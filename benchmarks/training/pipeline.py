@@ -9,17 +9,17 @@ from benchmarks.measuring.figures import Result
 from benchmarks.training import images
 from benchmarks.training.peer import OURS, PLAIN, Pass, choose, compared, figures, speeds
 from benchmarks.training.setting import Setting
-from trainers._inputs import TrainingInputs, preprocessing_of
-from trainers._optimisation import Optimisation
+from trainers.loop.inputs import TrainingInputs, preprocessing_of
+from trainers.loop.optimisation import Optimisation
 
 
 def measure(setting: Setting, quick: bool) -> Result:
     """Whole epochs, in batches that arrive on the device as the model takes them; nothing is done with them."""
     size, found = setting.size("pipeline", quick=quick), images.read(setting)
     data = found.data(train=size.images, validation=1)
-    suits = data.suits
+    info = data.info
     settings = Optimisation()
-    inputs = TrainingInputs(data.train_images, settings, preprocessing_of(settings, suits), suits)
+    inputs = TrainingInputs(data.train_images, settings, preprocessing_of(settings, info), info)
     seeds = itertools.count()
 
     def ours() -> int:

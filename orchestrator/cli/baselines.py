@@ -24,13 +24,13 @@ def baselines(form: str) -> None:
     if form == "json":
         click.echo(json.dumps([_whole(system) for system in SYSTEMS], indent=1, ensure_ascii=False))
         return
-    from orchestrator.tables import render_rows
+    from orchestrator.sessions.tables import render_rows
 
     click.echo(render_rows([_row(system) for system in SYSTEMS], form), nl=False)
 
 
 def _whole(system: "ReferenceSystem") -> dict[str, Any]:
-    from orchestrator.plain import to_plain
+    from orchestrator.support.serialization import to_plain
 
     return {
         "name": system.name,

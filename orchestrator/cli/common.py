@@ -9,8 +9,9 @@ import click
 from click.core import ParameterSource
 
 from orchestrator.cli.parameters import Location, OneOf
-from orchestrator.passwords import holds_password
-from orchestrator.store import Store, StudyFolder
+from orchestrator.storage.runs import RunsFolder
+from orchestrator.storage.study_folder import StudyFolder
+from orchestrator.support.secrets import holds_password
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -151,7 +152,7 @@ def work_options(command: F) -> F:
     return command
 
 
-def chosen_study(store: Store, name: str | None, *, search: bool = False) -> StudyFolder:
+def chosen_study(store: RunsFolder, name: str | None, *, search: bool = False) -> StudyFolder:
     """The study of this name, or the one that was worked on last; with `search` one that holds more than single runs."""
     return store.known(name) if name is not None else store.latest(search=search)
 

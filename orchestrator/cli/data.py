@@ -29,7 +29,9 @@ def fetch(name: str, data_dir: Path) -> None:
     if name.partition(":")[0] in plugins.names("data set"):
         plugins.dataset(name).fetch(data_dir)
     elif "-" in name:
-        plugins.helper("trainers", "_weights").fetch(name, data_dir)
+        from trainers.pretrained.weight_files import fetch as fetch_weights
+
+        fetch_weights(name, data_dir)
     else:
         raise UnknownName("data set", name, plugins.names("data set"), "weights are named like resnet50-IMAGENET1K_V1")
     say(f"{name} is there and right")
@@ -44,8 +46,8 @@ def verify(name: str, data_dir: Path) -> None:
 
     dataset = plugins.dataset(name)
     dataset.check(data_dir)
-    suits = dataset.suits(data_dir)
-    images = f"{suits.classes} classes, {suits.train_images:,} training images of {suits.size}×{suits.size} pixels"
+    info = dataset.info(data_dir)
+    images = f"{info.classes} classes, {info.train_images:,} training images of {info.size}×{info.size} pixels"
     say(f"{name} is there and right: {images}")
 
 
@@ -65,8 +67,8 @@ def preview(
     RECIPE is a reference system such as 001-P2, a plan, or a FILE.json that holds a recipe. A row is an image: at first as
     validation and prediction see it, then as successive epochs show it to the model.
     """
-    from orchestrator.previewing import write_preview
-    from orchestrator.recipes import find_recipe
+    from orchestrator.sessions.find_recipe import find_recipe
+    from orchestrator.sessions.preview import write_preview
 
     file = output if output is not None else Path(f"{Path(recipe).stem}-preview.png")
     found = find_recipe(recipe, seed=seed, dataset=dataset, data_folder=data_dir)

@@ -18,10 +18,10 @@ def enqueue(study: str, values: tuple[str, ...], runs: Path) -> None:
     What is not given is sampled. It is one of the trials that the study was asked for, and begins when a worker is free; nothing
     has to be running now.
     """
-    from orchestrator.enqueueing import enqueue as add
-    from orchestrator.store import Store
+    from orchestrator.sessions.enqueue import enqueue as add
+    from orchestrator.storage.runs import RunsFolder
 
-    add(Store(runs).known(study), values, say)
+    add(RunsFolder(runs).known(study), values, say)
 
 
 COMMANDS: dict[str, Any] = {"enqueue": enqueue}

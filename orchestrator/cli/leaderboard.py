@@ -19,11 +19,12 @@ def leaderboard(studies: tuple[str, ...], runs: Path, form: str, name: str) -> N
 
     Without STUDY: the study that was worked on last.
     """
-    from orchestrator import plugins, tables
-    from orchestrator.store import Store
+    from orchestrator import plugins
+    from orchestrator.sessions import tables
+    from orchestrator.storage.runs import RunsFolder
 
     report = plugins.report(name)
-    store = Store(runs)
+    store = RunsFolder(runs)
     chosen = tuple(dict.fromkeys(studies)) or (store.latest().name,)
     click.echo(tables.render(report(tables.frames(store, chosen)), form), nl=False)
 

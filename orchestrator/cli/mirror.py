@@ -18,10 +18,10 @@ def copies(study: str | None, mirror: str, storage: str | None, runs: Path) -> N
 
     Without STUDY: the study that was worked on last.
     """
-    from orchestrator.mirroring import rebuild
-    from orchestrator.store import Store
+    from orchestrator.sessions.mirror import rebuild
+    from orchestrator.storage.runs import RunsFolder
 
-    store = Store(runs)
+    store = RunsFolder(runs)
     rebuild(chosen_study(store, study), store, mirror, storage, say)
 
 

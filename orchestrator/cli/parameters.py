@@ -7,8 +7,8 @@ from typing import Any, final
 
 import click
 
-from orchestrator.durations import seconds_of
 from orchestrator.errors import InvalidInput, UnknownName
+from orchestrator.support.durations import parse_duration
 
 MOST_EPOCHS = 100_000  # that a run can have; more is a slip of the keyboard
 
@@ -42,7 +42,7 @@ class Duration(click.ParamType[float]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """The seconds. Raises click.BadParameter."""
         try:
-            return seconds_of(str(value))
+            return parse_duration(str(value))
         except InvalidInput as error:
             self.fail(str(error), param, ctx)
 

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from orchestrator.passwords import holds_password
+from orchestrator.support.secrets import holds_password
 
 _OPTION = "--storage"
 _VARIABLE = "ORCHESTRATE_STORAGE"

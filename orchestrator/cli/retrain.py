@@ -31,10 +31,10 @@ def retrain_best(study: str | None, runs: Path, **options: Any) -> None:
     the validation images, and its accuracy on the test images is measured once. The same command carries on after an
     interruption. Without STUDY: the study that was worked on last.
     """
-    from orchestrator.retrain import best_trial
-    from orchestrator.store import Store
+    from orchestrator.sessions.retrain import best_trial
+    from orchestrator.storage.runs import RunsFolder
 
-    folder = chosen_study(Store(runs), study, search=True)
+    folder = chosen_study(RunsFolder(runs), study, search=True)
     _retrain(folder, best_trial(folder), runs, **options)
 
 
@@ -43,20 +43,20 @@ def retrain_best(study: str | None, runs: Path, **options: Any) -> None:
 @_options
 def retrain(run: str, runs: Path, **options: Any) -> None:
     """Train the setting of RUN, a trial such as part2/7 or a single run, fully, and write submission.csv as retrain-best does."""
-    from orchestrator.store import Store
+    from orchestrator.storage.runs import RunsFolder
 
-    folder, source = Store(runs).find_run(run)
+    folder, source = RunsFolder(runs).find_run(run)
     _retrain(folder, source.read(), runs, **options)
 
 
 def _retrain(
     folder: Any, source: Any, runs: Path, *, epochs: int | None, ood_dir: Path | None, partial: bool, **work: Any
 ) -> None:
-    from orchestrator.retraining import RetrainRequest, retrain
-    from orchestrator.staff import Workplace
+    from orchestrator.sessions.resources import Resources
+    from orchestrator.sessions.retrain import RetrainRequest, retrain
 
-    workplace = Workplace(runs=runs, data_folder=work.pop("data_dir"), **work)
-    retrain(RetrainRequest(source=source, epochs=epochs, ood_folder=ood_dir, partial=partial), folder, workplace, say)
+    resources = Resources(runs=runs, data_folder=work.pop("data_dir"), **work)
+    retrain(RetrainRequest(source=source, epochs=epochs, ood_folder=ood_dir, partial=partial), folder, resources, say)
 
 
 COMMANDS: dict[str, Any] = {"retrain-best": retrain_best, "retrain": retrain}

@@ -15,10 +15,10 @@ from orchestrator.cli.common import chosen_study, format_option, runs_option
 @format_option("table", "json")
 def status(study: str | None, runs: Path, form: str) -> None:
     """How far STUDY is. Without STUDY: the study that was worked on last."""
-    from orchestrator.state import state
-    from orchestrator.store import Store
+    from orchestrator.storage.runs import RunsFolder
+    from orchestrator.storage.status import study_status
 
-    found = state(chosen_study(Store(runs), study))
+    found = study_status(chosen_study(RunsFolder(runs), study))
     click.echo(json.dumps(found.plain()) if form == "json" else found.text())
 
 

@@ -16,9 +16,9 @@ def stop(study: str, runs: Path) -> None:
 
     The command that conducts the study, or retrains its best, then ends with exit code 0, and goes on when it is given again.
     """
-    from orchestrator.store import Store
+    from orchestrator.storage.runs import RunsFolder
 
-    folder = Store(runs).known(study)
+    folder = RunsFolder(runs).known(study)
     if not folder.locked():
         say(f"nobody is working on {study}: there is nothing to stop")
         return

@@ -12,10 +12,10 @@ from orchestrator.cli.common import format_option, say, storage_option, work_opt
 from orchestrator.cli.parameters import MOST_EPOCHS, Duration, WholeNumber
 
 if TYPE_CHECKING:
-    from orchestrator.limits import Limits
-    from orchestrator.opening import Request
-    from orchestrator.staff import Workplace
-    from orchestrator.state import State
+    from orchestrator.sessions.open_study import Request
+    from orchestrator.sessions.resources import Resources
+    from orchestrator.storage.options import Limits
+    from orchestrator.storage.status import StudyStatus
 
 
 @click.command("study", short_help="Search for the best hyperparameters.")
@@ -75,10 +75,10 @@ def study(
     begun with. No setting is tried twice: a study ends when its search space is exhausted, unless --replicate is given.
     """
     began = time.time()  # the libraries that come next take seconds, which a budget counts
-    from orchestrator.conducting import conduct
-    from orchestrator.limits import Limits
-    from orchestrator.opening import Request
-    from orchestrator.staff import Workplace
+    from orchestrator.sessions.open_study import Request
+    from orchestrator.sessions.resources import Resources
+    from orchestrator.sessions.study import conduct
+    from orchestrator.storage.options import Limits
 
     request = Request(
         plan=plan,
@@ -91,11 +91,11 @@ def study(
         sampler=sampler,
         storage=storage,
     )
-    workplace = Workplace(runs=runs, data_folder=data_dir, **work)
+    resources = Resources(runs=runs, data_folder=data_dir, **work)
     limits = Limits(budget=budget, patience=patience, replicate=replicate)
     if dry_run:
-        return _rehearse(request, limits, workplace, form)
-    outcome = conduct(request, limits, workplace, say, began=began)
+        return _rehearse(request, limits, resources, form)
+    outcome = conduct(request, limits, resources, say, began=began)
     if form == "json":
         click.echo(json.dumps(outcome.plain()))
     if outcome.exit_code:
@@ -103,16 +103,16 @@ def study(
     return outcome.exit_code
 
 
-def _rehearse(request: "Request", limits: "Limits", workplace: "Workplace", form: str) -> int:
+def _rehearse(request: "Request", limits: "Limits", resources: "Resources", form: str) -> int:
     sys.dont_write_bytecode = True  # of the user's plug-ins either
-    from orchestrator.rehearsal import rehearse
+    from orchestrator.sessions.dry_run import rehearse
 
-    rehearsal = rehearse(request, limits, workplace, say)
+    rehearsal = rehearse(request, limits, resources, say)
     click.echo(json.dumps(rehearsal.plain()) if form == "json" else rehearsal.text())
     return 0
 
 
-def _last_failure(outcome: "State") -> str:
+def _last_failure(outcome: "StudyStatus") -> str:
     last = outcome.trials[-1]
     reason = f"{last.failure.kind}: {last.failure.message}" if last.failure is not None else "for no recorded reason"
     return f"the last one, {last.run_id}, {reason}; the workers' logs are in the folder logs of the study"

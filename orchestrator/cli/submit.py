@@ -38,19 +38,19 @@ def submit(
     newest retrain of all studies. A submission is predictions for the out-of-distribution files if they are there, and
     otherwise for the test images.
     """
-    from orchestrator import submitting
-    from orchestrator.machine import workforce
-    from orchestrator.retrain import newest_retrain
-    from orchestrator.store import Store
+    from orchestrator.executors.devices import assign_devices
+    from orchestrator.sessions import submit
+    from orchestrator.sessions.retrain import newest_retrain
+    from orchestrator.storage.runs import RunsFolder
 
     if file is not None:
-        click.echo(f"{file}: {submitting.check(file, dataset or submitting.dataset_of(file), data_dir)}")
+        click.echo(f"{file}: {submit.check(file, dataset or submit.dataset_of(file), data_dir)}")
         return
-    store = Store(runs)
+    store = RunsFolder(runs)
     folder = store.find_run(run)[1] if run is not None else newest_retrain(store)
     record = folder.read()
-    what = submitting.target(record.recipe.dataset, ood_dir, data_dir, partial=partial)
-    submitting.submit(folder, record, what, data_dir, workforce(device, "1").devices[0], say)
+    what = submit.target(record.recipe.dataset, ood_dir, data_dir, partial=partial)
+    submit.submit(folder, record, what, data_dir, assign_devices(device, "1").devices[0], say)
 
 
 COMMANDS: dict[str, Any] = {"submit": submit}

@@ -38,13 +38,13 @@ def train(
     `orchestrate recipe` prints it. The best epoch is chosen on the validation images, and its weights are kept: for `orchestrate
     submit RUN`, or for `orchestrate retrain RUN`, which measures the test set. The same command carries on after an interruption.
     """
-    from orchestrator.recipes import find_recipe
-    from orchestrator.staff import Workplace
-    from orchestrator.training import TrainRequest
-    from orchestrator.training import train as train_recipe
+    from orchestrator.sessions.find_recipe import find_recipe
+    from orchestrator.sessions.resources import Resources
+    from orchestrator.sessions.train import TrainRequest
+    from orchestrator.sessions.train import train as train_recipe
 
     recipe = find_recipe(name, epochs=epochs, seed=seed, dataset=dataset, data_folder=data_dir)
-    train_recipe(TrainRequest(recipe=recipe, study=study), Workplace(runs=runs, data_folder=data_dir, **work), say)
+    train_recipe(TrainRequest(recipe=recipe, study=study), Resources(runs=runs, data_folder=data_dir, **work), say)
 
 
 @click.command("recipe", short_help="Print a recipe as a file to train.")
@@ -56,12 +56,12 @@ def recipe(run: str, runs: Path) -> None:
     It says everything: trained again on the same kind of device, it gives the same numbers. In place of a run, a reference system
     or a plan may be named, to have something to begin with; what such a recipe leaves out are its trainer's defaults.
     """
-    from orchestrator.plain import to_plain
-    from orchestrator.recipes import find_recipe
-    from orchestrator.store import Store
+    from orchestrator.sessions.find_recipe import find_recipe
+    from orchestrator.storage.runs import RunsFolder
+    from orchestrator.support.serialization import to_plain
 
     named = "/" not in run or run.endswith((".py", ".json"))
-    found = find_recipe(run) if named else Store(runs).find_run(run)[1].read().recipe
+    found = find_recipe(run) if named else RunsFolder(runs).find_run(run)[1].read().recipe
     click.echo(json.dumps(to_plain(found), indent=1, ensure_ascii=False))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import final
 
 from orchestrator.jobs import Event, Failed, Finished, Job, Paused, WorkerLost
-from orchestrator.worker import Runner
+from orchestrator.worker.runner import Runner
 
 
 @final

@@ -14,14 +14,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
-from orchestrator import messages
 from orchestrator.errors import BadData, OrchestrateError
-from orchestrator.files import disk_errors
+from orchestrator.executors import wire
+from orchestrator.executors.devices import worker_settings
+from orchestrator.executors.wire import Command, Grant, Stop
 from orchestrator.jobs import Began, Event, Failed, Finished, Job, Paused, WorkerLost
-from orchestrator.machine import worker_settings
-from orchestrator.messages import Command, Grant, Stop
-from orchestrator.plain import to_plain
 from orchestrator.recipe import Recipe
+from orchestrator.support.atomic_files import disk_errors
+from orchestrator.support.serialization import to_plain
 
 # Workers that die one after the other without beginning a job: then something is wrong that a new process cannot cure. More than
 # the attempts at one job, because a job that kills all its workers is only its own failure.
@@ -185,7 +185,7 @@ class _Worker:
             log.write(f"--- worker {self.index} begins at {time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode())
             log.flush()
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "orchestrator.executors._worker_process", json.dumps(settings)],
+                [sys.executable, "-P", "-m", "orchestrator.executors.worker_process", json.dumps(settings)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -196,7 +196,7 @@ class _Worker:
     def send(self, command: Command) -> None:
         """Say something; a worker that is gone is noticed when it is heard."""
         with contextlib.suppress(OSError):
-            self.channel.sendall(messages.encode(command))
+            self.channel.sendall(wire.encode(command))
 
     def hear(self) -> tuple[list[Event], bool]:
         """The events that have come, and whether the worker still lives. Half a line waits for its other half."""
@@ -208,7 +208,7 @@ class _Worker:
         events = []
         for line in lines:
             with contextlib.suppress(BadData):  # a line torn by a death in the middle of it
-                events.append(messages.decode_event(line))
+                events.append(wire.decode_event(line))
         return events, bool(received)
 
     def kill(self) -> None:

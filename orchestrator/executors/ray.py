@@ -14,17 +14,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
-from orchestrator import messages
 from orchestrator.errors import OrchestrateError, Unavailable
-from orchestrator.executors import _shipping
-from orchestrator.executors._ray_cluster import connect, nodes, ray, reason
-from orchestrator.executors._ray_worker import Opened, Probe, RayWorker, Said
-from orchestrator.files import disk_errors, replace
+from orchestrator.executors import code_shipping, wire
+from orchestrator.executors.devices import DeviceAssignment, worker_settings
+from orchestrator.executors.ray_cluster import connect, nodes, ray, reason
+from orchestrator.executors.ray_placement import placement
+from orchestrator.executors.ray_worker import Opened, Probe, RayWorker, Said
+from orchestrator.executors.wire import Command, Grant, Stop
 from orchestrator.jobs import Began, Event, Failed, Finished, Job, Paused, WorkerLost
-from orchestrator.machine import Workforce, worker_settings
-from orchestrator.messages import Command, Grant, Stop
-from orchestrator.placement import placement
-from orchestrator.store import RunFolder
+from orchestrator.storage.run_folder import RunFolder
+from orchestrator.support.atomic_files import disk_errors, replace
 
 _SECONDS_TO_BEGIN = 120.0  # a worker: code is unpacked and torch imported, perhaps from a slow disk
 _SECONDS_TO_FETCH = 60.0  # what a call returned: a checkpoint, at most
@@ -73,7 +72,7 @@ class RayActors:
                 logs.mkdir(parents=True, exist_ok=True)
                 content = secrets.token_hex(32)
                 self._probe.write_text(content)
-                _shipping.gather(self._own / "code")
+                code_shipping.gather(self._own / "code")
             connect(address, self._own, {"working_dir": str(self._own / "code")})
             self._placement = placement(nodes(), device=device, workers=workers, per_device=per_device)
             options: dict[str, Any] = {
@@ -196,7 +195,7 @@ class RayActors:
         job = place.job
         events = []
         for line in said.events.splitlines():
-            event = messages.decode_event(line)
+            event = wire.decode_event(line)
             events.append(event)
             if isinstance(event, Began):
                 self._deaths_in_a_row = 0
@@ -319,7 +318,7 @@ class _Place:
 
     def send(self, command: Command, checkpoint: bytes | None = None) -> None:
         """Say something; it is heard after everything said before."""
-        self.calls.append(self._actor.obey.remote(messages.encode(command), checkpoint))
+        self.calls.append(self._actor.obey.remote(wire.encode(command), checkpoint))
 
     def step(self) -> None:
         """Let it train an epoch, if its job may."""
@@ -366,7 +365,7 @@ def _keep(checkpoints: Mapping[str, bytes], folder: Path) -> None:
                 replace(file, checkpoints[file.name])
 
 
-def survey(address: str, *, device: str, workers: str, per_device: int) -> Workforce:
+def survey(address: str, *, device: str, workers: str, per_device: int) -> DeviceAssignment:
     """The workers that would be hired now, found out without hiring any. Raises InvalidInput or Unavailable."""
     with tempfile.TemporaryDirectory(prefix="orchestrate-", ignore_cleanup_errors=True) as own:
         connect(address, Path(own), {})
@@ -375,6 +374,6 @@ def survey(address: str, *, device: str, workers: str, per_device: int) -> Workf
         finally:
             ray.shutdown()
     chosen = placement(found, device=device, workers=workers, per_device=per_device)
-    return Workforce(
+    return DeviceAssignment(
         devices=("cuda" if chosen.gpu_share else "cpu",) * min(chosen.places, chosen.room(found)), threads=chosen.threads
     )

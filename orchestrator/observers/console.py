@@ -4,9 +4,9 @@ import contextlib
 from collections.abc import Iterable, Sequence
 from typing import TextIO, final
 
-from orchestrator.contracts import Clock
 from orchestrator.record import Epoch, Kind, Metric, RunRecord, Status
-from orchestrator.store import run_name
+from orchestrator.storage.run_folder import run_name
+from orchestrator.support.clock import Clock
 
 
 @final

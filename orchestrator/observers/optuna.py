@@ -17,9 +17,9 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from orchestrator.errors import Mismatch, OrchestrateError, Unavailable
-from orchestrator.passwords import hide_passwords
-from orchestrator.plain import from_plain
 from orchestrator.record import Epoch, Kind, RunRecord, Status
+from orchestrator.support.secrets import hide_passwords
+from orchestrator.support.serialization import from_plain
 
 # Seconds between attempts while the database is away: doubled from the first to the last.
 _FIRST_DELAY, _LAST_DELAY = 0.5, 10.0

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from orchestrator.contracts import Observer
+from orchestrator.observers.base import Observer
 from orchestrator.record import Epoch, RunRecord, Status
 
 

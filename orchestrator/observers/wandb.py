@@ -19,8 +19,8 @@ import wandb
 from wandb.sdk.lib import wbauth
 
 from orchestrator.errors import InvalidInput
-from orchestrator.plain import canonical, from_plain, to_plain
 from orchestrator.record import Epoch, Kind, RunRecord, Status
+from orchestrator.support.serialization import canonical, from_plain, to_plain
 
 PROJECT = "sp25-ds542-challenge"  # of the challenge's starter
 _LETTERS = {Kind.TRIAL: "t", Kind.CONFIRM: "c", Kind.RETRAIN: "r", Kind.SINGLE: "s"}

@@ -8,7 +8,7 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial
 
 from orchestrator.errors import UnknownName
-from orchestrator.points import Place, Points
+from orchestrator.search.unused_points import Place, Points
 
 # Trials that TPE draws at random before it looks at any result: Optuna's default.
 STARTUP_SETTINGS = 10
@@ -29,7 +29,7 @@ def sampler_named(name: str) -> Callable[[int], optuna.samplers.BaseSampler]:
 
 
 @final
-class Unused(optuna.samplers.BaseSampler):
+class UnusedPointSampler(optuna.samplers.BaseSampler):
     """Suggests a point that no trial has: asks one sampler after the other, and then goes to the nearest point that is free.
 
     `samplers` differ in their seeds; `together` is what they sample together, and is noted there once it is known. TPE proposes

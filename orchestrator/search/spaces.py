@@ -8,8 +8,8 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from orchestrator.errors import InvalidInput
-from orchestrator.plain import dumps, parse
-from orchestrator.points import Axis, Choices, Continuum, Points, Steps
+from orchestrator.search.unused_points import Axis, Choices, Continuum, Points, Steps
+from orchestrator.support.serialization import dumps, parse
 
 
 def contains(distribution: object, value: object) -> bool:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
-from orchestrator.plain import freeze
 from orchestrator.recipe import Recipe
+from orchestrator.support.serialization import freeze
 from search_spaces.reference_systems.scaling import Scaled, scaled
 
 DATASET = "cifar100"

@@ -10,7 +10,7 @@ from typing import Any, Literal, final
 
 import torch
 
-from trainers._ranges import check_number
+from trainers.support.ranges import check_number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import final
 
 import torch
 
-from orchestrator.contracts import Suits
+from orchestrator.contracts import DataSetInfo
 from orchestrator.errors import InvalidInput
 from trainers.augmentation.aug_mix import RandomAugMix
 from trainers.augmentation.colour import RandomColorJitter
@@ -88,10 +88,10 @@ class Pipeline:
         return batch
 
 
-def suitable(suits: Suits) -> tuple[Step, ...]:
+def suitable(info: DataSetInfo) -> tuple[Step, ...]:
     """The augmentation of a recipe that names none: the crop and the mirror image that suit the data set."""
-    crop: tuple[Step, ...] = (Crop(padding=suits.padding),) if suits.padding else ()
-    return (*crop, Flip()) if suits.flip else crop
+    crop: tuple[Step, ...] = (Crop(padding=info.padding),) if info.padding else ()
+    return (*crop, Flip()) if info.flip else crop
 
 
 def check_steps(steps: Sequence[Step], *, channels: int, pixels: int, size: int) -> None:

@@ -8,7 +8,7 @@ Each step draws anew for every image and epoch. The names are torchvision's, and
 from dataclasses import dataclass
 from typing import Literal
 
-from trainers._ranges import check_number, check_whole
+from trainers.support.ranges import check_number, check_whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,10 +11,10 @@ from typing import Any, Literal, final
 
 import numpy as np
 
-from orchestrator.contracts import Labelled, Suits
+from orchestrator.contracts import DataSetInfo, Labelled
 from orchestrator.errors import BadData, MissingInput
-from orchestrator.files import disk_errors
-from trainers._download import Checksum, download
+from orchestrator.support.atomic_files import disk_errors
+from trainers.support.download import Checksum, download
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,16 +45,16 @@ class Cifar:
     The files are pickles, which can run code: only the published bytes are ever unpickled.
     """
 
-    def __init__(self, published: Published, suits: Suits) -> None:
+    def __init__(self, published: Published, info: DataSetInfo) -> None:
         self._published = published
-        self._suits = suits
+        self._info = info
         self._archive = Checksum(algorithm="md5", digits=published.archive_md5)
         md5 = {**published.train, **published.test, **published.meta}
         self._files = {name: Checksum(algorithm="md5", digits=digits) for name, digits in md5.items()}
 
-    def suits(self, folder: Path) -> Suits:  # noqa: ARG002 - published facts: no file is read
+    def info(self, folder: Path) -> DataSetInfo:  # noqa: ARG002 - published facts: no file is read
         """Facts and what suits them; reads nothing."""
-        return self._suits
+        return self._info
 
     def class_names(self, folder: Path) -> Sequence[str]:
         """The names of the classes, in the order of their numbers. Raises MissingInput or BadData."""

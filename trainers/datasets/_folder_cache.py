@@ -26,11 +26,11 @@ from rich.markup import escape
 from rich.progress import track
 
 from orchestrator.errors import BadData, InvalidInput
-from orchestrator.files import disk_errors, sync_folder
-from orchestrator.plain import from_plain, parse, to_plain
-from trainers._download import Checksum
+from orchestrator.support.atomic_files import disk_errors, sync_folder
+from orchestrator.support.serialization import from_plain, parse, to_plain
 from trainers.datasets._decoding import Images, decoding
 from trainers.datasets._listing import ImageFile, Listing, listing, shown
+from trainers.support.download import Checksum
 
 Part = Literal["train", "test"]
 _PARTS: tuple[Part, ...] = ("train", "test")

@@ -2,7 +2,7 @@
 
 from types import MappingProxyType
 
-from orchestrator.contracts import Suits
+from orchestrator.contracts import DataSetInfo
 from trainers.datasets._cifar import Cifar, Published
 
 PUBLISHED = Published(
@@ -26,7 +26,7 @@ PUBLISHED = Published(
     names_key="label_names",
 )
 
-SUITS = Suits(
+SUITS = DataSetInfo(
     classes=10,
     channels=3,
     size=32,

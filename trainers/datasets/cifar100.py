@@ -2,7 +2,7 @@
 
 from types import MappingProxyType
 
-from orchestrator.contracts import Suits
+from orchestrator.contracts import DataSetInfo
 from trainers.datasets._cifar import Cifar, Published
 
 PUBLISHED = Published(
@@ -18,7 +18,7 @@ PUBLISHED = Published(
     names_key="fine_label_names",
 )
 
-SUITS = Suits(
+SUITS = DataSetInfo(
     classes=100,
     channels=3,
     size=32,

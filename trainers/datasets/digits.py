@@ -5,7 +5,7 @@ from typing import Literal, final
 
 import numpy as np
 
-from orchestrator.contracts import Labelled, Suits
+from orchestrator.contracts import DataSetInfo, Labelled
 
 _WHITE = 16  # the images' own brightest value
 _TEST_EVERY, _TEST_FIRST = 10, 5
@@ -15,9 +15,9 @@ _TEST_EVERY, _TEST_FIRST = 10, 5
 class Digits:
     """8×8 pixels, one channel, ten classes. Every tenth image of each class, in the order of the file, is for the test."""
 
-    def suits(self, folder: Path) -> Suits:  # noqa: ARG002 - the images come with scikit-learn
+    def info(self, folder: Path) -> DataSetInfo:  # noqa: ARG002 - the images come with scikit-learn
         """Facts and what suits them; reads nothing."""
-        return Suits(
+        return DataSetInfo(
             classes=10,
             channels=1,
             size=8,

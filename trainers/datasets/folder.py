@@ -8,7 +8,7 @@ from typing import Literal, final
 
 import numpy as np
 
-from orchestrator.contracts import DataSet, Labelled, Suits
+from orchestrator.contracts import DataSet, DataSetInfo, Labelled
 from orchestrator.errors import InvalidInput
 from trainers.datasets._folder_cache import Facts, FolderCache
 from trainers.datasets._listing import listing, shown
@@ -33,9 +33,9 @@ class ImageFolder:
         self._root = root
         self._size = size
 
-    def suits(self, folder: Path) -> Suits:
+    def info(self, folder: Path) -> DataSetInfo:
         """What was measured on the images, which are read when they were not yet. Raises as `check` does."""
-        return _suits(self._cache(folder).facts())
+        return _info(self._cache(folder).facts())
 
     def class_names(self, folder: Path) -> Sequence[str]:
         """The names of the subfolders, in their order. Raises as `check` does."""
@@ -107,12 +107,12 @@ def _legal(name: str) -> str:
     return re.sub("[^A-Za-z0-9._]+", "-", name).strip("-.")[:32] or "folder"
 
 
-def _suits(facts: Facts) -> Suits:
+def _info(facts: Facts) -> DataSetInfo:
     train = facts.images["train"]
     # A tenth each, one image of each class at least where they are spread evenly, and never more than CIFAR-100 takes.
     held_out = max(len(facts.classes), min(_MOST_VALIDATION, train // 10))
     fitting = [size for size in _BATCH_SIZES if (train - 2 * held_out) // size >= _FEWEST_STEPS]
-    return Suits(
+    return DataSetInfo(
         classes=len(facts.classes),
         channels=3,
         size=facts.size,

@@ -2,17 +2,17 @@
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-from orchestrator.contracts import Baseline, StudyPlan, Suits
+from orchestrator.contracts import Baseline, DataSetInfo, StudyPlan
 from orchestrator.recipe import Recipe
 
 DATASET = "digits"
 
 
-def plan(dataset: str, suits: Suits) -> StudyPlan:
+def plan(dataset: str, info: DataSetInfo) -> StudyPlan:
     return StudyPlan(
         recipe=Recipe(plan="curves", trainer="curve", dataset=dataset, epochs=8, seed=0),
         space={
-            "batch_size": CategoricalDistribution(suits.batch_sizes),
+            "batch_size": CategoricalDistribution(info.batch_sizes),
             "learning_rate": FloatDistribution(1e-4, 1.0, log=True),
             "weight_decay": FloatDistribution(1e-5, 1e-1, log=True),
             "label_smoothing": FloatDistribution(0.0, 0.2),

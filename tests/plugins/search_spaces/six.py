@@ -5,13 +5,13 @@ from dataclasses import replace
 from optuna.distributions import CategoricalDistribution, IntDistribution
 
 from orchestrator import plugins
-from orchestrator.contracts import StudyPlan, Suits
+from orchestrator.contracts import DataSetInfo, StudyPlan
 
 _, DATASET, quick_plan = plugins.plan("curves")
 
 
-def plan(dataset: str, suits: Suits) -> StudyPlan:
-    quick = quick_plan(dataset, suits)
+def plan(dataset: str, info: DataSetInfo) -> StudyPlan:
+    quick = quick_plan(dataset, info)
     return replace(
         quick,
         recipe=replace(quick.recipe, plan="six"),

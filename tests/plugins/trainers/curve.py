@@ -17,11 +17,11 @@ from typing import Any, final
 
 import torch
 
-from orchestrator.contracts import Data, Diverged, Predictor, Suits
-from orchestrator.crash_points import CrashPoint, reached
+from orchestrator.contracts import Data, DataSetInfo, Diverged, Predictor
 from orchestrator.errors import BadData, MissingInput
 from orchestrator.recipe import Recipe
 from orchestrator.record import Epoch
+from orchestrator.support.fault_injection import CrashPoint, reached
 
 ERRORS = {
     "raise": RuntimeError("this trainer was told to fail"),
@@ -135,7 +135,7 @@ def _compute(seconds: float, device_file: str) -> None:
 class CurveTrainer:
     hyperparameters: Sequence[type] = (Hyperparameters,)
 
-    def check(self, recipe: Recipe, suits: Suits, data_folder: Path) -> None:
+    def check(self, recipe: Recipe, info: DataSetInfo, data_folder: Path) -> None:
         Hyperparameters(**recipe.params)
 
     def begin(self, recipe: Recipe, data: Data, device: str) -> Curve:

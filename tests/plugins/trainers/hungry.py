@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from trainers._supervised import ImageShape, Supervised
+from trainers.loop.supervised import ImageShape, Supervised
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

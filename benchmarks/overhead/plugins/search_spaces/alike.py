@@ -1,11 +1,11 @@
 """Trials that take no time and are all worth the same, so that none is pruned."""
 
 from benchmarks.overhead.spaces import five
-from orchestrator.contracts import StudyPlan, Suits
+from orchestrator.contracts import DataSetInfo, StudyPlan
 
 DATASET = "digits"
 
 
-def plan(dataset: str, suits: Suits) -> StudyPlan:
+def plan(dataset: str, info: DataSetInfo) -> StudyPlan:
     """The plan for a data set and what suits it."""
-    return five("alike", "synthetic", dataset, suits, epochs=21, params={"alike": True})
+    return five("alike", "synthetic", dataset, info, epochs=21, params={"alike": True})

@@ -1,11 +1,11 @@
 """Short trials of the trainer `cnn`, with notes of when they train."""
 
 from benchmarks.overhead.spaces import five
-from orchestrator.contracts import StudyPlan, Suits
+from orchestrator.contracts import DataSetInfo, StudyPlan
 
 DATASET = "digits"
 
 
-def plan(dataset: str, suits: Suits) -> StudyPlan:
+def plan(dataset: str, info: DataSetInfo) -> StudyPlan:
     """The plan for a data set and what suits it."""
-    return five("noted", "noted", dataset, suits, epochs=3, params={})
+    return five("noted", "noted", dataset, info, epochs=3, params={})

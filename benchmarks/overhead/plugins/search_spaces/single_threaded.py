@@ -1,12 +1,12 @@
 """Trials of the trainer `cnn` that use one core each, with notes of when they train."""
 
 from benchmarks.overhead.spaces import five
-from orchestrator.contracts import StudyPlan, Suits
+from orchestrator.contracts import DataSetInfo, StudyPlan
 
 DATASET = "digits"
 
 
-def plan(dataset: str, suits: Suits) -> StudyPlan:
+def plan(dataset: str, info: DataSetInfo) -> StudyPlan:
     """The plan for a data set and what suits it."""
     blocks = [{"channels": 64}, {"channels": 128}, {"channels": 256}]
-    return five("single_threaded", "noted", dataset, suits, epochs=10, params={"single_threaded": True, "blocks": blocks})
+    return five("single_threaded", "noted", dataset, info, epochs=10, params={"single_threaded": True, "blocks": blocks})

@@ -14,7 +14,7 @@ from typing import Any, final
 
 import torch
 
-from orchestrator.contracts import Data, MicroBatched, Predictor, Suits, Training
+from orchestrator.contracts import Data, DataSetInfo, MicroBatched, Predictor, Training
 from orchestrator.recipe import Recipe
 from orchestrator.record import Epoch
 from trainers import cnn
@@ -80,9 +80,9 @@ class NotedTrainer:
 
     hyperparameters: Sequence[type] = (*cnn.trainer.hyperparameters, Threads)
 
-    def check(self, recipe: Recipe, suits: Suits, data_folder: Path) -> None:
+    def check(self, recipe: Recipe, info: DataSetInfo, data_folder: Path) -> None:
         """As `cnn` does."""
-        cnn.trainer.check(replace(recipe, params=_without(recipe.params)), suits, data_folder)
+        cnn.trainer.check(replace(recipe, params=_without(recipe.params)), info, data_folder)
 
     def begin(self, recipe: Recipe, data: Data, device: str) -> NotedTraining:
         """A run of `cnn` at its beginning, noted."""

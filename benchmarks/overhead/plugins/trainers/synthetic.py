@@ -12,7 +12,7 @@ from typing import Any, final
 
 import torch
 
-from orchestrator.contracts import Data, Predictor, Suits
+from orchestrator.contracts import Data, DataSetInfo, Predictor
 from orchestrator.recipe import Recipe
 from orchestrator.record import Epoch
 
@@ -78,7 +78,7 @@ class SyntheticTrainer:
 
     hyperparameters: Sequence[type] = (Hyperparameters,)
 
-    def check(self, recipe: Recipe, suits: Suits, data_folder: Path) -> None:  # noqa: ARG002 - needs neither
+    def check(self, recipe: Recipe, info: DataSetInfo, data_folder: Path) -> None:  # noqa: ARG002 - needs neither
         """Any values of the right names will do."""
         Hyperparameters(**recipe.params)
 

@@ -1,0 +1,112 @@
+"""Ray's cluster, as the executor needs it: to become part of it, to look at its machines, to say why something was lost.
+
+Ray itself is to be taken from here, because what it reads when it is imported must be said before.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from orchestrator.errors import InvalidInput, OrchestrateError, Unavailable
+from orchestrator.executors.ray_placement import Node
+
+__all__ = ["connect", "nodes", "ray", "reason"]
+
+# Read by Ray when it is imported or begins: no reports about us to anybody, nothing rewritten in the environment of a worker
+# without a GPU, about which Ray would warn, and no line of its own on stdout, where our data goes.
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
+
+try:
+    import ray
+except ImportError as error:
+    raise Unavailable("--executor ray needs Ray; install it with: pip install 'sweep-conductor[ray]'") from error
+
+# Bytes that Ray may keep in memory on this machine, when it is started here: a checkpoint of a ResNet-50 with momentum is 200 MB.
+_OBJECT_STORE_BYTES = 512 * 2**20
+
+_SECONDS_TO_REACH = 5.0  # the head of a cluster
+_SECONDS_TO_CONNECT = 30.0  # a process of its own to the cluster, which takes 2 to 8
+
+
+def connect(address: str, own: Path, runtime_env: Mapping[str, Any]) -> None:
+    """Become part of the cluster, or start one here with its files in `own`. Raises InvalidInput or Unavailable."""
+    if ray.is_initialized():
+        raise OrchestrateError("this process is connected to Ray already; end that with ray.shutdown() first")
+    options: dict[str, Any] = {"address": address}
+    if not address:
+        options = {"address": "local", "object_store_memory": _OBJECT_STORE_BYTES, "include_dashboard": False}
+        options["_temp_dir"] = str(own)
+    else:
+        _check(address)
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        ray.init(**options, log_to_driver=False, logging_level="CRITICAL", runtime_env=dict(runtime_env))
+    except (ConnectionError, RuntimeError, ValueError, TimeoutError, ray.exceptions.RayError) as error:
+        raise Unavailable(f"Ray cannot be used{f' at {address}' if address else ''}: {_last_line(str(error))}") from error
+    finally:
+        if signal.getsignal(signal.SIGTERM) is not handler:
+            signal.signal(signal.SIGTERM, handler)  # Ray puts its own there, which would end this process its own way
+
+
+def nodes() -> list[Node]:
+    """The machines that are there now."""
+    return [
+        Node(cpus=int(node["Resources"].get("CPU", 0)), gpus=int(node["Resources"].get("GPU", 0)))
+        for node in ray.nodes()
+        if node["Alive"]
+    ]
+
+
+def reason(error: Exception) -> str:
+    """What Ray says, without its advice and its numbers."""
+    text = str(error)
+    if "node has died" in text or "node was" in text:
+        return "its machine is gone"
+    if isinstance(error, ray.exceptions.RuntimeEnvSetupError) or "runtime environment" in text:
+        return "the code could not be put on its machine; is there a disk with room for Ray's files?"
+    if isinstance(error, ray.exceptions.ActorUnavailableError):
+        return "it does not answer"
+    if isinstance(error, ray.exceptions.ActorDiedError):
+        return "its process ended"
+    return " ".join(text.split())[:200] or type(error).__name__
+
+
+def _check(address: str) -> None:
+    """Try to connect in another process first: where nobody answers, Ray itself tries for many minutes, deaf to signals."""
+    if "://" in address:
+        raise InvalidInput(f"--ray-address {address!r} must be HOST:PORT or auto; run the command on a machine of the cluster")
+    host, _, port = address.rpartition(":")
+    if address != "auto":
+        if not (host and port.isdecimal() and int(port) < 65536):
+            raise InvalidInput(f"--ray-address {address!r} must be HOST:PORT or auto")
+        try:
+            socket.create_connection((host, int(port)), _SECONDS_TO_REACH).close()
+        except OSError as error:
+            raise Unavailable(f"nothing answers at --ray-address {address} ({error}); is the cluster running?") from error
+    program = "import sys, ray; ray.init(address=sys.argv[1], log_to_driver=False, logging_level='ERROR')"
+    try:
+        tried = subprocess.run(
+            [sys.executable, "-c", program, address],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS_TO_CONNECT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise Unavailable(
+            f"what answers at --ray-address {address} is no Ray cluster, or a hung one, or asks for a token (RAY_AUTH_MODE=token)"
+        ) from error
+    if tried.returncode:
+        raise Unavailable(f"cannot connect to --ray-address {address} from this machine: {_last_line(tried.stderr)}")
+
+
+def _last_line(text: str) -> str:
+    return next((line.strip()[:300] for line in reversed(text.splitlines()) if line.strip()), "no reason given")

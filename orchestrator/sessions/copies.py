@@ -1,0 +1,86 @@
+"""The copies of a study in Optuna's database and in Weights & Biases: started with a session, completed at its end."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from orchestrator.errors import OrchestrateError, Unavailable
+from orchestrator.observers.base import Observer
+from orchestrator.observers.subprocess_observer import SubprocessObserver
+from orchestrator.storage.runs import RunsFolder
+from orchestrator.storage.study_file import StudyFile
+from orchestrator.storage.study_folder import StudyFolder
+from orchestrator.support.serialization import dumps
+
+# Seconds that the copies may take together to be completed after the last run has ended, and after an interruption.
+SECONDS_TO_FINISH = 60.0
+SECONDS_WHEN_INTERRUPTED = 3.0
+# Seconds in which the database of the published copy must answer.
+SECONDS_TO_BEGIN = 30.0
+
+
+def published(study: StudyFile, storage: str, store: RunsFolder, folder: StudyFolder) -> SubprocessObserver:
+    """Optuna's copy of the study, in `storage` or, when that is "", in RUNS/optuna.db.
+
+    Raises Unavailable when the database cannot be reached, Mismatch when another study has the name there.
+    """
+    url = storage or f"sqlite:///{store.published.resolve()}"
+    configuration = {
+        "url": url,
+        "study": study.name,
+        "uuid": study.uuid,
+        "direction": study.plan_content["metric"]["direction"],
+        "distributions": {name: dumps(content) for name, content in study.plan_content["space"].items()},
+    }
+    copy = SubprocessObserver(
+        "orchestrator.observers.optuna:open_copy",
+        configuration,
+        log=folder.logs / "optuna.log",
+        copy=f"Optuna's copy of {study.name}",
+        cure=f"orchestrate mirror {study.name}",
+        awaited=True,
+    )
+    try:
+        problem = copy.ready(SECONDS_TO_BEGIN)
+        if problem is not None:
+            raise _advised(problem.error())
+    except BaseException:  # an interruption too: nobody would ever end its process
+        copy.finish(0.0)
+        raise
+    return copy
+
+
+def _advised(error: OrchestrateError) -> OrchestrateError:
+    if isinstance(error, Unavailable):
+        return Unavailable(f"{error}. Nothing was begun; is the database running, and is --storage right?")
+    return error
+
+
+def mirror(study: StudyFile, folder: StudyFolder, mode: str) -> list[Observer]:
+    """The mirror in Weights & Biases; none when it is off. What goes wrong with it is a warning at the end."""
+    if mode == "off":
+        return []
+    return [
+        SubprocessObserver(
+            "orchestrator.observers.wandb:open_mirror",
+            {"study": study.name, "folder": str(folder.path.resolve()), "mode": mode},
+            log=folder.logs / "wandb.log",
+            copy=f"the W&B copy of {study.name}",
+            cure=f"orchestrate mirror {study.name}",
+        )
+    ]
+
+
+@contextlib.contextmanager
+def observing(observers: Sequence[Observer], say: Callable[[str], None]) -> Iterator[None]:
+    """Let the observers complete their copies when the block is left; what they could not do is said, and fails nothing."""
+    patience = SECONDS_WHEN_INTERRUPTED
+    try:
+        yield
+        patience = SECONDS_TO_FINISH
+    finally:
+        deadline = time.monotonic() + patience
+        for observer in observers:
+            warning = observer.finish(max(deadline - time.monotonic(), 0.0))
+            if warning:
+                say(f"warning: {warning}")

@@ -1,0 +1,169 @@
+"""A dry run: what a study would do, without a byte on the disk."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, final
+
+from orchestrator.engine.conductor import BEST_KEPT, worth
+from orchestrator.executors.devices import DeviceAssignment
+from orchestrator.record import Kind, Provenance, RunRecord, Status
+from orchestrator.scheduling.pruners import warm_up
+from orchestrator.search.optuna_study import OptunaStudy
+from orchestrator.search.samplers import STARTUP_SETTINGS
+from orchestrator.sessions.estimates import Expectation, Sizes, alike, expectation
+from orchestrator.sessions.fetch_data import look
+from orchestrator.sessions.open_study import OpenedStudy, Request, open_study
+from orchestrator.sessions.resources import Resources
+from orchestrator.sessions.stopping_rules import budget
+from orchestrator.stopping.budget import Afterwards
+from orchestrator.storage.options import Limits
+from orchestrator.storage.queue import SettingQueue
+from orchestrator.storage.runs import RunsFolder
+from orchestrator.support.clock import Clock, SystemClock
+from orchestrator.support.durations import format_duration
+from orchestrator.support.serialization import to_plain
+
+_SHOWN_SETTINGS = 5
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rehearsal:
+    """What a study would do."""
+
+    opened: OpenedStudy
+    force: DeviceAssignment
+    left: int  # trials still to be finished
+    resumed: tuple[str, ...]  # run_ids that are taken up again first
+    settings: tuple[dict[str, Any], ...]  # of the first new trials, as far as they do not depend on results that are to come
+    expected: Expectation
+    afterwards: Afterwards | None  # what a budget keeps back, as measured so far
+
+    def plain(self) -> dict[str, Any]:
+        """For --format json."""
+        file = self.opened.file
+        return {
+            "study": file.name,
+            "plan": to_plain(file.plan_content),
+            "options": to_plain(file.options),
+            "limits": to_plain(file.limits),
+            "trials": file.trials,
+            "left": self.left,
+            "resumed": list(self.resumed),
+            "settings": to_plain(self.settings),
+            "workers": list(self.force.devices),
+            "threads": self.force.threads,
+            "expected": to_plain(self.expected),
+            "kept_back": to_plain(self.afterwards),
+        }
+
+    def text(self) -> str:
+        """For a person."""
+        file, options = self.opened.file, self.opened.file.options
+        lines = [
+            f"study      {file.name}, in {self.opened.folder.path}: {self.left} of {file.trials} trials are to be done",
+            f"plan       {file.plan} on {options.dataset}: {options.epochs} epochs a trial, sampler {options.sampler}, "
+            f"pruner {options.pruner}, seed {options.seed}",
+            *(f"space      {name}: {distribution}" for name, distribution in self.opened.plan.space.items()),
+            f"workers    {len(self.force.devices)} on {', '.join(dict.fromkeys(self.force.devices))}, "
+            f"{self.force.threads} threads each",
+            *(f"goes on    with {run_id}" for run_id in self.resumed),
+            *(f"then       {_shown(setting)}" for setting in self.settings),
+            f"time       {self.expected.time()}",
+            f"disk       {self.expected.disk()}",
+        ]
+        if file.limits.budget is not None:
+            kept = self.afterwards.describe() if self.afterwards is not None else "what to keep back of it is not measured yet"
+            lines.append(f"budget     {format_duration(file.limits.budget)}: {kept}")
+        return "\n".join([*lines, "nothing was written"])
+
+
+def rehearse(request: Request, limits: Limits, resources: Resources, say: Callable[[str], None]) -> Rehearsal:
+    """Find out all that can be known before a study runs. Raises what a real start would raise, and writes nothing."""
+    clock = SystemClock()
+    store = RunsFolder(resources.runs)
+    opened = open_study(request, store, resources.data_folder, clock)
+    opened.validate(resources.data_folder, say, find_data=look)
+    opened = replace(opened, file=replace(opened.file, limits=limits))
+    force = resources.assignment()
+    records = sorted(opened.folder.runs(Kind.TRIAL), key=lambda record: record.number)
+    left = max(opened.file.trials - sum(record.status.finished for record in records), 0)
+    resumed = [record.run_id for record in records if record.status is Status.RUNNING or record.suspended][:left]
+    return Rehearsal(
+        opened=opened,
+        force=force,
+        left=left,
+        resumed=tuple(resumed),
+        settings=_settings(opened, records, min(left - len(resumed), opened.file.trials - len(records), _SHOWN_SETTINGS)),
+        expected=_expected(opened, store, records, left, force),
+        afterwards=_afterwards(opened, records, force, resources.data_folder, clock),
+    )
+
+
+def _settings(opened: OpenedStudy, records: Sequence[RunRecord], count: int) -> tuple[dict[str, Any], ...]:
+    """The settings of the first new trials: the first one, and others as long as no result decides them."""
+    options, plan = opened.file.options, opened.plan
+    search = OptunaStudy(plan, seed=options.seed, sampler=options.sampler, pruner=options.pruner)
+    for record in records:
+        search.know(record, worth(record.metric, opened.folder.folder(record).epochs()))
+    enqueued = SettingQueue(opened.folder)
+    taken = {record.enqueued for record in records}
+    waiting = [enqueued.params(name) for name in enqueued.names() if name not in taken]
+    number = max((record.number for record in records), default=-1) + 1
+    found: list[dict[str, Any]] = []
+    while len(found) < count and not search.exhausted:
+        if found and number >= STARTUP_SETTINGS and options.sampler != "random":
+            break
+        sampled, _ = search.ask(number, waiting.pop(0) if waiting else {})
+        found.append(sampled)
+        recipe = replace(plan.recipe, params={**plan.recipe.params, **sampled})
+        run_id = opened.folder.run_id(Kind.TRIAL, f"{number:04d}")
+        provenance = Provenance(study=opened.file.uuid)
+        search.know(RunRecord(run_id=run_id, kind=Kind.TRIAL, number=number, recipe=recipe, provenance=provenance), [])
+        number += 1
+    return tuple(found)
+
+
+def _expected(
+    opened: OpenedStudy, store: RunsFolder, records: Sequence[RunRecord], left: int, force: DeviceAssignment
+) -> Expectation:
+    """From this study's own trials where there are any, else from the runs of all studies."""
+    options, trainer = opened.file.options, opened.plan.recipe.trainer
+    measured = [(opened.folder, record) for record in alike(records, trainer, options.dataset)]
+    if not measured:
+        folders = [store.study(name) for name in store.studies()]
+        measured = [(folder, record) for folder in folders for record in alike(folder.runs(), trainer, options.dataset)]
+    sizes = []
+    for folder, record in measured:
+        run = folder.folder(record)
+        sizes.append(Sizes(record=_bytes(run.record_file) + _bytes(run.epochs_file), checkpoint=_bytes(run.best_checkpoint)))
+    return expectation(
+        [record for _, record in measured],
+        sizes,
+        trials=left,
+        epochs=options.epochs,
+        fewest_epochs=options.epochs if options.pruner == "none" else min(warm_up(options.epochs), options.epochs),
+        at_a_time=len(force.devices),
+        devices=len(set(force.devices)),
+        checkpoints=BEST_KEPT,
+    )
+
+
+def _afterwards(
+    opened: OpenedStudy, records: Sequence[RunRecord], force: DeviceAssignment, data_folder: Path, clock: Clock
+) -> Afterwards | None:
+    rule = budget(opened, clock.now(), len(force.devices), data_folder, clock)
+    if rule is None:
+        return None
+    for record in records:
+        rule.note(record)
+    return rule.afterwards()
+
+
+def _bytes(file: Path) -> int:
+    return file.stat().st_size if file.is_file() else 0
+
+
+def _shown(setting: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in setting.items())

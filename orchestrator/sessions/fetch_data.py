@@ -1,0 +1,37 @@
+"""A data set's files, made to be there: fetched once where they are missing, never where they are damaged."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from orchestrator import plugins
+from orchestrator.errors import MissingInput
+
+
+def ensure(dataset: str, folder: Path, say: Callable[[str], None]) -> None:
+    """Prove that the files of a data set are in `folder`, and fetch them first if they are not.
+
+    Raises MissingInput, which says what is missing, both ways to get it, and why it could not be fetched; BadData for
+    damaged files; DiskError.
+    """
+    source = plugins.dataset(dataset)
+    source.info(folder)  # a user's own images cannot be fetched: it says so, and of published sets it reads nothing
+    try:
+        source.check(folder)
+    except MissingInput as missing:
+        say(f"{dataset} is not in {folder}: fetching it, once")
+        try:
+            source.fetch(folder)
+        except MissingInput as offline:
+            reason = str(offline).partition(". ")[0]
+            raise MissingInput(f"{missing}. Tried just now: {reason}") from offline
+        source.check(folder)
+
+
+def look(dataset: str, folder: Path, say: Callable[[str], None]) -> None:
+    """Say what `ensure` would have to fetch, and leave it. Raises BadData for damaged files."""
+    source = plugins.dataset(dataset)
+    source.info(folder)  # as above
+    try:
+        source.check(folder)
+    except MissingInput:
+        say(f"{dataset} is not in {folder}: a start fetches it first, once")

@@ -1,0 +1,115 @@
+"""Recipes by name: of a reference system, of a plan, or from a file such as `orchestrate recipe RUN` prints."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from orchestrator import plugins
+from orchestrator.errors import BadData, MissingInput, UnknownName
+from orchestrator.recipe import Recipe
+from orchestrator.support.names import NAME
+from orchestrator.support.serialization import from_plain, parse
+from search_spaces.reference_systems import SYSTEMS, find
+from search_spaces.reference_systems.system import ReferenceSystem
+
+_ENDING = ".json"
+_FIELDS = {field.name: field for field in dataclasses.fields(Recipe)}
+_REQUIRED = [
+    name
+    for name, field in _FIELDS.items()
+    if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+]
+
+
+def find_recipe(
+    name: str,
+    *,
+    epochs: int | None = None,
+    seed: int | None = None,
+    dataset: str | None = None,
+    data_folder: Path = Path("data"),
+) -> Recipe:
+    """The recipe of a reference system ("001-P1", or its name), of a plan ("part2", FILE.py), or in a FILE.json.
+
+    A plan's is that of its first reference setting that fits, or else of the middle of its ranges. `epochs`, `seed` and `dataset`
+    replace the recipe's own; a reference system's recipe is scaled to other epochs. What suits a data set that a plan is made for
+    is looked up in `data_folder`.
+    Raises UnknownName, MissingInput or BadData; hyperparameters are not looked at, which takes the trainer.
+    """
+    if name.endswith(_ENDING):
+        found = read_recipe(Path(name).expanduser())
+    elif (system := find(name)) is not None:
+        found = system.recipe(epochs)
+    elif name.endswith(".py") or name in plugins.names("plan"):
+        found = _of_plan(name, dataset, data_folder)
+    else:
+        known = [*plugins.names("plan"), *(word for system in SYSTEMS for word in (system.name, system.system))]
+        raise UnknownName("recipe", name, known, "or give a file FILE.json")
+    return replace(
+        found,
+        epochs=found.epochs if epochs is None else epochs,
+        seed=found.seed if seed is None else seed,
+        dataset=plugins.settled_dataset(found.dataset if dataset is None else dataset),
+    )
+
+
+def read_recipe(file: Path) -> Recipe:
+    """The recipe in a file. Raises MissingInput, or BadData with the first thing that is wrong."""
+    try:
+        content = parse(file.read_bytes())
+    except FileNotFoundError:
+        raise MissingInput(f"there is no recipe {file}; `orchestrate recipe NAME > {file}` makes one to begin with") from None
+    except OSError as error:
+        raise BadData(f"{file} cannot be read: {error.strerror or error}") from error
+    except BadData as error:
+        raise BadData(f"{file} is no recipe: {error}") from error
+    try:
+        return _recipe(content)
+    except BadData as error:
+        raise BadData(f"{file}: {error}") from error
+
+
+def _recipe(content: object) -> Recipe:
+    """The recipe that plain data describes. Raises BadData."""
+    fields = f"a recipe has {', '.join(_FIELDS)}"
+    if not isinstance(content, dict):
+        raise BadData(f"this is no recipe, but a {type(content).__name__}; {fields}")
+    for name in content:
+        if name not in _FIELDS:
+            raise BadData(f"there is no {name!r}; {fields}")
+    for name in _REQUIRED:
+        if name not in content:
+            raise BadData(f"{name!r} is missing; {fields}")
+    recipe = from_plain(Recipe, content)
+    if not NAME.fullmatch(recipe.plan):
+        raise BadData("'plan' is in the run's name, so it has 1 to 64 letters, digits, '.', '_' or '-'")
+    return recipe
+
+
+def reference_of(recipe: Recipe, complete: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> ReferenceSystem | None:
+    """The reference system that a complete recipe repeats, on whatever data and from whatever seed; None where it is another.
+
+    `complete` fills in the trainer's defaults.
+    """
+    system = find(recipe.plan)
+    if system is None:
+        return None
+    own = system.recipe(recipe.epochs)
+    own = replace(own, dataset=recipe.dataset, split=recipe.split, params=complete(own.params))
+    return system if own.configuration() == recipe.configuration() else None
+
+
+def _of_plan(name: str, dataset: str | None, data_folder: Path) -> Recipe:
+    # Here, because it imports Optuna.
+    from orchestrator.search.optuna_study import fitting
+    from orchestrator.search.spaces import middle
+    from orchestrator.sessions.check_plan import checked_plan
+
+    with plugins.blaming(f"plan {name!r}"):
+        known_as, own_dataset, make_plan = plugins.plan(name)
+        chosen = plugins.settled_dataset(own_dataset if dataset is None else dataset)
+        plan = checked_plan(make_plan(chosen, plugins.dataset(chosen).info(data_folder)), known_as)
+    point = next((baseline.params for baseline in fitting(plan)), None) or middle(plan.space)
+    return replace(plan.recipe, epochs=plan.epochs, params={**plan.recipe.params, **point})

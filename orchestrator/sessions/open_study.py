@@ -1,0 +1,207 @@
+"""Opening a study: from what the user typed, and what study.json says, to a plan that can be proven to be able to run."""
+
+import json
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, final
+
+from orchestrator import plugins
+from orchestrator.contracts import StudyPlan
+from orchestrator.errors import BadData, InvalidInput, Mismatch
+from orchestrator.hyperparameters import complete
+from orchestrator.observers.database_url import check_storage, storage_of
+from orchestrator.record import Kind
+from orchestrator.scheduling.pruners import PRUNERS
+from orchestrator.search.optuna_study import fitting
+from orchestrator.search.samplers import SAMPLERS
+from orchestrator.search.spaces import describe
+from orchestrator.sessions.check_plan import check_known, check_space, check_trainer, checked_plan
+from orchestrator.sessions.fetch_data import ensure
+from orchestrator.storage.options import StudyOptions
+from orchestrator.storage.runs import RunsFolder
+from orchestrator.storage.study_file import StudyFile
+from orchestrator.storage.study_folder import StudyFolder
+from orchestrator.support.clock import Clock
+from orchestrator.support.names import checked_name
+from orchestrator.support.serialization import shortened, to_plain
+
+DEFAULT_SEED = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What the user asked for. None is "as the study has it", and for a new study "as the plan has it"."""
+
+    plan: str
+    trials: int | None = None
+    study: str | None = None
+    dataset: str | None = None
+    epochs: int | None = None
+    seed: int | None = None
+    pruner: str | None = None
+    sampler: str | None = None
+    storage: str | None = None
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedStudy:
+    """A study whose plan and options are settled: nothing was written yet."""
+
+    file: StudyFile
+    plan: StudyPlan
+    folder: StudyFolder
+    storage: str  # the whole URL, password included: never to be written anywhere; "" is the default
+
+    def complete(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        """`params` with the trainer's defaults filled in."""
+        return complete(plugins.trainer(self.plan.recipe.trainer).hyperparameters, params)
+
+    def validate(
+        self,
+        data_folder: Path,
+        say: Callable[[str], None],
+        find_data: Callable[[str, Path, Callable[[str], None]], None] = ensure,
+    ) -> None:
+        """Check all that could fail in some trial, with the trainer itself, and that the data are there; writes nothing.
+
+        Raises UnknownName, InvalidInput, MissingInput or BadData. Apart from `open_study`, because this imports torch: workers
+        that were hired before do so at the same time.
+        """
+        dataset = plugins.dataset(self.file.options.dataset)
+        with plugins.blaming(f"trainer {self.plan.recipe.trainer!r}"):
+            trainer = plugins.trainer(self.plan.recipe.trainer)
+            check_space(self.plan, trainer, self.plan.recipe.plan)
+            check_trainer(self.plan, trainer, dataset, data_folder)
+        find_data(self.file.options.dataset, data_folder, say)
+
+
+def open_study(request: Request, store: RunsFolder, data_folder: Path, clock: Clock) -> OpenedStudy:
+    """Find the plan, settle the options, and compare with study.json and the runs where there are any.
+
+    Raises UnknownName, InvalidInput, MissingInput, BadData, Unavailable or Mismatch, each before anything was written.
+    """
+    if request.storage is not None:
+        check_storage(request.storage)
+    with plugins.blaming(f"plan {request.plan!r}"):
+        name, own_dataset, make_plan = plugins.plan(request.plan)
+    checked_name(name, "plan")
+    asked = plugins.settled_dataset(request.dataset) if request.dataset is not None else None
+    known = plugins.names("data set")
+    own_kind = own_dataset.partition(":")[0]
+    own_dataset = plugins.settled_dataset(own_dataset) if own_kind in known else own_dataset
+    wanted = request.study if request.study is not None else _default_name(name, own_dataset, asked)
+    folder = store.study(wanted)
+    folder.refuse_if_locked()
+    before = folder.read() if folder.exists() else None
+    if before is not None and not before.searches:
+        raise Mismatch(
+            f"{folder.name!r} holds single runs, of `orchestrate train`: give the study another name with --study NAME"
+        )
+    dataset_name = asked if asked is not None else before.options.dataset if before else own_dataset
+    if dataset_name == own_dataset:
+        check_known("data set", own_kind, known, f"plan {name!r} names it")
+    dataset = plugins.dataset(dataset_name)
+    with plugins.blaming(f"plan {request.plan!r}"):
+        plan = checked_plan(make_plan(dataset_name, dataset.info(data_folder)), name)
+    if request.epochs is not None or before is not None:
+        plan = replace(plan, epochs=request.epochs or (before.options.epochs if before else plan.epochs))
+    options = _options(request, before, dataset_name, plan)
+    check_known("pruner", options.pruner, PRUNERS)
+    check_known("sampler", options.sampler, SAMPLERS)
+    content = _content(plan)
+    if before is not None:
+        _compare(before, request, options, content)
+    _check_runs(folder, plan)
+    file = StudyFile(
+        uuid=before.uuid if before else uuid.uuid4().hex,
+        name=folder.name,
+        plan=before.plan if before else request.plan,
+        plan_content=content,
+        options=options,
+        trials=_trials(request, before),
+        created=before.created if before else clock.now(),
+        storage=check_storage(request.storage) if request.storage is not None else before.storage if before else "",
+    )
+    return OpenedStudy(file=file, plan=plan, folder=folder, storage=storage_of(before, request.storage))
+
+
+def _default_name(plan: str, own_dataset: str, dataset: str | None) -> str:
+    return plan if dataset in (None, own_dataset) else f"{plan}-{plugins.dataset_label(str(dataset))}"
+
+
+def _trials(request: Request, before: StudyFile | None) -> int:
+    trials = request.trials if request.trials is not None else before.trials if before else None
+    if trials is None:
+        raise InvalidInput("a new study needs to know how long to search: --trials N")
+    return trials
+
+
+def _options(request: Request, before: StudyFile | None, dataset: str, plan: StudyPlan) -> StudyOptions:
+    had = before.options if before else None
+
+    def settled(name: str, default: Any) -> Any:
+        asked = getattr(request, name)
+        return asked if asked is not None else getattr(had, name) if had is not None else default
+
+    return StudyOptions(
+        dataset=dataset,
+        seed=settled("seed", DEFAULT_SEED),
+        epochs=plan.epochs,
+        pruner=settled("pruner", plan.pruner),
+        sampler=settled("sampler", "tpe"),
+    )
+
+
+def _content(plan: StudyPlan) -> dict[str, Any]:
+    """What a plan says, without the options that can be set from outside."""
+    recipe = to_plain(plan.recipe)
+    return {
+        "recipe": {name: recipe[name] for name in ("trainer", "split", "params")},
+        "space": describe(plan.space),
+        "metric": to_plain(plan.metric),
+        "confirm_epochs": plan.confirm_epochs,
+        "retrain_epochs": plan.retrain_epochs,
+        "baselines": {baseline.system: to_plain(baseline.params) for baseline in fitting(plan)},
+    }
+
+
+def _compare(before: StudyFile, request: Request, options: StudyOptions, content: dict[str, Any]) -> None:
+    """Refuse to go on with a study under another plan or other options. Raises Mismatch with the difference."""
+    differences = _differences("", to_plain(before.options), to_plain(options))
+    differences += _differences("", to_plain(before.plan_content), content)
+    if request.storage is not None and check_storage(request.storage) != before.storage:
+        differences.append(f"storage: {before.storage or 'the default'} -> {check_storage(request.storage)}")
+    if differences:
+        listed = "\n  ".join(differences)
+        raise Mismatch(
+            f"study {before.name!r} was begun with another plan or other options:\n  {listed}\n"
+            "Go on with what it was begun with, or begin a new one with --study NAME."
+        )
+
+
+def _differences(where: str, old: Any, new: Any) -> list[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        found = []
+        for name in sorted({*old, *new}):
+            found += _differences(f"{where}.{name}".lstrip("."), old.get(name), new.get(name))
+        return found
+    return [] if old == new else [f"{where}: {shortened(json.dumps(old))} -> {shortened(json.dumps(new))}"]
+
+
+def _check_runs(folder: StudyFolder, plan: StudyPlan) -> None:
+    """Refuse to go on from trials that lack what the study searches, or epochs that were recorded. Raises BadData."""
+    for record in folder.runs(Kind.TRIAL):
+        run = folder.folder(record)
+        lacking = sorted(set(plan.space) - set(record.recipe.params))
+        if lacking:
+            raise BadData(
+                f"{run.record_file} is damaged: it has no {', '.join(lacking)}; restore it from a backup, or move {run.path} away"
+            )
+        if record.status.finished and (found := len(run.epochs())) != record.epochs:
+            raise BadData(
+                f"{run.epochs_file} is damaged: it holds {found} epochs, and {record.epochs} were recorded; "
+                f"restore it from a backup, or move {run.path} away"
+            )

@@ -1,0 +1,117 @@
+"""Whom a command works with: the executor that it asked for, and the observers that copy what is recorded."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import final
+
+from orchestrator.errors import InvalidInput
+from orchestrator.executors.base import Executor
+from orchestrator.executors.devices import DeviceAssignment, assign_devices, counted
+from orchestrator.executors.gpu_capacity import MOST_WORKERS
+from orchestrator.executors.gpu_sharing import GpuSharing
+from orchestrator.executors.in_process import InProcess
+from orchestrator.executors.processes import Processes
+from orchestrator.recipe import Recipe
+from orchestrator.storage.study_folder import StudyFolder
+from orchestrator.support.clock import SystemClock
+from orchestrator.support.environment import cores
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """Where a command works: decides nothing about its results."""
+
+    runs: Path
+    data_folder: Path
+    device: str = "auto"
+    workers: str = "auto"
+    workers_per_device: str = "1"
+    executor: str = "processes"
+    ray_address: str = ""  # HOST:PORT of a cluster's head, or auto; "" starts Ray on this machine
+    mirror: str = "auto"
+
+    def assignment(self) -> DeviceAssignment:
+        """The devices and threads of its workers, without hiring any. Raises InvalidInput or Unavailable."""
+        if self.executor == "in-process":
+            if self.workers not in ("auto", "1"):
+                raise InvalidInput(f"--executor in-process has one worker, this process: leave --workers {self.workers} out")
+            return assign_devices(self.device, "1")
+        if self.executor == "ray":
+            from orchestrator.executors.ray import survey
+
+            return survey(self.ray_address, device=self.device, workers=self.workers, per_device=self.per_device)
+        force = assign_devices(self.device, self.workers, self.per_device)
+        if self.shares_gpus and force.devices[0].startswith("cuda"):  # the number of threads stays when workers are added
+            return replace(force, threads=max(1, cores() // (len(force.devices) * MOST_WORKERS)))
+        return force
+
+    @property
+    def shares_gpus(self) -> bool:
+        """Whether the number of workers on a device is to be found out. Raises InvalidInput when it is given as well."""
+        if self.workers_per_device != "auto":
+            return False
+        if self.workers != "auto":
+            raise InvalidInput(f"--workers {self.workers} leaves nothing to --workers-per-device auto; leave one of them out")
+        return True
+
+    @property
+    def per_device(self) -> int:
+        """The workers on a device to begin with. Raises InvalidInput."""
+        return 1 if self.shares_gpus else counted("--workers-per-device", self.workers_per_device)
+
+    def device_here(self) -> str:
+        """The device of this process, for work that is not handed out. Raises InvalidInput or Unavailable."""
+        return assign_devices("auto" if self.executor == "ray" else self.device, "1").devices[0]
+
+
+@contextlib.contextmanager
+def executor(
+    resources: Resources, folder: StudyFolder, say: Callable[[str], None], *, expected: Recipe | None = None, single: bool = False
+) -> Iterator[Executor]:
+    """The executor, with one worker for a `single` run; its workers are gone when the block is left, however it is left.
+
+    `expected` is like the recipes of the jobs to come: workers that can prepare for it do.
+
+    Raises InvalidInput, Unavailable, DiskError.
+    """
+    hired = _hired(resources, folder, say, expected=expected, single=single)
+    try:
+        yield hired
+    finally:
+        hired.close()
+
+
+def _hired(
+    resources: Resources, folder: StudyFolder, say: Callable[[str], None], *, expected: Recipe | None, single: bool
+) -> Executor:
+    data_folder = resources.data_folder
+    shares_gpus = resources.shares_gpus and not single
+    if resources.executor == "ray":
+        from orchestrator.executors.ray import RayActors
+
+        if shares_gpus:
+            say(
+                "workers per device: 1, since Ray must know a worker's share of a GPU before it can be measured; or give a number"
+            )
+        return RayActors(
+            address=resources.ray_address,
+            device=resources.device,
+            workers="1" if single else resources.workers,
+            per_device=1 if single else resources.per_device,
+            data_folder=data_folder,
+            folder=folder.path,
+            logs=folder.logs,
+            say=say,
+        )
+    force = resources.assignment()
+    measurable = resources.executor == "processes" and force.devices[0].startswith("cuda")
+    if shares_gpus and not measurable:
+        say("workers per device: 1, since only GPUs that worker processes work on can be measured; or give a number")
+    if resources.executor == "in-process":
+        return InProcess(device=force.devices[0], threads=force.threads, data_folder=data_folder)
+    devices = force.devices[:1] if single else force.devices
+    hired = Processes(devices=devices, threads=force.threads, data_folder=data_folder, logs=folder.logs, expected=expected)
+    return GpuSharing(hired, clock=SystemClock(), say=say) if shares_gpus and measurable else hired

@@ -1,0 +1,119 @@
+"""The full retrain of a run: from scratch, with a fresh seed, on training and confirmation images, the test set read once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import final
+
+from orchestrator.errors import MissingInput
+from orchestrator.recipe import Recipe
+from orchestrator.record import Kind, Provenance, RunRecord, Status
+from orchestrator.sessions.resources import Resources
+from orchestrator.sessions.single_run import begun, carry_out, checked, complete_copies, result
+from orchestrator.sessions.submit import submit, target
+from orchestrator.storage.run_folder import RunFolder, run_name
+from orchestrator.storage.runs import RunsFolder
+from orchestrator.storage.study_folder import StudyFolder
+from orchestrator.support.clock import SystemClock
+from orchestrator.support.environment import commit
+from orchestrator.support.fault_injection import CrashPoint, reached
+from orchestrator.support.seeds import derive
+
+
+def best_trial(folder: StudyFolder) -> RunRecord:
+    """The best COMPLETE trial of a study: a pruned one was never trained out.
+
+    Raises MissingInput when there is none, InvalidInput for a folder of single runs.
+    """
+    folder.search("its runs are retrained one by one, with: orchestrate retrain RUN")
+    complete = [record for record in folder.runs(Kind.TRIAL) if record.status is Status.COMPLETE]
+    if not complete:
+        raise MissingInput(
+            f"study {folder.name!r} has no COMPLETE trial yet; run: orchestrate study PLAN --study {folder.name} --trials N"
+        )
+    return min(complete, key=RunRecord.order)
+
+
+def retrain_recipe(source: RunRecord, epochs: int) -> Recipe:
+    """The recipe of a retrain of `source`: the winner is fixed by now, so confirmation images may be trained on."""
+    recipe = source.recipe
+    return replace(
+        recipe,
+        epochs=epochs,
+        seed=derive(recipe.seed, "retrain"),
+        split=replace(recipe.split, train_on="train+confirmation"),
+    )
+
+
+def prepared(folder: StudyFolder, source: RunRecord, epochs: int, provenance: Provenance) -> RunRecord:
+    """The record of the retrain of `source` for so many epochs: the one that is there, or a new one.
+
+    Its name is made of the trial's number and the recipe, so that no retrain ever overwrites another.
+    """
+    recipe = retrain_recipe(source, epochs)
+    name = f"{run_name(source.run_id)}-{recipe.fingerprint()[:8]}"
+    return begun(folder, Kind.RETRAIN, name) or RunRecord(
+        run_id=folder.run_id(Kind.RETRAIN, name),
+        kind=Kind.RETRAIN,
+        number=source.number,
+        recipe=recipe,
+        metric=source.metric,
+        reference=source.reference,
+        provenance=provenance,
+    )
+
+
+def newest_retrain(store: RunsFolder) -> RunFolder:
+    """The retrain that was begun last, of all studies and of those that are COMPLETE. Raises MissingInput when there is none."""
+    retrains = [
+        (folder, record)
+        for folder in map(store.study, store.studies())
+        for record in folder.runs(Kind.RETRAIN)
+        if record.status is Status.COMPLETE
+    ]
+    if not retrains:
+        raise MissingInput(f"there is no finished retrain in {store.runs}; make one with: orchestrate retrain-best")
+    folder, record = max(retrains, key=lambda found: found[1].provenance.started)
+    return folder.folder(record)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrainRequest:
+    """Which run to train fully, and what to predict with it. None: as the plan has it, and where there are files."""
+
+    source: RunRecord
+    epochs: int | None = None
+    ood_folder: Path | None = None
+    partial: bool = False
+
+
+def retrain(request: RetrainRequest, folder: StudyFolder, resources: Resources, say: Callable[[str], None]) -> RunRecord:
+    """Retrain a run and write its submission, unless it is stopped; what was interrupted is carried on.
+
+    A single run has no plan that says how long: it is trained for as many epochs as before. Raises OrchestrateError.
+    """
+    study, source = folder.read(), request.source
+    epochs = request.epochs or int(study.plan_content.get("retrain_epochs", source.recipe.epochs))
+    checked(retrain_recipe(source, epochs), resources.data_folder, say)
+    # What is missing for the submission is better known now than after hours of training.
+    what = target(source.recipe.dataset, request.ood_folder, resources.data_folder, partial=request.partial)
+    device = resources.device_here()
+    commit_id, dirty = commit(Path.cwd())
+    with folder.lock():
+        provenance = Provenance(study=study.uuid, commit=commit_id, dirty=dirty, started=SystemClock().now())
+        record = prepared(folder, source, epochs, provenance)
+        run = folder.folder(record)
+        if record.status is Status.COMPLETE and run.best_checkpoint.is_file():
+            say(f"{record.run_id} is trained already")
+            complete_copies(record, study, folder, resources, say)
+        else:
+            how = "carried on" if run.begun() else "begun"
+            say(f"retrain of {source.run_id} for {epochs} epochs {how}; in {run.path}")
+            record = carry_out(record, "test", study, folder, resources, say)
+            if record.status is Status.PAUSED:
+                return record
+        say(result(record))
+        reached(CrashPoint.RETRAINED)
+        submit(run, record, what, resources.data_folder, device, say)
+    return record

@@ -1,0 +1,151 @@
+"""One run, carried out alone: proven to be able to begin, staffed, trained to its end, and told."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal, final
+
+from orchestrator import plugins
+from orchestrator.engine.dispatch import Assignment, Dispatch, Update
+from orchestrator.errors import OrchestrateError
+from orchestrator.executors.base import Executor
+from orchestrator.hyperparameters import complete
+from orchestrator.observers.base import Observer
+from orchestrator.observers.replay import replay
+from orchestrator.recipe import Recipe
+from orchestrator.record import Kind, RunRecord, Status
+from orchestrator.sessions.copies import mirror, observing
+from orchestrator.sessions.fetch_data import ensure
+from orchestrator.sessions.resources import Resources, executor
+from orchestrator.stopping.rules import Stop, StoppingRule
+from orchestrator.storage.study_file import StudyFile
+from orchestrator.storage.study_folder import StudyFolder
+from orchestrator.support.clock import Clock, SystemClock
+
+Measure = Literal["none", "test"]
+
+
+@final
+class SingleRun:
+    """Carries out one run; the caller holds the study's lock."""
+
+    def __init__(
+        self,
+        *,
+        folder: StudyFolder,
+        executor: Executor,
+        observers: Sequence[Observer],
+        clock: Clock,
+        say: Callable[[str], None],
+        endings: Sequence[StoppingRule] = (),
+    ) -> None:
+        self._say = say
+        self._endings = endings
+        self._dispatch = Dispatch(folder=folder, executor=executor, observers=observers, clock=clock)
+
+    def run(self, record: RunRecord, measure: Measure) -> RunRecord:
+        """Train `record` to its end, from its last checkpoint where there is one; PAUSED where an ending came first.
+
+        Raises OrchestrateError when it fails.
+        """
+        self._dispatch.start(record, Assignment(until_epoch=record.recipe.epochs, measure=measure, keep_last=True))
+        while True:
+            if any(ending.end() is not None for ending in self._endings):
+                self._dispatch.suspend()
+            for update in self._dispatch.wait(timeout=1.0):
+                self._tell(update)
+                if update.record.status is Status.PAUSED:
+                    return update.record
+                if update.record.status.finished:
+                    return _succeeded(update.record)
+
+    def _tell(self, update: Update) -> None:
+        for note in update.notes:
+            self._say(note)
+        if update.measured:
+            epoch, total = update.epochs[-1], update.record.recipe.epochs
+            self._say(
+                f"epoch {epoch.number}/{total}  train_loss {epoch.train_loss:.4f}  train_acc {epoch.train_acc:.4f}  "
+                f"val_loss {epoch.val_loss:.4f}  val_acc {epoch.val_acc:.4f}  lr {epoch.lr:.2e}  {epoch.seconds:.1f} s"
+            )
+
+
+def checked(recipe: Recipe, data_folder: Path, say: Callable[[str], None]) -> Recipe:
+    """The recipe with its trainer's defaults filled in, once a run of it is proven to be able to begin.
+
+    Its data set is fetched if it is missing. Raises UnknownName, InvalidInput, MissingInput or BadData.
+    """
+    with plugins.blaming(f"trainer {recipe.trainer!r}"):
+        trainer = plugins.trainer(recipe.trainer)
+        recipe = replace(recipe, params=complete(trainer.hyperparameters, recipe.params))
+        trainer.check(recipe, plugins.dataset(recipe.dataset).info(data_folder), data_folder)
+    ensure(recipe.dataset, data_folder, say)
+    return recipe
+
+
+def begun(folder: StudyFolder, kind: Kind, name: str) -> RunRecord | None:
+    """The record of a run, if there is one. One that FAILED is asked for again, with all its retries."""
+    run = folder.run(kind, name)
+    if not run.begun():
+        return None
+    record = run.read()
+    return replace(record, setbacks=()) if record.status is Status.FAILED else record
+
+
+def carry_out(
+    record: RunRecord,
+    measure: Measure,
+    study: StudyFile,
+    folder: StudyFolder,
+    resources: Resources,
+    say: Callable[[str], None],
+) -> RunRecord:
+    """Staff and train a run; the caller holds the study's lock. PAUSED where `orchestrate stop` asked for it.
+
+    `study` is written if there is none yet. Raises OrchestrateError when the run fails.
+    """
+    with executor(resources, folder, say, expected=record.recipe, single=True) as workers:
+        if not folder.exists():
+            folder.write(study)
+        observers = mirror(study, folder, resources.mirror)
+        with observing(observers, say):
+            record = SingleRun(
+                folder=folder, executor=workers, observers=observers, clock=SystemClock(), say=say, endings=[Stop(folder)]
+            ).run(record, measure)
+    if record.status is Status.PAUSED:
+        folder.forget_stop()
+        say(
+            f"{record.run_id} is stopped after {record.epochs} of {record.recipe.epochs} epochs, as `orchestrate stop` "
+            "asked; the same command carries on"
+        )
+    return record
+
+
+def complete_copies(
+    record: RunRecord, study: StudyFile, folder: StudyFolder, resources: Resources, say: Callable[[str], None]
+) -> None:
+    """Copy what a command that was killed after the run's last record had no time to copy. Nothing depends on it."""
+    observers = mirror(study, folder, resources.mirror)
+    with observing(observers, say):
+        for observer in observers:
+            replay(observer, [(record, folder.folder(record).epochs())])
+
+
+def result(record: RunRecord) -> str:
+    """What a finished run came to, in a line."""
+    parts = [f"{record.run_id}:"]
+    if record.best is not None:
+        parts.append(f"best {record.metric.name} {record.best.value:.4f} after epoch {record.best.epoch} of {record.epochs},")
+    if record.test is not None:
+        parts.append(f"test_acc {record.test.acc:.4f}, test_loss {record.test.loss:.4f} on {record.test.images:,} images")
+    return " ".join(parts).removesuffix(",")
+
+
+def _succeeded(record: RunRecord) -> RunRecord:
+    if record.status is Status.COMPLETE:
+        return record
+    failure = record.failure
+    if failure is None:
+        raise OrchestrateError(f"{record.run_id} is {record.status}; the same command tries again")
+    advice = "it is the recipe's, and would only be repeated" if failure.kind.of_setting else "the same command tries again"
+    raise OrchestrateError(f"{record.run_id} failed ({failure.kind}: {failure.message}); {advice}")

@@ -1,0 +1,39 @@
+"""From the limits that a user sets for a session to the rules that end it."""
+
+from pathlib import Path
+
+from orchestrator import plugins
+from orchestrator.scheduling.pruners import warm_up
+from orchestrator.sessions.open_study import OpenedStudy
+from orchestrator.sessions.submit import most_predictions
+from orchestrator.stopping.budget import Budget
+from orchestrator.stopping.rules import Patience, Stop, StoppingRule
+from orchestrator.support.clock import Clock
+
+
+def endings(opened: OpenedStudy, began: float, workers: int, data_folder: Path, clock: Clock) -> list[StoppingRule]:
+    """The rules by which a session that began at `began` may end early; the caller holds the study's lock."""
+    rules: list[StoppingRule] = [Stop(opened.folder)]
+    if opened.file.limits.patience is not None:
+        rules.append(Patience(opened.file.limits.patience))
+    time = budget(opened, began, workers, data_folder, clock)
+    return [*rules, time] if time is not None else rules
+
+
+def budget(opened: OpenedStudy, began: float, workers: int, data_folder: Path, clock: Clock) -> Budget | None:
+    """The rule about time, if there is a budget. What follows the search is that of the plan, on this data."""
+    seconds = opened.file.limits.budget
+    if seconds is None:
+        return None
+    dataset = opened.file.options.dataset
+    info = plugins.dataset(dataset).info(data_folder)
+    return Budget(
+        seconds=seconds,
+        began=began,
+        clock=clock,
+        plan=opened.plan,
+        info=info,
+        workers=workers,
+        predictions=most_predictions(dataset, info, data_folder),
+        useful_epochs=min(warm_up(opened.plan.epochs), opened.plan.epochs),
+    )

@@ -1,0 +1,143 @@
+"""A whole session at a study: opened, locked, staffed, conducted, summed up."""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from orchestrator.engine.conductor import Conductor, Origin, suspend_interrupted
+from orchestrator.errors import Mismatch, TryAgainLater, Unavailable
+from orchestrator.observers.console import Console
+from orchestrator.observers.replay import replay
+from orchestrator.record import Kind, RunRecord, Status
+from orchestrator.selection.uncertainty import doubt
+from orchestrator.sessions.copies import mirror, observing, published
+from orchestrator.sessions.open_study import OpenedStudy, Request, open_study
+from orchestrator.sessions.resources import Resources, executor
+from orchestrator.sessions.stopping_rules import endings
+from orchestrator.storage.options import Limits
+from orchestrator.storage.queue import SettingQueue
+from orchestrator.storage.runs import RunsFolder
+from orchestrator.storage.status import StudyStatus, study_status
+from orchestrator.support.clock import Clock, SystemClock
+from orchestrator.support.environment import commit
+
+
+def conduct(
+    request: Request, limits: Limits, resources: Resources, say: Callable[[str], None], *, began: float | None = None
+) -> StudyStatus:
+    """Open the study, and run it until it has its trials, or its limits end it. Raises OrchestrateError.
+
+    `began` is when the command did, in seconds since 1970-01-01 UTC, if that was earlier: a budget counts from there.
+    """
+    clock = SystemClock()
+    began = clock.now() if began is None else began
+    store = RunsFolder(resources.runs)
+    opened = open_study(request, store, resources.data_folder, clock)
+    opened = replace(opened, file=replace(opened.file, limits=limits))
+    folder, trials = opened.folder, opened.file.trials
+    with folder.lock():
+        if folder.exists() and folder.read().uuid != opened.file.uuid:
+            raise TryAgainLater(f"study {folder.name!r} was begun by another process at this moment; try again")
+        before = study_status(folder, opened.file)
+        if before.finished >= trials:
+            say(f"study {folder.name} has {before.finished} finished trials, and {trials} were asked for: nothing to do")
+            suspend_interrupted(folder, [record for record in before.trials if record.status is Status.RUNNING])
+            _complete_copy(opened, store, say)
+        else:
+            _run(opened, began, resources, store, before.trials, clock, say)
+    after = study_status(folder, opened.file)
+    _tell(after, say)
+    return after
+
+
+def _run(
+    opened: OpenedStudy,
+    began: float,
+    resources: Resources,
+    store: RunsFolder,
+    before: Sequence[RunRecord],
+    clock: Clock,
+    say: Callable[[str], None],
+) -> None:
+    folder, trials = opened.folder, opened.file.trials
+    with executor(resources, folder, say, expected=opened.plan.recipe) as workers:
+        commit_id, dirty = commit(Path.cwd())
+        opened.validate(resources.data_folder, say)
+        # Before the database knows the study's uuid, and only if the database takes it.
+        with folder.replaced(opened.file):
+            copy = published(opened.file, opened.storage, store, folder)
+        _announce(opened, before, say)
+        console = Console(
+            sys.stderr, total=trials, workers=workers.workers, metric=opened.plan.metric, before=before, clock=clock
+        )
+        copies = [copy, *mirror(opened.file, folder, resources.mirror)]
+        observers = [*copies, console]
+        with observing(observers, say):
+            for observer in copies:
+                replay(observer, ((record, folder.folder(record).epochs()) for record in before))
+            conductor = Conductor(
+                study=opened.file,
+                plan=opened.plan,
+                folder=folder,
+                executor=workers,
+                observers=observers,
+                clock=clock,
+                origin=Origin(commit=commit_id, dirty=dirty),
+                complete=opened.complete,
+                say=say,
+                endings=endings(opened, began, workers.workers, resources.data_folder, clock),
+                enqueued=SettingQueue(folder),
+                replicate=opened.file.limits.replicate,
+            )
+            conductor.run(trials)
+    end = conductor.ended
+    if end is not None:
+        folder.write(replace(opened.file, ended=end.reason))
+        folder.forget_stop()
+        say(f"study {folder.name} ends before it has {trials} trials: {end.reason}; {end.advice}")
+
+
+def _complete_copy(opened: OpenedStudy, store: RunsFolder, say: Callable[[str], None]) -> None:
+    """Publish what a session that was killed after its last record had no time to publish. Nothing depends on it."""
+    folder = opened.folder
+    try:
+        with observing([copy := published(folder.read(), opened.storage, store, folder)], say):
+            replay(copy, ((record, folder.folder(record).epochs()) for record in folder.runs(Kind.TRIAL)))
+    except (Unavailable, Mismatch) as error:
+        say(f"warning: the published copy was not looked at: {error}")
+
+
+def _announce(opened: OpenedStudy, before: Sequence[RunRecord], say: Callable[[str], None]) -> None:
+    """What the study is, and at its beginning also which reference settings it tries first, and why not the others."""
+    options = opened.file.options
+    finished = sum(record.status.finished for record in before)
+    begun = f"resumed with {finished} finished trials" if finished else "begun"
+    trials, epochs = _several(opened.file.trials, "trial"), _several(options.epochs, "epoch")
+    say(
+        f"study {opened.folder.name} {begun}: {trials} of {epochs} on {options.dataset}, "
+        f"sampler {options.sampler}, pruner {options.pruner}, seed {options.seed}; in {opened.folder.path}"
+    )
+    if not before:
+        for baseline in opened.plan.baselines:
+            tried = "is tried first" if not baseline.misfit else f"is not tried: {baseline.misfit}"
+            say(f"reference setting {baseline.system} {tried}")
+
+
+def _tell(after: StudyStatus, say: Callable[[str], None]) -> None:
+    say(f"study {after.study.name}: {after.finished} finished trials ({after.counts()})")
+    best = after.best
+    if best is not None and best.best is not None:
+        sampled = ", ".join(f"{name} {_short(best.recipe.params[name])}" for name in after.study.plan_content["space"])
+        say(f"best {best.metric.name} {best.best.value:.4f} after epoch {best.best.epoch} of {best.run_id}: {sampled}")
+        if uncertainty := doubt(best, after.trials):
+            say(uncertainty)
+        say(f"next: orchestrate retrain-best {after.study.name}")
+
+
+def _several(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

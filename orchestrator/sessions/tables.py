@@ -1,0 +1,33 @@
+"""From run folders to the frames that reports are made from, and from a report's table to text."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.contracts import Frames
+from orchestrator.storage.runs import RunsFolder
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def frames(store: RunsFolder, studies: Sequence[str]) -> Frames:
+    """One row per run and one per epoch, of these studies or, when none is named, of all. Raises UnknownName, BadData."""
+    from reports.tables.frames import frames as frames_of
+
+    folders = [store.known(name) for name in studies or store.studies()]
+    runs = [(folder, record) for folder in folders for record in folder.runs()]
+    return frames_of((folder.name, record, folder.folder(record).epochs()) for folder, record in runs)
+
+
+def render_rows(rows: Sequence[Mapping[str, Any]], form: str) -> str:
+    """Rows with the same columns as text: "table", "csv", "json" or "md"."""
+    from reports.tables.formats import render_rows as rendered
+
+    return rendered(rows, form)
+
+
+def render(table: "pd.DataFrame", form: str) -> str:
+    """A table as text: "table", "csv", "json" or "md"."""
+    from reports.tables.formats import render as rendered
+
+    return rendered(table, form)

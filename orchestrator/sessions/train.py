@@ -1,0 +1,99 @@
+"""A whole session at a single run: one recipe, without a search."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+from orchestrator import plugins
+from orchestrator.hyperparameters import complete
+from orchestrator.recipe import Recipe
+from orchestrator.record import Kind, Provenance, RunRecord, Status
+from orchestrator.sessions.find_recipe import reference_of
+from orchestrator.sessions.resources import Resources
+from orchestrator.sessions.single_run import begun, carry_out, checked, complete_copies, result
+from orchestrator.storage.options import StudyOptions
+from orchestrator.storage.runs import RunsFolder
+from orchestrator.storage.study_file import StudyFile
+from orchestrator.storage.study_folder import StudyFolder
+from orchestrator.support.clock import SystemClock
+from orchestrator.support.environment import commit
+from search_spaces.reference_systems.system import ReferenceSystem
+
+STUDY = "train"  # the folder of single runs, unless another is named
+
+# Of the recipe's own name, so that the names of this run's folder and of its retrain's are not too long.
+_CHARACTERS = 40
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainRequest:
+    """Which recipe to train, and in which folder of runs to keep it."""
+
+    recipe: Recipe
+    study: str = STUDY
+
+
+def train(request: TrainRequest, resources: Resources, say: Callable[[str], None]) -> RunRecord:
+    """Train one recipe to its end; what was interrupted is carried on. The test set is not read.
+
+    Raises OrchestrateError, also when the run fails.
+    """
+    folder = RunsFolder(resources.runs).study(request.study)
+    folder.refuse_if_locked()
+    recipe = checked(request.recipe, resources.data_folder, say)
+    trainer = plugins.trainer(recipe.trainer)
+    system = reference_of(recipe, lambda params: complete(trainer.hyperparameters, params))
+    clock = SystemClock()
+    commit_id, dirty = commit(Path.cwd())
+    with folder.lock():
+        study = folder.read() if folder.exists() else _new(folder, clock.now())
+        provenance = Provenance(study=study.uuid, commit=commit_id, dirty=dirty, started=clock.now())
+        record = _prepared(folder, recipe, system, provenance)
+        run = folder.folder(record)
+        if record.status is Status.COMPLETE and run.best_checkpoint.is_file():
+            say(f"{record.run_id} is trained already; to train it once more, name another folder for it with --study NAME")
+            complete_copies(record, study, folder, resources, say)
+        else:
+            for line in _introduced(record, system, "carried on" if run.begun() else "begun"):
+                say(line)
+            record = carry_out(record, "none", study, folder, resources, say)
+            if record.status is Status.PAUSED:
+                return record
+        run.delete_checkpoints(best=False)  # of no further use: a single run is never extended
+    say(result(record))
+    if system is not None:
+        own = system.recipe()
+        say(f"report {system.system}, after {_epochs(own)} on {own.dataset}: {system.reported.text()}")
+    return record
+
+
+def _new(folder: StudyFolder, now: float) -> StudyFile:
+    options = StudyOptions(dataset="", seed=0, epochs=0, pruner="none", sampler="none")
+    return StudyFile(uuid=uuid.uuid4().hex, name=folder.name, plan="", plan_content={}, options=options, trials=0, created=now)
+
+
+def _prepared(folder: StudyFolder, recipe: Recipe, system: ReferenceSystem | None, provenance: Provenance) -> RunRecord:
+    """The record of the run of this recipe: the one that is there, or a new one. The recipe alone decides its name."""
+    name = f"{recipe.plan[:_CHARACTERS]}-{recipe.fingerprint()[:8]}"
+    return begun(folder, Kind.SINGLE, name) or RunRecord(
+        run_id=folder.run_id(Kind.SINGLE, name),
+        kind=Kind.SINGLE,
+        number=max((record.number for record in folder.runs(Kind.SINGLE)), default=-1) + 1,
+        recipe=recipe,
+        reference=system.system if system is not None else None,
+        provenance=provenance,
+    )
+
+
+def _introduced(record: RunRecord, system: ReferenceSystem | None, how: str) -> list[str]:
+    recipe = record.recipe
+    what = f"reference system {system.system}" if system is not None else f"a {recipe.trainer}"
+    lines = [f"{record.run_id} {how}: {what}, {_epochs(recipe)} on {recipe.dataset}, seed {recipe.seed}"]
+    return [*lines, *system.scaling(recipe.epochs)] if system is not None else lines
+
+
+def _epochs(recipe: Recipe) -> str:
+    return "1 epoch" if recipe.epochs == 1 else f"{recipe.epochs} epochs"

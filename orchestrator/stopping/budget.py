@@ -1,0 +1,139 @@
+"""A session's time: what the search may use, and what is kept back for what comes after it."""
+
+import math
+from dataclasses import dataclass
+from typing import final
+
+from orchestrator.contracts import DataSetInfo, StudyPlan
+from orchestrator.record import RunRecord, Status
+from orchestrator.stopping.rules import SessionEnd
+from orchestrator.support.clock import Clock
+from orchestrator.support.durations import format_duration
+
+# A confirmation trains this many of the best trials again, each with this many fresh seeds.
+CONFIRMED_TRIALS = 3
+CONFIRMATION_SEEDS = 3
+# Time per image of a training step in units of a prediction's: the backward pass costs about twice the forward pass
+# (Kaplan et al., Scaling Laws for Neural Language Models, 2020, section 2.1).
+_STEP_PER_PREDICTION = 3
+# Of what was estimated: start of the workers, reading of the data, checkpoints, and the scatter of the measured epochs.
+_MARGIN = 1.15
+# For the end of the session itself: workers go, and the copies in W&B and Optuna's database are completed.
+CLOSING_SECONDS = 5.0
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Afterwards:
+    """Seconds that confirmation, full retrain and submission will need, estimated from the measured `epoch_seconds`."""
+
+    confirmation: float
+    retrain: float
+    submission: float
+    epoch_seconds: float
+
+    @property
+    def seconds(self) -> float:
+        """Together, with a margin, and with the end of the search's own session."""
+        return _MARGIN * (self.confirmation + self.retrain + self.submission) + CLOSING_SECONDS
+
+    def describe(self) -> str:
+        """In a user's words."""
+        return (
+            f"{format_duration(self.seconds)} are kept back for confirmation ({format_duration(self.confirmation)}), "
+            f"full retrain ({format_duration(self.retrain)}) and submission ({format_duration(self.submission)}), "
+            f"at {self.epoch_seconds:.3g} s an epoch"
+        )
+
+
+def afterwards(plan: StudyPlan, info: DataSetInfo, *, epoch_seconds: float, workers: int, predictions: int) -> Afterwards:
+    """What comes after the search, from the seconds of one epoch; `predictions` are the images of the submission.
+
+    A confirmation's runs are divided among the workers; the retrain is a single run, on training and confirmation images.
+    """
+    train = info.train_images - info.validation_images - info.confirmation_images
+    rounds = math.ceil(CONFIRMED_TRIALS * CONFIRMATION_SEEDS / workers)
+    return Afterwards(
+        confirmation=rounds * plan.confirm_epochs * epoch_seconds,
+        retrain=plan.retrain_epochs * epoch_seconds * (train + info.confirmation_images) / train,
+        submission=predictions * epoch_seconds / train / _STEP_PER_PREDICTION,
+        epoch_seconds=epoch_seconds,
+    )
+
+
+@final
+class Budget:
+    """Ends the search in time: `seconds` from `began` are for everything, what comes afterwards included.
+
+    Time is measured: seconds per epoch are those of the best COMPLETE trial, which is what will be trained again, and before
+    there is one the mean over all epochs. Until an epoch was measured nothing can be kept back. No trial is begun that cannot
+    reach `useful_epochs`, nor one in the time that the most promising trial needs to be the first COMPLETE one; what runs is
+    paused an epoch before the time is up, because it ends with an epoch.
+    """
+
+    def __init__(
+        self,
+        *,
+        seconds: float,
+        began: float,
+        clock: Clock,
+        plan: StudyPlan,
+        info: DataSetInfo,
+        workers: int,
+        predictions: int,
+        useful_epochs: int,
+    ) -> None:
+        self._seconds = seconds
+        self._began = began
+        self._clock = clock
+        self._plan = plan
+        self._info = info
+        self._workers = workers
+        self._predictions = predictions
+        self._useful_epochs = useful_epochs
+        self._measured: dict[int, tuple[int, float]] = {}  # by trial: its epochs, and their seconds
+        self._epochs = 0
+        self._epoch_seconds = 0.0
+        self._best: RunRecord | None = None
+        self._paused: dict[int, RunRecord] = {}
+
+    def note(self, record: RunRecord) -> None:
+        """Take over what the trial's epochs took."""
+        epochs, seconds = self._measured.get(record.number, (0, 0.0))
+        self._epochs += record.epochs - epochs
+        self._epoch_seconds += record.seconds - seconds
+        self._measured[record.number] = (record.epochs, record.seconds)
+        self._paused.pop(record.number, None)
+        if record.status is Status.PAUSED:
+            self._paused[record.number] = record
+        if record.status is Status.COMPLETE and (self._best is None or record.order() < self._best.order()):
+            self._best = record
+
+    def afterwards(self) -> Afterwards | None:
+        """What is kept back, as far as it is known now; None before the first epoch."""
+        if not self._epochs:
+            return None
+        best = self._best
+        seconds = best.seconds / best.epochs if best is not None else self._epoch_seconds / self._epochs
+        return afterwards(self._plan, self._info, epoch_seconds=seconds, workers=self._workers, predictions=self._predictions)
+
+    def end(self) -> SessionEnd | None:
+        """An End when no trial could become useful any more; with `pause` when the time for the search is up."""
+        kept = self.afterwards()
+        used = self._clock.now() - self._began
+        left = self._seconds - used - (kept.seconds if kept is not None else 0.0)
+        epoch = self._epoch_seconds / self._epochs if self._epochs else 0.0
+        if left > (self._useful_epochs + self._epochs_to_a_winner()) * epoch:
+            return None
+        reason = f"{format_duration(used)} of the budget of {format_duration(self._seconds)} are used"
+        if kept is not None:
+            reason += f", and {kept.describe()}"
+        return SessionEnd(reason=reason, advice="the same command goes on, with a budget of its own", pause=left <= epoch)
+
+    def _epochs_to_a_winner(self) -> int:
+        """Epochs to be trained before a trial is COMPLETE; 0 where one is, or none waits for its turn."""
+        if self._best is not None or not self._paused:
+            return 0
+        leader = min(self._paused.values(), key=lambda record: (-record.epochs, record.order()))
+        # What runs comes to its own rung first, and an epoch before the time is up everything is paused.
+        return self._useful_epochs + leader.recipe.epochs - leader.epochs + 1

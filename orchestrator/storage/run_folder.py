@@ -1,0 +1,135 @@
+"""The folder of one run: its record, its epochs and its checkpoints."""
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar, final
+
+from orchestrator.errors import BadData, MissingInput
+from orchestrator.record import Epoch, RunRecord
+from orchestrator.support.atomic_files import disk_errors, replace, sync_folder
+from orchestrator.support.serialization import dumps, from_plain, parse, to_plain
+
+T = TypeVar("T")
+_ATTEMPT, _ENDED = "attempt-", "ended-"
+
+
+@final
+class RunFolder:
+    """The folder of one run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.record_file = path / "record.json"
+        self.epochs_file = path / "epochs.jsonl"
+        self.last_checkpoint = path / "last.pt"
+        self.best_checkpoint = path / "best.pt"
+        self.submission = path / "submission.csv"
+        self.classes = path / "classes.csv"
+        self.images = path / "images.csv"
+
+    def begun(self) -> bool:
+        """Whether there is a record."""
+        return self.record_file.is_file()
+
+    def write(self, record: RunRecord) -> None:
+        """Replace the record. Raises DiskError."""
+        with disk_errors(f"write {self.record_file}"):
+            if not self.path.is_dir():
+                self.path.mkdir(parents=True)
+                sync_folder(self.path.parent)
+            replace(self.record_file, (json.dumps(to_plain(record), indent=1, ensure_ascii=False) + "\n").encode())
+
+    def read(self) -> RunRecord:
+        """The record. Raises MissingInput or BadData."""
+        return read_json_as(RunRecord, self.record_file)
+
+    def append(self, epoch: Epoch) -> None:
+        """Add one epoch, durably. Raises DiskError; a torn line that this leaves is dropped when read."""
+        with disk_errors(f"write {self.epochs_file}"), self.epochs_file.open("ab") as stream:
+            stream.write((dumps(epoch) + "\n").encode())
+            stream.flush()
+            os.fsync(stream.fileno())
+
+    def epochs(self) -> list[Epoch]:
+        """The recorded epochs, 1, 2, 3, …; a torn last line is left out. Raises BadData for any other damage."""
+        try:
+            content = self.epochs_file.read_bytes()
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise BadData(f"{self.epochs_file}: {error}") from error
+        found: list[Epoch] = []
+        for line in content.split(b"\n")[:-1]:  # what stands behind the last line end is torn, or empty
+            try:
+                epoch = from_plain(Epoch, parse(line))
+            except BadData as error:
+                raise BadData(f"{self.epochs_file}, line {len(found) + 1}: {error}") from error
+            if epoch.number != len(found) + 1:
+                raise BadData(f"{self.epochs_file}, line {len(found) + 1}: holds epoch {epoch.number}")
+            found.append(epoch)
+        return found
+
+    def keep_epochs(self, epochs: Sequence[Epoch]) -> None:
+        """Replace the recorded epochs by these: what a new attempt trains again, or a torn line, is dropped."""
+        with disk_errors(f"write {self.epochs_file}"):
+            replace(self.epochs_file, "".join(dumps(epoch) + "\n" for epoch in epochs).encode())
+
+    def attempt(self, number: int) -> Path:
+        """The folder without which this attempt's worker can replace no checkpoint."""
+        return self.path / f"{_ATTEMPT}{number}"
+
+    def begin_attempt(self, number: int) -> None:
+        """Hand the checkpoints to this attempt, and fence off all earlier ones. Raises DiskError."""
+        self.end_attempts()
+        with disk_errors(f"write {self.path}"):
+            self.attempt(number).mkdir()
+
+    def end_attempts(self) -> None:
+        """Fence off every attempt: what a worker that was given up still does leaves nothing in this folder. Raises DiskError."""
+        with disk_errors(f"clear {self.path}"):
+            for folder in self.path.glob(f"{_ATTEMPT}*"):
+                # By one rename, because a worker may be writing in it now.
+                folder.rename(folder.with_name(f"{_ENDED}{secrets.token_hex(8)}"))
+            for folder in self.path.glob(f"{_ENDED}*"):
+                shutil.rmtree(folder)
+
+    @property
+    def resumable(self) -> bool:
+        """Whether there is a checkpoint to resume from."""
+        return self.last_checkpoint.is_file()
+
+    def delete_checkpoints(self, *, last: bool = True, best: bool = True) -> None:
+        """Remove checkpoints that nothing needs any more."""
+        for path, wanted in ((self.last_checkpoint, last), (self.best_checkpoint, best)):
+            if wanted:
+                with disk_errors(f"delete {path}"):
+                    path.unlink(missing_ok=True)
+
+
+def refuse_link(folder: Path) -> None:
+    """Raise BadData for a link, which nobody here makes: what is deleted and written must lie in the runs folder."""
+    if folder.is_symlink():
+        raise BadData(f"{folder} is a link to somewhere else; move it away")
+
+
+def run_name(run_id: str) -> str:
+    """The folder's name in a run_id: "0007" of "part2/trials/0007"."""
+    return run_id.rsplit("/", 1)[-1]
+
+
+def read_json_as(kind: type[T], path: Path) -> T:
+    """The content of a JSON file as the dataclass `kind`. Raises MissingInput or BadData."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise MissingInput(f"there is no {path}") from None
+    except OSError as error:
+        raise BadData(f"{path} cannot be read: {error.strerror}") from error
+    try:
+        return from_plain(kind, parse(content))
+    except BadData as error:
+        raise BadData(f"{path} is damaged ({error}); restore it from a backup, or move {path.parent} away") from error

@@ -1,0 +1,89 @@
+"""The submission file `id,label`: predicted classes of out-of-distribution images, or of a data set's test images."""
+
+import contextlib
+import csv
+import io
+import itertools
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from orchestrator.errors import BadData, MissingInput
+from orchestrator.submission.predictions import Rows
+from orchestrator.support.atomic_files import disk_errors, replace, sync_folder
+from orchestrator.support.fault_injection import CrashPoint, reached
+
+_COLUMNS = ["id", "label"]
+
+
+def write_submission(path: Path, rows: Rows, *, classes: int) -> None:
+    """Write the rows to `path`: aside first, read back and checked from there, and only then renamed.
+
+    Raises BadData for a label that is no class, DiskError; the old file then stands.
+    """
+    aside = path.with_name(path.name + ".part")
+    lines = [f"{name},{label}\n" for name, label in zip(rows.ids, rows.labels.tolist(), strict=True)]
+    try:
+        with disk_errors(f"write {path}"):
+            with aside.open("w", encoding="utf-8", newline="") as stream:
+                stream.write(",".join(_COLUMNS) + "\n")
+                stream.writelines(lines)
+                stream.flush()
+                os.fsync(stream.fileno())
+            check_submission(aside, rows.ids, classes=classes)
+            reached(CrashPoint.SUBMISSION_ASIDE)
+            aside.replace(path)
+            sync_folder(path.parent)
+    finally:
+        with contextlib.suppress(OSError):
+            aside.unlink(missing_ok=True)
+
+
+def write_names(path: Path, number: str, name: str, names: Sequence[str]) -> None:
+    """Write what numbers stand for, in two columns that are called `number` and `name`: 0 and the first, … Raises DiskError."""
+    stream = io.StringIO()
+    table = csv.writer(stream, lineterminator="\n")
+    table.writerow([number, name])
+    table.writerows(enumerate(names))
+    with disk_errors(f"write {path}"):
+        replace(path, stream.getvalue().encode())
+
+
+def check_submission(path: Path, ids: Sequence[str], *, classes: int) -> None:
+    """Prove that the file at `path` holds exactly these ids, in their order, with labels 0 … classes-1.
+
+    Raises MissingInput where there is none, BadData naming the first line that is wrong, DiskError.
+    """
+    labels = {str(label) for label in range(classes)}
+    with disk_errors(f"read {path}"):
+        if not path.exists():
+            raise MissingInput(f"there is no submission {path}")
+        with path.open(encoding="utf-8", newline="") as stream:
+            lines = csv.reader(stream, strict=True)
+            try:
+                problem = _first_problem(lines, ids, labels)
+            except (csv.Error, UnicodeDecodeError) as error:
+                problem = str(error)
+            if problem:
+                raise BadData(f"{path}, line {max(lines.line_num, 1)}: {problem}")
+
+
+def _first_problem(lines: Iterator[list[str]], ids: Sequence[str], labels: set[str]) -> str:
+    header = next(lines, [])
+    if header != _COLUMNS:
+        return f"expected the header {','.join(_COLUMNS)}, found {_shown(header)}"
+    for row, name in itertools.zip_longest(lines, ids):
+        if row is None:
+            return f"the file ends here, before the row of {name}; {len(ids):,} rows are expected"
+        if name is None:
+            return f"found {_shown(row)} after the last of {len(ids):,} expected rows"
+        if len(row) != len(_COLUMNS) or row[0] != name:
+            return f"expected the row of {name}, found {_shown(row)}"
+        if row[1] not in labels:
+            return f"the label of {name} is {_shown(row[1:])}, expected a whole number from 0 to {len(labels) - 1}"
+    return ""
+
+
+def _shown(cells: Sequence[str]) -> str:
+    text = ",".join(cells)
+    return repr(text if len(text) <= 60 else text[:60] + "…")

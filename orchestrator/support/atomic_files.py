@@ -1,0 +1,50 @@
+"""Writing files so that a reader, and a power cut, see either the old one or the new one, never a part."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from orchestrator.errors import DiskError
+from orchestrator.support.fault_injection import reached
+
+
+@contextlib.contextmanager
+def disk_errors(action: str) -> Iterator[None]:
+    """Turn what the operating system says of a file into DiskError: "cannot ACTION: reason"."""
+    try:
+        yield
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        raise DiskError(f"cannot {action}: {error.strerror or error}{where}") from error
+
+
+def replace(path: Path, content: bytes, *, aside: Path | None = None) -> None:
+    """Write `content` aside, sync it, and rename it to `path`. Raises OSError; the old file then stands.
+
+    `aside` is a folder on the same disk to write it in; beside `path` where it is None.
+    """
+    part = (aside or path.parent) / (path.name + ".part")
+    try:
+        part.unlink(missing_ok=True)  # left by a kill, or a link to somewhere else that must not be written through
+        with part.open("xb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        reached(f"{path.name} written aside")
+        part.replace(path)
+        reached(f"{path.name} renamed")
+    except BaseException:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

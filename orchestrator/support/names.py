@@ -1,0 +1,18 @@
+"""Which names studies, runs and plans can have."""
+
+import re
+
+from orchestrator.errors import InvalidInput
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def checked_name(name: str, what: str) -> str:
+    """`name` if it can be a folder's name on every system. Raises InvalidInput with the rule."""
+    if not NAME.fullmatch(name):
+        shown = name if len(name) <= 80 else name[:77] + "..."
+        raise InvalidInput(
+            f"{shown!r} cannot be the name of a {what}: "
+            "use 1 to 64 letters, digits, '.', '_' or '-', beginning with a letter or digit"
+        )
+    return name

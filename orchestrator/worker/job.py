@@ -1,0 +1,192 @@
+"""One job of a worker between two epochs: its training, its checkpoints, its measurement."""
+
+import gc
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+
+from orchestrator import plugins
+from orchestrator.contracts import Data, EndsEarly, MicroBatched, Precise, SmoothsLabels, Training, WarmsUp
+from orchestrator.errors import BadData, DiskError
+from orchestrator.jobs import Event, Failed, Finished, Job, Measured, Reduced, Saved
+from orchestrator.record import Best, Epoch, Evaluation, Failure, FailureKind
+from orchestrator.storage import checkpoint
+from orchestrator.storage.run_folder import RunFolder
+from orchestrator.support.fault_injection import CrashPoint, reached
+from orchestrator.support.gpu_memory import gpu_memory, is_out_of_memory
+from orchestrator.support.serialization import dumps, from_plain, to_plain
+from orchestrator.worker.data import DeviceData
+from orchestrator.worker.divergence import ChanceLevel, divergence_reason
+
+# Seconds that the first checkpoint is taken to cost, until one was measured: a ResNet-18 with momentum takes .2 to .5.
+_FIRST_CHECKPOINT_SECONDS = 0.2
+
+# Of float32, in which models predict: a true class whose probability has become 0 there costs 103 nats, and not infinitely many.
+_SMALLEST_PROBABILITY = 2.0**-149
+
+_SMALLEST_MICRO_BATCH = 2  # images; BatchNorm can do nothing with one
+
+
+@final
+class RunningJob:
+    """One job between two epochs."""
+
+    def __init__(self, job: Job, begin: Callable[[], Training], device: str, data: Data) -> None:
+        self.job = job
+        self.granted = job.until_epoch
+        self.epochs: list[Epoch] = []
+        self._begin = begin
+        self._training = begin()
+        if job.micro_batch and isinstance(self._training, MicroBatched):
+            self._training.limit_micro_batch(job.micro_batch)
+        self._state: dict[str, Any] | None = None  # of the training after its last epoch, where it can do with less memory
+        self._device = device
+        self._chance = _chance(data, self._training)
+        self._folder = RunFolder(Path(job.folder))
+        self._best: Best | None = None
+        self._snapshot: dict[str, Any] | None = None
+        self._unsaved_seconds = 0.0
+        self._checkpoint_seconds = _FIRST_CHECKPOINT_SECONDS
+
+    @property
+    def ended(self) -> bool:
+        """Whether the recipe has nothing more to train."""
+        early = isinstance(self._training, EndsEarly) and self._training.ended
+        return early or len(self.epochs) >= self.job.recipe.epochs
+
+    @property
+    def precision(self) -> str:
+        """The type in which it computes; "" where the trainer does not say."""
+        return self._training.precision if isinstance(self._training, Precise) else ""
+
+    def _at_full_rate(self) -> int:
+        """Steps done since the warm-up; all of them where the trainer has none."""
+        if isinstance(self._training, WarmsUp):
+            return self._training.steps_at_full_rate
+        return sum(len(epoch.batch_losses) for epoch in self.epochs)
+
+    def resume(self) -> str:
+        """Continue from the last checkpoint. Returns "" or why it was not used."""
+        if not self._folder.last_checkpoint.exists():
+            return ""
+        try:
+            state = checkpoint.read(self._folder.last_checkpoint)
+            if state["recipe"] != self.job.recipe.fingerprint():
+                raise BadData(f"{self._folder.last_checkpoint} belongs to another recipe")
+            epochs = [from_plain(Epoch, epoch) for epoch in state["epochs"]]
+            self._training.load_state_dict(state["training"])
+            reached(CrashPoint.STATE_LOADED)
+        except (BadData, DiskError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            if is_out_of_memory(error):  # the checkpoint is sound, and stays
+                raise
+            return f"trained again from the beginning: {error}"
+        self.epochs = epochs
+        self._state = state["training"]
+        self._snapshot = state["best"]
+        self._best = self.job.metric.best(epochs)
+        return ""
+
+    def step(self, device_data: "DeviceData") -> list[Event]:
+        """Train one epoch, and say what came of it."""
+        epoch = self._training.epoch()
+        reached(CrashPoint.EPOCH_TRAINED)
+        dumps(epoch)  # an epoch that cannot be recorded is its trainer's failure, told here and not on the way out
+        self.epochs.append(epoch)
+        self._state = self._training.state_dict() if isinstance(self._training, MicroBatched) else None
+        self._unsaved_seconds += epoch.seconds
+        best = self.job.metric.best(self.epochs)
+        if best is not None and best.epoch == epoch.number:
+            self._best, self._snapshot = best, self._training.snapshot()
+        memory = gpu_memory(self._device)
+        events: list[Event] = [Measured(run_id=self.job.run_id, attempt=self.job.attempt, epoch=epoch, memory=memory)]
+        if why := divergence_reason(self.epochs, self._chance, at_full_rate=self._at_full_rate(), last=self.ended):
+            failure = Failure(kind=FailureKind.DIVERGED, message=why)
+            return [*events, Failed(run_id=self.job.run_id, attempt=self.job.attempt, failure=failure)]
+        if self.ended:
+            return events + self.finish(device_data)
+        if self.job.checkpoint_share * self._unsaved_seconds >= self._checkpoint_seconds:
+            events.append(self.save())
+        return events
+
+    def reduce(self) -> list[Event]:
+        """Go back to the beginning of the epoch that did not fit, with half the micro-batch; nothing if that is too small.
+
+        Random streams belong to an epoch, so the state after the one before it is all that it begins from.
+        """
+        training = self._training
+        if not isinstance(training, MicroBatched) or (smaller := training.micro_batch // 2) < _SMALLEST_MICRO_BATCH:
+            return []
+        del training, self._training
+        free_memory()
+        self._training = self._begin()
+        if self._state is not None:
+            self._training.load_state_dict(self._state)
+        if isinstance(self._training, MicroBatched):
+            self._training.limit_micro_batch(smaller)
+        number = len(self.epochs) + 1
+        return [Reduced(run_id=self.job.run_id, attempt=self.job.attempt, epoch=number, micro_batch=smaller)]
+
+    def save(self) -> Saved:
+        """Write the checkpoint to resume from; it holds all that the run has, so that it can be believed alone."""
+        began = time.perf_counter()
+        state = {
+            "recipe": self.job.recipe.fingerprint(),
+            "epochs": [to_plain(epoch) for epoch in self.epochs],
+            "training": self._state or self._training.state_dict(),
+            "best": self._snapshot,
+        }
+        sha256 = checkpoint.write(self._folder.last_checkpoint, state, aside=self._folder.attempt(self.job.attempt))
+        self._unsaved_seconds = 0.0
+        self._checkpoint_seconds = time.perf_counter() - began
+        return Saved(run_id=self.job.run_id, attempt=self.job.attempt, epoch=len(self.epochs), sha256=sha256)
+
+    def finish(self, device_data: "DeviceData") -> list[Event]:
+        """Write the checkpoint to predict with, and measure what the job asks for, with that very checkpoint's content."""
+        job = self.job
+        if self._best is None or self._snapshot is None:
+            failure = Failure(kind=FailureKind.DIVERGED, message=f"no epoch has a finite {job.metric.name}")
+            return [Failed(run_id=job.run_id, attempt=job.attempt, failure=failure)]
+        events: list[Event] = [self.save()] if job.keep_last else []
+        state = {"recipe": to_plain(job.recipe), "epoch": self._best.epoch, "snapshot": self._snapshot}
+        sha256 = checkpoint.write(self._folder.best_checkpoint, state, aside=self._folder.attempt(job.attempt))
+        test = self._measure(device_data) if job.measure == "test" else None
+        events.append(
+            Finished(run_id=job.run_id, attempt=job.attempt, best_epoch=self._best.epoch, best_sha256=sha256, test=test)
+        )
+        return events
+
+    def _measure(self, device_data: "DeviceData") -> Evaluation:
+        content = checkpoint.read(self._folder.best_checkpoint)
+        predictor = plugins.trainer(self.job.recipe.trainer).restore(content["snapshot"], self._device)
+        images, labels = device_data.test(self.job.recipe.dataset)
+        measured = evaluation(np.asarray(predictor(images), dtype=np.float64), np.asarray(labels))
+        reached(CrashPoint.TEST_MEASURED)
+        return measured
+
+
+def evaluation(probabilities: np.ndarray, labels: np.ndarray) -> Evaluation:
+    """What predictions, N×classes, are worth on N labels."""
+    chosen = probabilities[np.arange(len(labels)), labels]
+    loss = float(-np.log(np.maximum(chosen, _SMALLEST_PROBABILITY)).mean())
+    return Evaluation(images=len(labels), loss=loss, acc=float((probabilities.argmax(1) == labels).mean()))
+
+
+def _chance(data: Data, training: Training) -> ChanceLevel:
+    import torch
+
+    smoothing = training.label_smoothing if isinstance(training, SmoothsLabels) else 0.0
+    labels = (data.train_labels, data.validation_labels)
+    train, validation = (torch.bincount(each, minlength=data.info.classes).tolist() for each in labels)
+    return ChanceLevel.of(train, validation, label_smoothing=smoothing)
+
+
+def free_memory() -> None:
+    """Give back what nothing uses any more, and what the allocator of the device keeps for later."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

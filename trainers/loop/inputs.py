@@ -1,0 +1,36 @@
+"""What a model is given in training: the images of a data set as a recipe augments and prepares them."""
+
+from typing import final
+
+import torch
+
+from orchestrator.contracts import DataSetInfo
+from trainers.augmentation.pipeline import Draws, Pipeline, suitable
+from trainers.augmentation.steps import RandomResizedCrop
+from trainers.loop.optimisation import Optimisation
+from trainers.loop.preprocessing import EvaluationTransform, Preprocessing, preprocessing
+
+
+def preprocessing_of(settings: Optimisation, info: DataSetInfo) -> Preprocessing:
+    """Normalisation and sizes, as settings say. Raises InvalidInput where they do not fit the data set's images."""
+    return preprocessing(info, normalisation=settings.normalisation, resize=settings.resize, center_crop=settings.center_crop)
+
+
+@final
+class TrainingInputs:
+    """Batches of `images`, uint8 N×C×H×H on their device, augmented and then prepared as evaluated images are."""
+
+    def __init__(self, images: torch.Tensor, settings: Optimisation, prepared: Preprocessing, info: DataSetInfo) -> None:
+        steps = suitable(info) if settings.augmentation is None else settings.augmentation
+        self._augment = Pipeline(images, steps, size=prepared.size, mean=prepared.mean)
+        transform = EvaluationTransform(prepared, images.device)
+        sized = any(isinstance(step, RandomResizedCrop) for step in steps)  # these have the model's size already
+        self._prepare = transform.normalised if sized else transform
+
+    def draw(self, generator: torch.Generator) -> Draws:
+        """What one epoch does to each image, from a generator on the CPU."""
+        return self._augment.draw(generator)
+
+    def batch(self, indices: torch.Tensor, draws: Draws) -> torch.Tensor:
+        """The images with these indices (int64 B on the device), float32 B×C×S×S."""
+        return self._prepare(self._augment.batch(indices, draws))

@@ -1,0 +1,124 @@
+"""Files of pretrained weights: torchvision's by name, from the disk or the network, or one's own with its sha256."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlparse
+
+import torch
+import torchvision
+
+from orchestrator.errors import BadData, InvalidInput, MissingInput, UnknownName
+from trainers.pretrained.architectures import FAMILIES, architectures
+from trainers.support.download import Checksum, digest, download
+from trainers.support.ranges import check_choice
+
+_FILE_ENDINGS = (".pth", ".pt")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedWeights:
+    """Weights that torchvision publishes, `resnet50-IMAGENET1K_V1`. The file's name ends in the start of its sha256."""
+
+    name: str
+    url: str
+
+    @property
+    def file(self) -> str:
+        """`resnet50-0676ba61.pth`."""
+        return PurePosixPath(urlparse(self.url).path).name
+
+    @property
+    def checksum(self) -> Checksum:
+        """The one that the file's name promises."""
+        return Checksum(algorithm="sha256", digits=self.file.removesuffix(".pth").rsplit("-", 1)[1])
+
+    def places(self, folder: Path) -> tuple[Path, Path]:
+        """Where the file is looked for: below the data folder `folder`, then in torch's own cache."""
+        return folder / "weights" / self.file, Path(torch.hub.get_dir()) / "checkpoints" / self.file
+
+    def find(self, folder: Path) -> Path:
+        """The file, checked. Raises MissingInput (both ways to get it), or BadData when only an altered one is there."""
+        places = self.places(folder)
+        for place in places:
+            if self.checksum.fits(place):
+                return place
+        for place in places:
+            if place.exists():
+                raise BadData(f"{place} is truncated or altered: delete it, then {self._ways(folder)}")
+        raise MissingInput(f"the pretrained weights {self.name} are neither {places[0]} nor {places[1]}: {self._ways(folder)}")
+
+    def fetch(self, folder: Path) -> Path:
+        """The file below `folder`, downloaded unless it is there. Raises MissingInput, BadData or DiskError."""
+        target = self.places(folder)[0]
+        if not self.checksum.fits(target):
+            download(self.url, target, self.checksum, by_hand=self._by_hand(folder))
+        return target
+
+    def _ways(self, folder: Path) -> str:
+        return f"run `orchestrate data fetch {self.name} --data-dir {folder}`, which needs the network. {self._by_hand(folder)}"
+
+    def _by_hand(self, folder: Path) -> str:
+        return f"Or, by hand: copy {self.file} (published at {self.url}) into {folder / 'weights'}"
+
+
+def known(architecture: str) -> list[str]:
+    """The names of torchvision's weights for an architecture, such as `IMAGENET1K_V1`."""
+    return [member.name for member in torchvision.models.get_model_weights(architecture)]
+
+
+def published(architecture: str, name: str) -> PublishedWeights:
+    """Torchvision's weights of this name for an architecture."""
+    weights = torchvision.models.get_model_weights(architecture)[name]
+    return PublishedWeights(name=f"{architecture}-{name}", url=weights.url)
+
+
+def fetchable() -> list[str]:
+    """Everything that `fetch` takes, such as `resnet50-IMAGENET1K_V1`."""
+    names = [name for family in FAMILIES for name in architectures(family)]
+    return [f"{architecture}-{weights}" for architecture in names for weights in known(architecture)]
+
+
+def fetch(name: str, folder: Path) -> Path:
+    """The file of the named weights below the data folder, downloaded unless it is there.
+
+    Raises UnknownName, MissingInput, BadData or DiskError.
+    """
+    if name not in fetchable():
+        raise UnknownName("pretrained weights", name, fetchable())
+    return published(*name.split("-", 1)).fetch(folder)
+
+
+def check(architecture: str, weights: str, sha256: str) -> None:
+    """Raise ValueError unless `weights` can be a name that torchvision has for the architecture, or a file with this sha256."""
+    file = weights.endswith(_FILE_ENDINGS)
+    if weights and not file:
+        check_choice("weights (unless a file *.pth or *.pt)", weights, known(architecture))
+    if sha256 and not file:
+        raise ValueError("weights_sha256 belongs to a file of weights, *.pth or *.pt, and weights names none")
+    if sha256 and not re.fullmatch("[0-9a-f]{64}", sha256):
+        raise ValueError("weights_sha256 must be 64 hexadecimal digits, in lower case")
+
+
+def find(architecture: str, weights: str, sha256: str, folder: Path) -> Path:
+    """The file that `weights` stands for: a torchvision name, or a file with this sha256.
+
+    A file that is not there as it is named is looked for in the data folder `folder`, below `weights`.
+    Raises MissingInput, BadData for another content, InvalidInput with the sum to write down where `sha256` is "": without it a
+    recipe would not say what it trains.
+    """
+    if not weights.endswith(_FILE_ENDINGS):
+        return published(architecture, weights).find(folder)
+    own = Path(weights).expanduser()
+    file = next((place for place in (own, folder / "weights" / own) if place.is_file()), None)
+    if file is None:
+        raise MissingInput(
+            f"there is no file of weights {own}, nor in {folder / 'weights'}; give one, or a name that torchvision has for "
+            f"{architecture}: {', '.join(known(architecture))}"
+        )
+    found = digest(file, "sha256")
+    if not sha256:
+        raise InvalidInput(f'the recipe does not say what {file} holds: write "weights_sha256": "{found}" beside "weights"')
+    if found != sha256:
+        raise BadData(f"{file} is not the file that the recipe names: its sha256 is {found}, not {sha256}")
+    return file
