@@ -33,7 +33,7 @@ def report(frames: Frames) -> pd.DataFrame:
         best_METRIC best_val_acc test_acc      METRIC where it is not val_acc; the validation accuracy (a fraction) is of that
                                                same epoch, the test accuracy (a fraction) of retrains
         standard_error                         of best_val_acc, by the number of its images alone; how far apart runs must be
-                                               for their order to be more than chance, `orchestrator.noise` says
+                                               for their order to be more than chance, `orchestrator.selection.uncertainty` says
         best_epoch epochs                      the epoch that counts; epochs recorded
         batch_size learning_rate weight_decay label_smoothing dropout, and others in which the trials of a study differ
         seconds                                of training and validation

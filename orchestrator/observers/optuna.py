@@ -1,6 +1,6 @@
 """The published copy: a study in a database where optuna-dashboard, `optuna.load_study` and colleagues see stock Optuna.
 
-It is made for a process of its own (`orchestrator.observers.process`), because a database may be slow or away.
+It is made for a process of its own (`orchestrator.observers.subprocess_observer`), because a database may be slow or away.
 """
 
 import math

@@ -1,6 +1,6 @@
 """The W&B mirror: every run of a study as a W&B run, online or in files that `wandb sync` uploads later.
 
-It is made for a process of its own (`orchestrator.observers.process`), where W&B may hang, crash or be missing.
+It is made for a process of its own (`orchestrator.observers.subprocess_observer`), where W&B may hang, crash or be missing.
 """
 
 import contextlib

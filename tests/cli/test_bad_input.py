@@ -192,7 +192,7 @@ BROKEN_PLANS = {
         2,
         ("unknown pruner 'medain'; known: median",),
     ),
-    "takes no arguments": ("dataset: str, suits: DataSetInfo", "", 65, ("TypeError", "takes 0 positional arguments")),
+    "takes no arguments": ("dataset: str, info: DataSetInfo", "", 65, ("TypeError", "takes 0 positional arguments")),
     "raises when it is asked": ("    return StudyPlan(", "    return info.nothing(", 65, ("no attribute 'nothing'", "line 12")),
     "gives something else": ("    return StudyPlan(", "    return dict(", 65, ("gives a dict where", "StudyPlan is expected")),
     "asks for no epochs": ("        epochs=8,", "        epochs=0,", 2, ("epochs must be at least 1, not 0",)),

@@ -248,7 +248,7 @@ def test_ctrl_c_in_the_terminal_does_not_reach_the_observer(start: Callable[...,
 CONDUCTOR = """
     import sys, time
     from pathlib import Path
-    from orchestrator.observers.process import SubprocessObserver
+    from orchestrator.observers.subprocess_observer import SubprocessObserver
     from tests._observed import curve, running
     folder = Path(sys.argv[1])
     observer = SubprocessObserver("tests._observed:open_recording", {configuration}, log=folder / "observer.log", copy="it")

@@ -143,7 +143,7 @@ def test_an_unknown_format_lists_the_known_ones() -> None:
 def test_the_terminal_decides_the_width_and_a_pipe_has_none() -> None:
     program = """if True:
         import sys, pandas as pd
-        from reports._formats import render
+        from reports.tables.formats import render
         text = render(pd.DataFrame({f"column{i}": ["x" * 20] for i in range(5)}), "table")
         sys.stderr.write(str(max(map(len, text.splitlines()))))
     """

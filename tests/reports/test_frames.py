@@ -10,6 +10,7 @@ import pandas as pd
 
 from orchestrator.record import Best, Epoch, Evaluation, Kind, Metric, RunRecord, Status
 from orchestrator.storage.runs import RunsFolder
+from reports.tables import frames as frames_module
 from reports.tables.frames import frames
 from tests.helpers.records import PARAMS, epochs_of, record_of
 
@@ -55,7 +56,7 @@ def test_columns_have_the_same_types_with_and_without_rows() -> None:
 
 
 def test_every_column_is_documented() -> None:
-    documented = set(re.findall(r"[a-z_]+", frames.__doc__ or ""))
+    documented = set(re.findall(r"[a-z_]+", frames_module.__doc__ or ""))
     made = frames([("part2", record_of(0, []), [])])
     names = [*made.runs.columns, *made.epochs.columns]
     assert {name for name in names if not name.startswith("params.")} <= documented

@@ -168,7 +168,7 @@ def test_a_full_disk_and_a_kill_leave_the_old_checkpoint(tmp_path: Path) -> None
         import os, resource, signal, sys
         from pathlib import Path
         import torch
-        from orchestrator import checkpoint
+        from orchestrator.storage import checkpoint
         from orchestrator.errors import DiskError
 
         full, killed = Path(sys.argv[1]), Path(sys.argv[2])

@@ -169,7 +169,7 @@ def test_whoever_only_looks_does_not_keep_a_conductor_out(folder: StudyFolder) -
 def test_the_lock_dies_with_its_process(folder: StudyFolder) -> None:
     program = (
         "import sys, time, pathlib\n"
-        "from orchestrator.store import StudyFolder\n"
+        "from orchestrator.storage.study_folder import StudyFolder\n"
         "with StudyFolder(pathlib.Path(sys.argv[1]), 's').lock():\n"
         "    print('held', flush=True); time.sleep(60)\n"
     )

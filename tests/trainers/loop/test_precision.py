@@ -41,7 +41,7 @@ def test_a_gpu_computes_exactly_inside_and_as_the_user_has_it_outside() -> None:
     """In processes of their own: torch's older and newer ways of saying so do not mix. The switches need no GPU."""
     program = f"""
 import os, torch
-from trainers._precision import exact
+from trainers.loop.precision import exact
 
 def switches():
     cudnn = torch.backends.cudnn
