@@ -17,7 +17,7 @@ class MemoryRun:
     record: RunRecord | None = None
     recorded: list[Epoch] = field(default_factory=list)
 
-    def begun(self) -> bool:
+    def has_record(self) -> bool:
         """Whether there is a record."""
         return self.record is not None
 
@@ -41,7 +41,7 @@ class MemoryRun:
     def end_attempts(self) -> None:
         """Nothing was fenced off."""
 
-    def keep_epochs(self, epochs: Sequence[Epoch]) -> None:
+    def replace_epochs(self, epochs: Sequence[Epoch]) -> None:
         """Replace the recorded epochs by these."""
         self.recorded = list(epochs)
 

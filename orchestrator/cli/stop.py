@@ -22,7 +22,7 @@ def stop(study: str, runs: Path) -> None:
     if not folder.locked():
         say(f"nobody is working on {study}: there is nothing to stop")
         return
-    folder.ask_to_stop()
+    folder.request_stop()
     say(f"asked: work on {study} ends when the epochs that run now are over")
 
 

@@ -103,7 +103,7 @@ class Dispatch:
     def start(self, record: RunRecord, assignment: Assignment) -> RunRecord:
         """Start a run, or take one up again: whatever its folder holds is continued. Returns its record, now RUNNING."""
         folder = self._study.folder(record)
-        again = folder.begun()
+        again = folder.has_record()
         epochs = folder.epochs() if again else []
         attempt = record.attempt + 1 if again else 1
         record = summed_up(replace(record, status=Status.RUNNING, suspended=False, failure=None, attempt=attempt), epochs)
@@ -219,7 +219,7 @@ class Dispatch:
         )
         active.epochs = list(event.epochs)
         if active.resume:  # else nothing was recorded that could have to be dropped
-            active.folder.keep_epochs(active.epochs)
+            active.folder.replace_epochs(active.epochs)
         # Written with the run's next change: a job that is begun again says it again.
         active.record = summed_up(replace(active.record, provenance=provenance), active.epochs)
         active.opened = True

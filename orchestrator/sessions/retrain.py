@@ -108,7 +108,7 @@ def retrain(request: RetrainRequest, folder: StudyFolder, resources: Resources, 
             say(f"{record.run_id} is trained already")
             complete_copies(record, study, folder, resources, say)
         else:
-            how = "carried on" if run.begun() else "begun"
+            how = "carried on" if run.has_record() else "begun"
             say(f"retrain of {source.run_id} for {epochs} epochs {how}; in {run.path}")
             record = carry_out(record, "test", study, folder, resources, say)
             if record.status is Status.PAUSED:

@@ -86,7 +86,7 @@ def checked(recipe: Recipe, data_folder: Path, say: Callable[[str], None]) -> Re
 def begun(folder: StudyFolder, kind: Kind, name: str) -> RunRecord | None:
     """The record of a run, if there is one. One that FAILED is asked for again, with all its retries."""
     run = folder.run(kind, name)
-    if not run.begun():
+    if not run.has_record():
         return None
     record = run.read()
     return replace(record, setbacks=()) if record.status is Status.FAILED else record
@@ -113,7 +113,7 @@ def carry_out(
                 folder=folder, executor=workers, observers=observers, clock=SystemClock(), say=say, endings=[Stop(folder)]
             ).run(record, measure)
     if record.status is Status.PAUSED:
-        folder.forget_stop()
+        folder.clear_stop_request()
         say(
             f"{record.run_id} is stopped after {record.epochs} of {record.recipe.epochs} epochs, as `orchestrate stop` "
             "asked; the same command carries on"

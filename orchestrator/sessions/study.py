@@ -94,7 +94,7 @@ def _run(
     end = conductor.ended
     if end is not None:
         folder.write(replace(opened.file, ended=end.reason))
-        folder.forget_stop()
+        folder.clear_stop_request()
         say(f"study {folder.name} ends before it has {trials} trials: {end.reason}; {end.advice}")
 
 

@@ -108,7 +108,7 @@ def dataset_of(file: Path) -> str:
     """The data set of the run in whose folder a submission lies; the challenge's where it lies elsewhere."""
     run = RunFolder(file.parent)
     with contextlib.suppress(OrchestrateError):
-        if run.begun():
+        if run.has_record():
             return run.read().recipe.dataset
     return next(iter(OUT_OF_DISTRIBUTION))
 

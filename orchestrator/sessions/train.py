@@ -57,7 +57,7 @@ def train(request: TrainRequest, resources: Resources, say: Callable[[str], None
             say(f"{record.run_id} is trained already; to train it once more, name another folder for it with --study NAME")
             complete_copies(record, study, folder, resources, say)
         else:
-            for line in _introduced(record, system, "carried on" if run.begun() else "begun"):
+            for line in _introduced(record, system, "carried on" if run.has_record() else "begun"):
                 say(line)
             record = carry_out(record, "none", study, folder, resources, say)
             if record.status is Status.PAUSED:

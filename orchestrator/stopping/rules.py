@@ -47,7 +47,7 @@ class Stop:
 
     def end(self) -> SessionEnd | None:
         """An End as soon as somebody has asked."""
-        return SessionEnd(reason="stopped, as `orchestrate stop` asked", pause=True) if self._folder.stop_asked() else None
+        return SessionEnd(reason="stopped, as `orchestrate stop` asked", pause=True) if self._folder.stop_requested() else None
 
 
 @final

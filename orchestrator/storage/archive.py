@@ -22,7 +22,7 @@ class RunArchive(Protocol):
     def path(self) -> Path:
         """The folder that workers are told to write the run's checkpoints to."""
 
-    def begun(self) -> bool:
+    def has_record(self) -> bool:
         """Whether there is a record."""
 
     def write(self, record: RunRecord) -> None:
@@ -34,7 +34,7 @@ class RunArchive(Protocol):
     def epochs(self) -> list[Epoch]:
         """The recorded epochs, 1, 2, 3, … Raises BadData."""
 
-    def keep_epochs(self, epochs: Sequence[Epoch]) -> None:
+    def replace_epochs(self, epochs: Sequence[Epoch]) -> None:
         """Replace the recorded epochs by these. Raises DiskError."""
 
     def begin_attempt(self, number: int) -> None:

@@ -31,7 +31,7 @@ class RunFolder:
         self.classes = path / "classes.csv"
         self.images = path / "images.csv"
 
-    def begun(self) -> bool:
+    def has_record(self) -> bool:
         """Whether there is a record."""
         return self.record_file.is_file()
 
@@ -73,12 +73,12 @@ class RunFolder:
             found.append(epoch)
         return found
 
-    def keep_epochs(self, epochs: Sequence[Epoch]) -> None:
+    def replace_epochs(self, epochs: Sequence[Epoch]) -> None:
         """Replace the recorded epochs by these: what a new attempt trains again, or a torn line, is dropped."""
         with disk_errors(f"write {self.epochs_file}"):
             replace(self.epochs_file, "".join(dumps(epoch) + "\n" for epoch in epochs).encode())
 
-    def attempt(self, number: int) -> Path:
+    def attempt_folder(self, number: int) -> Path:
         """The folder without which this attempt's worker can replace no checkpoint."""
         return self.path / f"{_ATTEMPT}{number}"
 
@@ -86,7 +86,7 @@ class RunFolder:
         """Hand the checkpoints to this attempt, and fence off all earlier ones. Raises DiskError."""
         self.end_attempts()
         with disk_errors(f"write {self.path}"):
-            self.attempt(number).mkdir()
+            self.attempt_folder(number).mkdir()
 
     def end_attempts(self) -> None:
         """Fence off every attempt: what a worker that was given up still does leaves nothing in this folder. Raises DiskError."""

@@ -65,7 +65,7 @@ class RunsFolder:
         kinds = {folder: kind for kind, folder in FOLDERS.items()}
         if len(parts) == 3 and parts[1] in kinds:
             run = study.run(kinds[parts[1]], parts[2])
-            if run.begun():
+            if run.has_record():
                 return study, run
         raise UnknownName("run", run_id, [record.run_id for record in study.runs()])
 

@@ -83,7 +83,7 @@ class StudyFolder:
             for folder in sorted((self.path / FOLDERS[kind]).glob("*/")):
                 refuse_link(folder)
                 run = RunFolder(folder)
-                if run.begun():
+                if run.has_record():
                     record = run.read()
                     named = f"{record.number:04d}" if kind is Kind.TRIAL else folder.name
                     if (record.kind, run_name(record.run_id), named) != (kind, folder.name, folder.name):
@@ -113,7 +113,7 @@ class StudyFolder:
     def lock(self) -> Iterator[None]:
         """Hold the study for this process; the operating system lets go when the process dies.
 
-        What `ask_to_stop` asked before does not count. A study that was not begun in the meantime leaves nothing behind. Raises
+        What `request_stop` asked before does not count. A study that was not begun in the meantime leaves nothing behind. Raises
         TryAgainLater naming the holder.
         """
         first = not self.path.parent.exists()
@@ -126,7 +126,7 @@ class StudyFolder:
             held.enter_context(stream)
             if not (hold(stream) and self._is_lock(stream.fileno())):  # held, or removed between opening and holding it
                 raise self._held()
-            self.forget_stop()  # which was asked of an earlier session
+            self.clear_stop_request()  # which was asked of an earlier session
             held.callback(self._remove_if_not_begun, runs_too=first)
             started = time.strftime("%Y-%m-%d %H:%M:%S")
             holder = json.dumps({"process": os.getpid(), "host": socket.gethostname(), "since": started})
@@ -151,16 +151,16 @@ class StudyFolder:
                 if runs_too:
                     self.path.parent.rmdir()
 
-    def ask_to_stop(self) -> None:
+    def request_stop(self) -> None:
         """Ask the conductor that holds the study to end its session. Raises DiskError."""
         with disk_errors(f"write {self.stop_file}"):
             self.stop_file.touch()
 
-    def stop_asked(self) -> bool:
+    def stop_requested(self) -> bool:
         """Whether somebody has asked."""
         return self.stop_file.exists()
 
-    def forget_stop(self) -> None:
+    def clear_stop_request(self) -> None:
         """Take the request back: a new session was not asked to stop. Raises DiskError."""
         with disk_errors(f"delete {self.stop_file}"):
             self.stop_file.unlink(missing_ok=True)

@@ -138,7 +138,7 @@ class RunningJob:
             "training": self._state or self._training.state_dict(),
             "best": self._snapshot,
         }
-        sha256 = checkpoint.write(self._folder.last_checkpoint, state, aside=self._folder.attempt(self.job.attempt))
+        sha256 = checkpoint.write(self._folder.last_checkpoint, state, aside=self._folder.attempt_folder(self.job.attempt))
         self._unsaved_seconds = 0.0
         self._checkpoint_seconds = time.perf_counter() - began
         return Saved(run_id=self.job.run_id, attempt=self.job.attempt, epoch=len(self.epochs), sha256=sha256)
@@ -151,7 +151,7 @@ class RunningJob:
             return [Failed(run_id=job.run_id, attempt=job.attempt, failure=failure)]
         events: list[Event] = [self.save()] if job.keep_last else []
         state = {"recipe": to_plain(job.recipe), "epoch": self._best.epoch, "snapshot": self._snapshot}
-        sha256 = checkpoint.write(self._folder.best_checkpoint, state, aside=self._folder.attempt(job.attempt))
+        sha256 = checkpoint.write(self._folder.best_checkpoint, state, aside=self._folder.attempt_folder(job.attempt))
         test = self._measure(device_data) if job.measure == "test" else None
         events.append(
             Finished(run_id=job.run_id, attempt=job.attempt, best_epoch=self._best.epoch, best_sha256=sha256, test=test)

@@ -332,11 +332,11 @@ def test_a_configuration_is_found_on_the_scale_of_its_hyperparameters() -> None:
 def test_memory_keeps_what_a_folder_keeps_and_refuses_a_gap() -> None:
     run = MemoryRun(path=Path("0000"))
     first, second = learning_curves().curves[0][:2]
-    assert not run.begun()
+    assert not run.has_record()
     run.append(first)
     with pytest.raises(ValueError, match="1 epochs"):
         run.append(first)
-    run.keep_epochs([])
+    run.replace_epochs([])
     run.append(first)
     run.append(second)
     assert run.epochs() == [first, second]

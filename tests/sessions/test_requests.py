@@ -173,7 +173,7 @@ def test_a_running_study_takes_a_setting_and_stops_when_it_is_asked_to(tmp_path:
     assert "ended early: stopped" in output
     _, messages = run("stop", "slow_curves", "--runs", tmp_path / "runs")
     assert "nobody is working on slow_curves" in messages
-    study.ask_to_stop()  # a request that came too late for its session
+    study.request_stop()  # a request that came too late for its session
     run(*words(tmp_path, 8))
     records = study.runs(Kind.TRIAL)
     assert [record.status.finished for record in records] == [True] * 8
@@ -205,7 +205,7 @@ def test_a_retrain_stops_when_it_is_asked_to_and_is_carried_on(tmp_path: Path) -
     again: list[str | Path] = ["retrain-best", "--epochs", "60", "--runs", tmp_path / "runs", "--data-dir", tmp_path]
     retrain = start(*again, "--mirror", "off")
     wait_for(lambda: any(len(study.folder(record).epochs()) >= 5 for record in study.runs(Kind.RETRAIN)), "the fifth epoch")
-    study.ask_to_stop()
+    study.request_stop()
     _, messages = retrain.communicate(timeout=60)
     assert retrain.returncode == 0, messages
     (paused,) = study.runs(Kind.RETRAIN)

@@ -181,10 +181,10 @@ def test_a_run_that_never_came_to_begin_is_told_to_every_copy(tmp_path: Path) ->
 def test_a_stop_that_is_asked_while_the_session_begins_is_heard(tmp_path: Path) -> None:
     conduct(tmp_path, 1)
     study = folder(tmp_path)
-    study.ask_to_stop()  # of a session that has ended since
+    study.request_stop()  # of a session that has ended since
     with study.lock():
         assert Stop(study).end() is None
-        study.ask_to_stop()  # workers are hired and the plan is proven now
+        study.request_stop()  # workers are hired and the plan is proven now
         assert Stop(study).end() is not None
     with study.lock():
         assert Stop(study).end() is None

@@ -85,7 +85,7 @@ def test_epochs_that_a_new_attempt_trains_again_are_dropped_with_a_torn_line(fol
         run.append(epoch(number))
     with run.epochs_file.open("ab") as stream:
         stream.write(b'{"number":4,"tra')
-    run.keep_epochs([epoch(1)])
+    run.replace_epochs([epoch(1)])
     run.append(epoch(2))
     assert run.epochs() == [epoch(1), epoch(2)]
 
@@ -226,15 +226,15 @@ def test_only_the_current_attempt_can_replace_a_checkpoint(tmp_path: Path) -> No
     """Whatever an earlier one had begun to write stays its own, and what a killed conductor left of it is cleared away."""
     run = RunFolder(tmp_path)
     run.begin_attempt(1)
-    checkpoint.write(run.last_checkpoint, {"attempt": 1}, aside=run.attempt(1))
-    late = (run.attempt(1) / "last.pt.part").open("wb")
+    checkpoint.write(run.last_checkpoint, {"attempt": 1}, aside=run.attempt_folder(1))
+    late = (run.attempt_folder(1) / "last.pt.part").open("wb")
     run.begin_attempt(2)
     with late:
         late.write(b"late")
     with pytest.raises(DiskError, match="attempt-1"):
-        checkpoint.write(run.last_checkpoint, {"attempt": "late"}, aside=run.attempt(1))
+        checkpoint.write(run.last_checkpoint, {"attempt": "late"}, aside=run.attempt_folder(1))
     assert checkpoint.read(run.last_checkpoint) == {"attempt": 1}
-    checkpoint.write(run.last_checkpoint, {"attempt": 2}, aside=run.attempt(2))
+    checkpoint.write(run.last_checkpoint, {"attempt": 2}, aside=run.attempt_folder(2))
     (tmp_path / "ended-0123456789abcdef").mkdir()
     (tmp_path / "ended-0123456789abcdef" / "last.pt.part").touch()
     run.end_attempts()
