@@ -18,11 +18,11 @@ def copies(study: str | None, mirror: str, storage: str | None, runs: Path) -> N
 
     Without STUDY: the study that was worked on last.
     """
-    from orchestrator.sessions.mirror import rebuild
+    from orchestrator.sessions.mirror import rebuild_copies
     from orchestrator.storage.runs import RunsFolder
 
     store = RunsFolder(runs)
-    rebuild(chosen_study(store, study), store, mirror, storage, say)
+    rebuild_copies(chosen_study(store, study), store, mirror, storage, say)
 
 
 COMMANDS: dict[str, Any] = {"mirror": copies}

@@ -77,7 +77,7 @@ def study(
     began = time.time()  # the libraries that come next take seconds, which a budget counts
     from orchestrator.sessions.open_study import Request
     from orchestrator.sessions.resources import Resources
-    from orchestrator.sessions.study import conduct
+    from orchestrator.sessions.study import run_study
     from orchestrator.storage.options import Limits
 
     request = Request(
@@ -94,8 +94,8 @@ def study(
     resources = Resources(runs=runs, data_folder=data_dir, **work)
     limits = Limits(budget=budget, patience=patience, replicate=replicate)
     if dry_run:
-        return _rehearse(request, limits, resources, form)
-    outcome = conduct(request, limits, resources, say, began=began)
+        return _dry_run(request, limits, resources, form)
+    outcome = run_study(request, limits, resources, say, began=began)
     if form == "json":
         click.echo(json.dumps(outcome.plain()))
     if outcome.exit_code:
@@ -103,12 +103,12 @@ def study(
     return outcome.exit_code
 
 
-def _rehearse(request: "Request", limits: "Limits", resources: "Resources", form: str) -> int:
+def _dry_run(request: "Request", limits: "Limits", resources: "Resources", form: str) -> int:
     sys.dont_write_bytecode = True  # of the user's plug-ins either
-    from orchestrator.sessions.dry_run import rehearse
+    from orchestrator.sessions.dry_run import dry_run
 
-    rehearsal = rehearse(request, limits, resources, say)
-    click.echo(json.dumps(rehearsal.plain()) if form == "json" else rehearsal.text())
+    planned = dry_run(request, limits, resources, say)
+    click.echo(json.dumps(planned.plain()) if form == "json" else planned.text())
     return 0
 
 

@@ -19,7 +19,7 @@ SECONDS_WHEN_INTERRUPTED = 3.0
 SECONDS_TO_BEGIN = 30.0
 
 
-def published(study: StudyFile, storage: str, store: RunsFolder, folder: StudyFolder) -> SubprocessObserver:
+def open_published_copy(study: StudyFile, storage: str, store: RunsFolder, folder: StudyFolder) -> SubprocessObserver:
     """Optuna's copy of the study, in `storage` or, when that is "", in RUNS/optuna.db.
 
     Raises Unavailable when the database cannot be reached, Mismatch when another study has the name there.
@@ -56,7 +56,7 @@ def _advised(error: OrchestrateError) -> OrchestrateError:
     return error
 
 
-def mirror(study: StudyFile, folder: StudyFolder, mode: str) -> list[Observer]:
+def open_mirror(study: StudyFile, folder: StudyFolder, mode: str) -> list[Observer]:
     """The mirror in Weights & Biases; none when it is off. What goes wrong with it is a warning at the end."""
     if mode == "off":
         return []
@@ -74,12 +74,12 @@ def mirror(study: StudyFile, folder: StudyFolder, mode: str) -> list[Observer]:
 @contextlib.contextmanager
 def observing(observers: Sequence[Observer], say: Callable[[str], None]) -> Iterator[None]:
     """Let the observers complete their copies when the block is left; what they could not do is said, and fails nothing."""
-    patience = SECONDS_WHEN_INTERRUPTED
+    seconds = SECONDS_WHEN_INTERRUPTED
     try:
         yield
-        patience = SECONDS_TO_FINISH
+        seconds = SECONDS_TO_FINISH
     finally:
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + seconds
         for observer in observers:
             warning = observer.finish(max(deadline - time.monotonic(), 0.0))
             if warning:

@@ -11,8 +11,8 @@ from orchestrator.record import Kind, Provenance, RunRecord, Status
 from orchestrator.scheduling.pruners import warm_up
 from orchestrator.search.optuna_study import OptunaStudy
 from orchestrator.search.samplers import STARTUP_SETTINGS
-from orchestrator.sessions.estimates import Expectation, Sizes, alike, expectation
-from orchestrator.sessions.fetch_data import look
+from orchestrator.sessions.estimates import Estimate, Sizes, comparable_runs, estimate
+from orchestrator.sessions.fetch_data import report_missing_data_set
 from orchestrator.sessions.open_study import OpenedStudy, Request, open_study
 from orchestrator.sessions.resources import Resources
 from orchestrator.sessions.stopping_rules import budget
@@ -29,15 +29,15 @@ _SHOWN_SETTINGS = 5
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rehearsal:
+class DryRun:
     """What a study would do."""
 
     opened: OpenedStudy
-    force: DeviceAssignment
+    assignment: DeviceAssignment
     left: int  # trials still to be finished
     resumed: tuple[str, ...]  # run_ids that are taken up again first
     settings: tuple[dict[str, Any], ...]  # of the first new trials, as far as they do not depend on results that are to come
-    expected: Expectation
+    expected: Estimate
     afterwards: Afterwards | None  # what a budget keeps back, as measured so far
 
     def plain(self) -> dict[str, Any]:
@@ -52,8 +52,8 @@ class Rehearsal:
             "left": self.left,
             "resumed": list(self.resumed),
             "settings": to_plain(self.settings),
-            "workers": list(self.force.devices),
-            "threads": self.force.threads,
+            "workers": list(self.assignment.devices),
+            "threads": self.assignment.threads,
             "expected": to_plain(self.expected),
             "kept_back": to_plain(self.afterwards),
         }
@@ -66,8 +66,8 @@ class Rehearsal:
             f"plan       {file.plan} on {options.dataset}: {options.epochs} epochs a trial, sampler {options.sampler}, "
             f"pruner {options.pruner}, seed {options.seed}",
             *(f"space      {name}: {distribution}" for name, distribution in self.opened.plan.space.items()),
-            f"workers    {len(self.force.devices)} on {', '.join(dict.fromkeys(self.force.devices))}, "
-            f"{self.force.threads} threads each",
+            f"workers    {len(self.assignment.devices)} on {', '.join(dict.fromkeys(self.assignment.devices))}, "
+            f"{self.assignment.threads} threads each",
             *(f"goes on    with {run_id}" for run_id in self.resumed),
             *(f"then       {_shown(setting)}" for setting in self.settings),
             f"time       {self.expected.time()}",
@@ -79,25 +79,25 @@ class Rehearsal:
         return "\n".join([*lines, "nothing was written"])
 
 
-def rehearse(request: Request, limits: Limits, resources: Resources, say: Callable[[str], None]) -> Rehearsal:
+def dry_run(request: Request, limits: Limits, resources: Resources, say: Callable[[str], None]) -> DryRun:
     """Find out all that can be known before a study runs. Raises what a real start would raise, and writes nothing."""
     clock = SystemClock()
     store = RunsFolder(resources.runs)
     opened = open_study(request, store, resources.data_folder, clock)
-    opened.validate(resources.data_folder, say, find_data=look)
+    opened.validate(resources.data_folder, say, find_data=report_missing_data_set)
     opened = replace(opened, file=replace(opened.file, limits=limits))
-    force = resources.assignment()
+    assignment = resources.assignment()
     records = sorted(opened.folder.runs(Kind.TRIAL), key=lambda record: record.number)
     left = max(opened.file.trials - sum(record.status.finished for record in records), 0)
     resumed = [record.run_id for record in records if record.status is Status.RUNNING or record.suspended][:left]
-    return Rehearsal(
+    return DryRun(
         opened=opened,
-        force=force,
+        assignment=assignment,
         left=left,
         resumed=tuple(resumed),
         settings=_settings(opened, records, min(left - len(resumed), opened.file.trials - len(records), _SHOWN_SETTINGS)),
-        expected=_expected(opened, store, records, left, force),
-        afterwards=_afterwards(opened, records, force, resources.data_folder, clock),
+        expected=_expected(opened, store, records, left, assignment),
+        afterwards=_afterwards(opened, records, assignment, resources.data_folder, clock),
     )
 
 
@@ -126,34 +126,34 @@ def _settings(opened: OpenedStudy, records: Sequence[RunRecord], count: int) -> 
 
 
 def _expected(
-    opened: OpenedStudy, store: RunsFolder, records: Sequence[RunRecord], left: int, force: DeviceAssignment
-) -> Expectation:
+    opened: OpenedStudy, store: RunsFolder, records: Sequence[RunRecord], left: int, assignment: DeviceAssignment
+) -> Estimate:
     """From this study's own trials where there are any, else from the runs of all studies."""
     options, trainer = opened.file.options, opened.plan.recipe.trainer
-    measured = [(opened.folder, record) for record in alike(records, trainer, options.dataset)]
+    measured = [(opened.folder, record) for record in comparable_runs(records, trainer, options.dataset)]
     if not measured:
         folders = [store.study(name) for name in store.studies()]
-        measured = [(folder, record) for folder in folders for record in alike(folder.runs(), trainer, options.dataset)]
+        measured = [(folder, record) for folder in folders for record in comparable_runs(folder.runs(), trainer, options.dataset)]
     sizes = []
     for folder, record in measured:
         run = folder.folder(record)
         sizes.append(Sizes(record=_bytes(run.record_file) + _bytes(run.epochs_file), checkpoint=_bytes(run.best_checkpoint)))
-    return expectation(
+    return estimate(
         [record for _, record in measured],
         sizes,
         trials=left,
         epochs=options.epochs,
         fewest_epochs=options.epochs if options.pruner == "none" else min(warm_up(options.epochs), options.epochs),
-        at_a_time=len(force.devices),
-        devices=len(set(force.devices)),
+        at_a_time=len(assignment.devices),
+        devices=len(set(assignment.devices)),
         checkpoints=BEST_KEPT,
     )
 
 
 def _afterwards(
-    opened: OpenedStudy, records: Sequence[RunRecord], force: DeviceAssignment, data_folder: Path, clock: Clock
+    opened: OpenedStudy, records: Sequence[RunRecord], assignment: DeviceAssignment, data_folder: Path, clock: Clock
 ) -> Afterwards | None:
-    rule = budget(opened, clock.now(), len(force.devices), data_folder, clock)
+    rule = budget(opened, clock.now(), len(assignment.devices), data_folder, clock)
     if rule is None:
         return None
     for record in records:

@@ -22,7 +22,7 @@ class Range:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Expectation:
+class Estimate:
     """Seconds and bytes that trials will need; None where nothing was measured that says so."""
 
     runs: int  # that it is measured on
@@ -51,14 +51,14 @@ class Sizes:
     checkpoint: int
 
 
-def alike(records: Iterable[RunRecord], trainer: str, dataset: str) -> list[RunRecord]:
+def comparable_runs(records: Iterable[RunRecord], trainer: str, dataset: str) -> list[RunRecord]:
     """The runs that say how long an epoch takes: of this trainer on this data set."""
     return [
         record for record in records if record.epochs and (record.recipe.trainer, record.recipe.dataset) == (trainer, dataset)
     ]
 
 
-def expectation(
+def estimate(
     measured: Sequence[RunRecord],
     sizes: Sequence[Sizes],
     *,
@@ -68,7 +68,7 @@ def expectation(
     at_a_time: int,
     devices: int,
     checkpoints: int,
-) -> Expectation:
+) -> Estimate:
     """What `trials` further trials of at most `epochs` epochs will need.
 
     A pruned trial trains `fewest_epochs` at least; where enough trials of this length were measured, their mean counts instead.
@@ -76,7 +76,7 @@ def expectation(
     are kept at the end; one more per worker is written aside while it trains.
     """
     if not measured:
-        return Expectation(runs=0, seconds=None, bytes=None)
+        return Estimate(runs=0, seconds=None, bytes=None)
     pace = _range([record.seconds / record.epochs for record in measured])
     ended = [
         record.epochs
@@ -93,9 +93,9 @@ def expectation(
     )
     kept = [size.checkpoint for size in sizes if size.checkpoint]
     if not kept:
-        return Expectation(runs=len(measured), seconds=seconds, bytes=None)
+        return Estimate(runs=len(measured), seconds=seconds, bytes=None)
     records = _range([size.record for size in sizes])
-    return Expectation(
+    return Estimate(
         runs=len(measured),
         seconds=seconds,
         bytes=Range(

@@ -7,7 +7,7 @@ from orchestrator import plugins
 from orchestrator.errors import MissingInput
 
 
-def ensure(dataset: str, folder: Path, say: Callable[[str], None]) -> None:
+def ensure_data_set(dataset: str, folder: Path, say: Callable[[str], None]) -> None:
     """Prove that the files of a data set are in `folder`, and fetch them first if they are not.
 
     Raises MissingInput, which says what is missing, both ways to get it, and why it could not be fetched; BadData for
@@ -27,8 +27,8 @@ def ensure(dataset: str, folder: Path, say: Callable[[str], None]) -> None:
         source.check(folder)
 
 
-def look(dataset: str, folder: Path, say: Callable[[str], None]) -> None:
-    """Say what `ensure` would have to fetch, and leave it. Raises BadData for damaged files."""
+def report_missing_data_set(dataset: str, folder: Path, say: Callable[[str], None]) -> None:
+    """Say what `ensure_data_set` would have to fetch, and leave it. Raises BadData for damaged files."""
     source = plugins.dataset(dataset)
     source.info(folder)  # as above
     try:

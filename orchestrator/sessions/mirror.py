@@ -6,7 +6,7 @@ from orchestrator.errors import OrchestrateError
 from orchestrator.observers.database_url import check_storage, storage_of
 from orchestrator.observers.replay import replay
 from orchestrator.record import Kind
-from orchestrator.sessions.copies import mirror, published
+from orchestrator.sessions.copies import open_mirror, open_published_copy
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_folder import StudyFolder
 
@@ -14,15 +14,15 @@ from orchestrator.storage.study_folder import StudyFolder
 _SECONDS = 86_400.0
 
 
-def rebuild(folder: StudyFolder, store: RunsFolder, mode: str, storage: str | None, say: Callable[[str], None]) -> None:
+def rebuild_copies(folder: StudyFolder, store: RunsFolder, mode: str, storage: str | None, say: Callable[[str], None]) -> None:
     """Bring Optuna's copy and the W&B mirror up to what is recorded. Raises OrchestrateError where that cannot be done."""
     study = folder.search("Optuna knows nothing of them, so leave out --storage") if storage is not None else folder.read()
     if storage is not None:
         check_storage(storage)
     url = storage_of(study, storage)
     with folder.lock():
-        searched = [published(study, url, store, folder)] if study.searches else []
-        observers = [*searched, *mirror(study, folder, mode)]
+        searched = [open_published_copy(study, url, store, folder)] if study.searches else []
+        observers = [*searched, *open_mirror(study, folder, mode)]
         runs = sorted(folder.runs(), key=lambda record: (record.kind is not Kind.TRIAL, record.number))
         for observer in observers:
             replay(observer, ((record, folder.folder(record).epochs()) for record in runs))

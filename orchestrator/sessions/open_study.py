@@ -18,7 +18,7 @@ from orchestrator.search.optuna_study import fitting
 from orchestrator.search.samplers import SAMPLERS
 from orchestrator.search.spaces import describe
 from orchestrator.sessions.check_plan import check_known, check_space, check_trainer, checked_plan
-from orchestrator.sessions.fetch_data import ensure
+from orchestrator.sessions.fetch_data import ensure_data_set
 from orchestrator.storage.options import StudyOptions
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_file import StudyFile
@@ -63,7 +63,7 @@ class OpenedStudy:
         self,
         data_folder: Path,
         say: Callable[[str], None],
-        find_data: Callable[[str, Path, Callable[[str], None]], None] = ensure,
+        find_data: Callable[[str, Path, Callable[[str], None]], None] = ensure_data_set,
     ) -> None:
         """Check all that could fail in some trial, with the trainer itself, and that the data are there; writes nothing.
 

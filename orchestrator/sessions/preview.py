@@ -6,7 +6,7 @@ from pathlib import Path
 from orchestrator import plugins
 from orchestrator.hyperparameters import divide
 from orchestrator.recipe import Recipe
-from orchestrator.sessions.fetch_data import ensure
+from orchestrator.sessions.fetch_data import ensure_data_set
 from orchestrator.support.atomic_files import disk_errors, replace
 from orchestrator.worker.splits import split
 
@@ -21,7 +21,7 @@ def write_preview(
     """
     from trainers.preview.preview import preview
 
-    ensure(recipe.dataset, data_folder, say)
+    ensure_data_set(recipe.dataset, data_folder, say)
     trainer = plugins.trainer(recipe.trainer)
     settings = divide(trainer.hyperparameters, recipe.params)
     source = plugins.dataset(recipe.dataset)

@@ -43,10 +43,10 @@ class Resources:
             from orchestrator.executors.ray import survey
 
             return survey(self.ray_address, device=self.device, workers=self.workers, per_device=self.per_device)
-        force = assign_devices(self.device, self.workers, self.per_device)
-        if self.shares_gpus and force.devices[0].startswith("cuda"):  # the number of threads stays when workers are added
-            return replace(force, threads=max(1, cores() // (len(force.devices) * MOST_WORKERS)))
-        return force
+        assigned = assign_devices(self.device, self.workers, self.per_device)
+        if self.shares_gpus and assigned.devices[0].startswith("cuda"):  # the number of threads stays when workers are added
+            return replace(assigned, threads=max(1, cores() // (len(assigned.devices) * MOST_WORKERS)))
+        return assigned
 
     @property
     def shares_gpus(self) -> bool:
@@ -68,7 +68,7 @@ class Resources:
 
 
 @contextlib.contextmanager
-def executor(
+def start_workers(
     resources: Resources, folder: StudyFolder, say: Callable[[str], None], *, expected: Recipe | None = None, single: bool = False
 ) -> Iterator[Executor]:
     """The executor, with one worker for a `single` run; its workers are gone when the block is left, however it is left.
@@ -77,14 +77,14 @@ def executor(
 
     Raises InvalidInput, Unavailable, DiskError.
     """
-    hired = _hired(resources, folder, say, expected=expected, single=single)
+    executor = _executor(resources, folder, say, expected=expected, single=single)
     try:
-        yield hired
+        yield executor
     finally:
-        hired.close()
+        executor.close()
 
 
-def _hired(
+def _executor(
     resources: Resources, folder: StudyFolder, say: Callable[[str], None], *, expected: Recipe | None, single: bool
 ) -> Executor:
     data_folder = resources.data_folder
@@ -106,12 +106,12 @@ def _hired(
             logs=folder.logs,
             say=say,
         )
-    force = resources.assignment()
-    measurable = resources.executor == "processes" and force.devices[0].startswith("cuda")
+    assigned = resources.assignment()
+    measurable = resources.executor == "processes" and assigned.devices[0].startswith("cuda")
     if shares_gpus and not measurable:
         say("workers per device: 1, since only GPUs that worker processes work on can be measured; or give a number")
     if resources.executor == "in-process":
-        return InProcess(device=force.devices[0], threads=force.threads, data_folder=data_folder)
-    devices = force.devices[:1] if single else force.devices
-    hired = Processes(devices=devices, threads=force.threads, data_folder=data_folder, logs=folder.logs, expected=expected)
-    return GpuSharing(hired, clock=SystemClock(), say=say) if shares_gpus and measurable else hired
+        return InProcess(device=assigned.devices[0], threads=assigned.threads, data_folder=data_folder)
+    devices = assigned.devices[:1] if single else assigned.devices
+    processes = Processes(devices=devices, threads=assigned.threads, data_folder=data_folder, logs=folder.logs, expected=expected)
+    return GpuSharing(processes, clock=SystemClock(), say=say) if shares_gpus and measurable else processes

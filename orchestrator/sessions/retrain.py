@@ -9,7 +9,7 @@ from orchestrator.errors import MissingInput
 from orchestrator.recipe import Recipe
 from orchestrator.record import Kind, Provenance, RunRecord, Status
 from orchestrator.sessions.resources import Resources
-from orchestrator.sessions.single_run import begun, carry_out, checked, complete_copies, result
+from orchestrator.sessions.single_run import check_recipe, complete_copies, find_record, result_line, train_run
 from orchestrator.sessions.submit import submit, target
 from orchestrator.storage.run_folder import RunFolder, run_name
 from orchestrator.storage.runs import RunsFolder
@@ -45,14 +45,14 @@ def retrain_recipe(source: RunRecord, epochs: int) -> Recipe:
     )
 
 
-def prepared(folder: StudyFolder, source: RunRecord, epochs: int, provenance: Provenance) -> RunRecord:
+def retrain_record(folder: StudyFolder, source: RunRecord, epochs: int, provenance: Provenance) -> RunRecord:
     """The record of the retrain of `source` for so many epochs: the one that is there, or a new one.
 
     Its name is made of the trial's number and the recipe, so that no retrain ever overwrites another.
     """
     recipe = retrain_recipe(source, epochs)
     name = f"{run_name(source.run_id)}-{recipe.fingerprint()[:8]}"
-    return begun(folder, Kind.RETRAIN, name) or RunRecord(
+    return find_record(folder, Kind.RETRAIN, name) or RunRecord(
         run_id=folder.run_id(Kind.RETRAIN, name),
         kind=Kind.RETRAIN,
         number=source.number,
@@ -95,14 +95,14 @@ def retrain(request: RetrainRequest, folder: StudyFolder, resources: Resources, 
     """
     study, source = folder.read(), request.source
     epochs = request.epochs or int(study.plan_content.get("retrain_epochs", source.recipe.epochs))
-    checked(retrain_recipe(source, epochs), resources.data_folder, say)
+    check_recipe(retrain_recipe(source, epochs), resources.data_folder, say)
     # What is missing for the submission is better known now than after hours of training.
     what = target(source.recipe.dataset, request.ood_folder, resources.data_folder, partial=request.partial)
     device = resources.device_here()
     commit_id, dirty = commit(Path.cwd())
     with folder.lock():
         provenance = Provenance(study=study.uuid, commit=commit_id, dirty=dirty, started=SystemClock().now())
-        record = prepared(folder, source, epochs, provenance)
+        record = retrain_record(folder, source, epochs, provenance)
         run = folder.folder(record)
         if record.status is Status.COMPLETE and run.best_checkpoint.is_file():
             say(f"{record.run_id} is trained already")
@@ -110,10 +110,10 @@ def retrain(request: RetrainRequest, folder: StudyFolder, resources: Resources, 
         else:
             how = "carried on" if run.has_record() else "begun"
             say(f"retrain of {source.run_id} for {epochs} epochs {how}; in {run.path}")
-            record = carry_out(record, "test", study, folder, resources, say)
+            record = train_run(record, "test", study, folder, resources, say)
             if record.status is Status.PAUSED:
                 return record
-        say(result(record))
+        say(result_line(record))
         reached(CrashPoint.RETRAINED)
         submit(run, record, what, resources.data_folder, device, say)
     return record

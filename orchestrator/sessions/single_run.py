@@ -14,9 +14,9 @@ from orchestrator.observers.base import Observer
 from orchestrator.observers.replay import replay
 from orchestrator.recipe import Recipe
 from orchestrator.record import Kind, RunRecord, Status
-from orchestrator.sessions.copies import mirror, observing
-from orchestrator.sessions.fetch_data import ensure
-from orchestrator.sessions.resources import Resources, executor
+from orchestrator.sessions.copies import observing, open_mirror
+from orchestrator.sessions.fetch_data import ensure_data_set
+from orchestrator.sessions.resources import Resources, start_workers
 from orchestrator.stopping.rules import Stop, StoppingRule
 from orchestrator.storage.study_file import StudyFile
 from orchestrator.storage.study_folder import StudyFolder
@@ -70,7 +70,7 @@ class SingleRun:
             )
 
 
-def checked(recipe: Recipe, data_folder: Path, say: Callable[[str], None]) -> Recipe:
+def check_recipe(recipe: Recipe, data_folder: Path, say: Callable[[str], None]) -> Recipe:
     """The recipe with its trainer's defaults filled in, once a run of it is proven to be able to begin.
 
     Its data set is fetched if it is missing. Raises UnknownName, InvalidInput, MissingInput or BadData.
@@ -79,11 +79,11 @@ def checked(recipe: Recipe, data_folder: Path, say: Callable[[str], None]) -> Re
         trainer = plugins.trainer(recipe.trainer)
         recipe = replace(recipe, params=complete(trainer.hyperparameters, recipe.params))
         trainer.check(recipe, plugins.dataset(recipe.dataset).info(data_folder), data_folder)
-    ensure(recipe.dataset, data_folder, say)
+    ensure_data_set(recipe.dataset, data_folder, say)
     return recipe
 
 
-def begun(folder: StudyFolder, kind: Kind, name: str) -> RunRecord | None:
+def find_record(folder: StudyFolder, kind: Kind, name: str) -> RunRecord | None:
     """The record of a run, if there is one. One that FAILED is asked for again, with all its retries."""
     run = folder.run(kind, name)
     if not run.has_record():
@@ -92,7 +92,7 @@ def begun(folder: StudyFolder, kind: Kind, name: str) -> RunRecord | None:
     return replace(record, setbacks=()) if record.status is Status.FAILED else record
 
 
-def carry_out(
+def train_run(
     record: RunRecord,
     measure: Measure,
     study: StudyFile,
@@ -104,10 +104,10 @@ def carry_out(
 
     `study` is written if there is none yet. Raises OrchestrateError when the run fails.
     """
-    with executor(resources, folder, say, expected=record.recipe, single=True) as workers:
+    with start_workers(resources, folder, say, expected=record.recipe, single=True) as workers:
         if not folder.exists():
             folder.write(study)
-        observers = mirror(study, folder, resources.mirror)
+        observers = open_mirror(study, folder, resources.mirror)
         with observing(observers, say):
             record = SingleRun(
                 folder=folder, executor=workers, observers=observers, clock=SystemClock(), say=say, endings=[Stop(folder)]
@@ -125,13 +125,13 @@ def complete_copies(
     record: RunRecord, study: StudyFile, folder: StudyFolder, resources: Resources, say: Callable[[str], None]
 ) -> None:
     """Copy what a command that was killed after the run's last record had no time to copy. Nothing depends on it."""
-    observers = mirror(study, folder, resources.mirror)
+    observers = open_mirror(study, folder, resources.mirror)
     with observing(observers, say):
         for observer in observers:
             replay(observer, [(record, folder.folder(record).epochs())])
 
 
-def result(record: RunRecord) -> str:
+def result_line(record: RunRecord) -> str:
     """What a finished run came to, in a line."""
     parts = [f"{record.run_id}:"]
     if record.best is not None:

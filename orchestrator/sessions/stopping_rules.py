@@ -11,7 +11,7 @@ from orchestrator.stopping.rules import Patience, Stop, StoppingRule
 from orchestrator.support.clock import Clock
 
 
-def endings(opened: OpenedStudy, began: float, workers: int, data_folder: Path, clock: Clock) -> list[StoppingRule]:
+def stopping_rules(opened: OpenedStudy, began: float, workers: int, data_folder: Path, clock: Clock) -> list[StoppingRule]:
     """The rules by which a session that began at `began` may end early; the caller holds the study's lock."""
     rules: list[StoppingRule] = [Stop(opened.folder)]
     if opened.file.limits.patience is not None:

@@ -11,10 +11,10 @@ from orchestrator.observers.console import Console
 from orchestrator.observers.replay import replay
 from orchestrator.record import Kind, RunRecord, Status
 from orchestrator.selection.uncertainty import doubt
-from orchestrator.sessions.copies import mirror, observing, published
+from orchestrator.sessions.copies import observing, open_mirror, open_published_copy
 from orchestrator.sessions.open_study import OpenedStudy, Request, open_study
-from orchestrator.sessions.resources import Resources, executor
-from orchestrator.sessions.stopping_rules import endings
+from orchestrator.sessions.resources import Resources, start_workers
+from orchestrator.sessions.stopping_rules import stopping_rules
 from orchestrator.storage.options import Limits
 from orchestrator.storage.queue import SettingQueue
 from orchestrator.storage.runs import RunsFolder
@@ -23,7 +23,7 @@ from orchestrator.support.clock import Clock, SystemClock
 from orchestrator.support.environment import commit
 
 
-def conduct(
+def run_study(
     request: Request, limits: Limits, resources: Resources, say: Callable[[str], None], *, began: float | None = None
 ) -> StudyStatus:
     """Open the study, and run it until it has its trials, or its limits end it. Raises OrchestrateError.
@@ -45,13 +45,13 @@ def conduct(
             suspend_interrupted(folder, [record for record in before.trials if record.status is Status.RUNNING])
             _complete_copy(opened, store, say)
         else:
-            _run(opened, began, resources, store, before.trials, clock, say)
+            _search(opened, began, resources, store, before.trials, clock, say)
     after = study_status(folder, opened.file)
-    _tell(after, say)
+    _summarise(after, say)
     return after
 
 
-def _run(
+def _search(
     opened: OpenedStudy,
     began: float,
     resources: Resources,
@@ -61,17 +61,17 @@ def _run(
     say: Callable[[str], None],
 ) -> None:
     folder, trials = opened.folder, opened.file.trials
-    with executor(resources, folder, say, expected=opened.plan.recipe) as workers:
+    with start_workers(resources, folder, say, expected=opened.plan.recipe) as workers:
         commit_id, dirty = commit(Path.cwd())
         opened.validate(resources.data_folder, say)
         # Before the database knows the study's uuid, and only if the database takes it.
         with folder.replaced(opened.file):
-            copy = published(opened.file, opened.storage, store, folder)
+            copy = open_published_copy(opened.file, opened.storage, store, folder)
         _announce(opened, before, say)
         console = Console(
             sys.stderr, total=trials, workers=workers.workers, metric=opened.plan.metric, before=before, clock=clock
         )
-        copies = [copy, *mirror(opened.file, folder, resources.mirror)]
+        copies = [copy, *open_mirror(opened.file, folder, resources.mirror)]
         observers = [*copies, console]
         with observing(observers, say):
             for observer in copies:
@@ -86,7 +86,7 @@ def _run(
                 origin=Origin(commit=commit_id, dirty=dirty),
                 complete=opened.complete,
                 say=say,
-                endings=endings(opened, began, workers.workers, resources.data_folder, clock),
+                endings=stopping_rules(opened, began, workers.workers, resources.data_folder, clock),
                 enqueued=SettingQueue(folder),
                 replicate=opened.file.limits.replicate,
             )
@@ -102,7 +102,7 @@ def _complete_copy(opened: OpenedStudy, store: RunsFolder, say: Callable[[str], 
     """Publish what a session that was killed after its last record had no time to publish. Nothing depends on it."""
     folder = opened.folder
     try:
-        with observing([copy := published(folder.read(), opened.storage, store, folder)], say):
+        with observing([copy := open_published_copy(folder.read(), opened.storage, store, folder)], say):
             replay(copy, ((record, folder.folder(record).epochs()) for record in folder.runs(Kind.TRIAL)))
     except (Unavailable, Mismatch) as error:
         say(f"warning: the published copy was not looked at: {error}")
@@ -124,7 +124,7 @@ def _announce(opened: OpenedStudy, before: Sequence[RunRecord], say: Callable[[s
             say(f"reference setting {baseline.system} {tried}")
 
 
-def _tell(after: StudyStatus, say: Callable[[str], None]) -> None:
+def _summarise(after: StudyStatus, say: Callable[[str], None]) -> None:
     say(f"study {after.study.name}: {after.finished} finished trials ({after.counts()})")
     best = after.best
     if best is not None and best.best is not None:

@@ -12,7 +12,7 @@ from orchestrator.recipe import Recipe
 from orchestrator.record import Kind, Provenance, RunRecord, Status
 from orchestrator.sessions.find_recipe import reference_of
 from orchestrator.sessions.resources import Resources
-from orchestrator.sessions.single_run import begun, carry_out, checked, complete_copies, result
+from orchestrator.sessions.single_run import check_recipe, complete_copies, find_record, result_line, train_run
 from orchestrator.storage.options import StudyOptions
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_file import StudyFile
@@ -43,7 +43,7 @@ def train(request: TrainRequest, resources: Resources, say: Callable[[str], None
     """
     folder = RunsFolder(resources.runs).study(request.study)
     folder.refuse_if_locked()
-    recipe = checked(request.recipe, resources.data_folder, say)
+    recipe = check_recipe(request.recipe, resources.data_folder, say)
     trainer = plugins.trainer(recipe.trainer)
     system = reference_of(recipe, lambda params: complete(trainer.hyperparameters, params))
     clock = SystemClock()
@@ -51,7 +51,7 @@ def train(request: TrainRequest, resources: Resources, say: Callable[[str], None
     with folder.lock():
         study = folder.read() if folder.exists() else _new(folder, clock.now())
         provenance = Provenance(study=study.uuid, commit=commit_id, dirty=dirty, started=clock.now())
-        record = _prepared(folder, recipe, system, provenance)
+        record = _record(folder, recipe, system, provenance)
         run = folder.folder(record)
         if record.status is Status.COMPLETE and run.best_checkpoint.is_file():
             say(f"{record.run_id} is trained already; to train it once more, name another folder for it with --study NAME")
@@ -59,11 +59,11 @@ def train(request: TrainRequest, resources: Resources, say: Callable[[str], None
         else:
             for line in _introduced(record, system, "carried on" if run.has_record() else "begun"):
                 say(line)
-            record = carry_out(record, "none", study, folder, resources, say)
+            record = train_run(record, "none", study, folder, resources, say)
             if record.status is Status.PAUSED:
                 return record
         run.delete_checkpoints(best=False)  # of no further use: a single run is never extended
-    say(result(record))
+    say(result_line(record))
     if system is not None:
         own = system.recipe()
         say(f"report {system.system}, after {_epochs(own)} on {own.dataset}: {system.reported.text()}")
@@ -75,10 +75,10 @@ def _new(folder: StudyFolder, now: float) -> StudyFile:
     return StudyFile(uuid=uuid.uuid4().hex, name=folder.name, plan="", plan_content={}, options=options, trials=0, created=now)
 
 
-def _prepared(folder: StudyFolder, recipe: Recipe, system: ReferenceSystem | None, provenance: Provenance) -> RunRecord:
+def _record(folder: StudyFolder, recipe: Recipe, system: ReferenceSystem | None, provenance: Provenance) -> RunRecord:
     """The record of the run of this recipe: the one that is there, or a new one. The recipe alone decides its name."""
     name = f"{recipe.plan[:_CHARACTERS]}-{recipe.fingerprint()[:8]}"
-    return begun(folder, Kind.SINGLE, name) or RunRecord(
+    return find_record(folder, Kind.SINGLE, name) or RunRecord(
         run_id=folder.run_id(Kind.SINGLE, name),
         kind=Kind.SINGLE,
         number=max((record.number for record in folder.runs(Kind.SINGLE)), default=-1) + 1,

@@ -21,7 +21,7 @@ from orchestrator.hyperparameters import complete
 from orchestrator.jobs import Began, Event, Facts, Failed, Finished, Job, Measured, Reduced, WorkerLost
 from orchestrator.recipe import Recipe
 from orchestrator.record import Epoch, Failure, FailureKind, Metric, RunRecord, Status
-from orchestrator.sessions.resources import Resources, executor
+from orchestrator.sessions.resources import Resources, start_workers
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.support.clock import SystemClock
 from orchestrator.support.gpu_memory import GpuMemory, gpu_memory
@@ -454,7 +454,7 @@ def test_without_a_gpu_there_is_one_worker_and_it_says_why(tmp_path: Path) -> No
     folder = RunsFolder(tmp_path).study("s")
     resources = Resources(runs=tmp_path, data_folder=tmp_path, device="cpu", workers_per_device="auto")
     said: list[str] = []
-    with executor(resources, folder, said.append) as hired:
+    with start_workers(resources, folder, said.append) as hired:
         assert hired.workers == 1
     assert said == ["workers per device: 1, since only GPUs that worker processes work on can be measured; or give a number"]
 
@@ -463,10 +463,10 @@ def test_on_a_gpu_it_is_found_out_unless_there_is_a_single_run(tmp_path: Path, m
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
     folder = RunsFolder(tmp_path).study("s")
     resources = Resources(runs=tmp_path, data_folder=tmp_path, device="cuda", workers_per_device="auto")
-    with executor(resources, folder, no_lines) as hired:
+    with start_workers(resources, folder, no_lines) as hired:
         assert isinstance(hired, GpuSharing)
         assert hired.workers == 1
-    with executor(resources, folder, no_lines, single=True) as hired:
+    with start_workers(resources, folder, no_lines, single=True) as hired:
         assert isinstance(hired, Processes)
 
 

@@ -15,7 +15,7 @@ from orchestrator.executors.processes import Processes
 from orchestrator.jobs import Event, Failed, Finished, Job, Measured, Paused
 from orchestrator.record import Epoch, Kind, RunRecord, Status
 from orchestrator.scheduling.promotion import rungs
-from orchestrator.sessions.dry_run import rehearse
+from orchestrator.sessions.dry_run import dry_run
 from orchestrator.sessions.enqueue import enqueue
 from orchestrator.sessions.open_study import Request
 from orchestrator.sessions.resources import Resources
@@ -242,8 +242,8 @@ def test_a_setting_for_which_no_trial_is_left_is_told_to_need_more(tmp_path: Pat
 def test_a_dry_run_announces_no_settings_where_all_trials_are_begun(tmp_path: Path) -> None:
     begun(tmp_path)
     resources = Resources(runs=tmp_path / "runs", data_folder=tmp_path / "data")
-    assert rehearse(Request(plan="curves", trials=12), Limits(), resources, lambda line: None).settings == ()
-    assert len(rehearse(Request(plan="curves", trials=13), Limits(), resources, lambda line: None).settings) == 1
+    assert dry_run(Request(plan="curves", trials=12), Limits(), resources, lambda line: None).settings == ()
+    assert len(dry_run(Request(plan="curves", trials=13), Limits(), resources, lambda line: None).settings) == 1
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ import torchvision
 
 from orchestrator import plugins
 from orchestrator.errors import BadData, MissingInput
-from orchestrator.sessions.fetch_data import ensure
+from orchestrator.sessions.fetch_data import ensure_data_set
 from tests.helpers.http_server import Server, serving
 from trainers.datasets import cifar10, cifar100
 from trainers.datasets._cifar import Cifar, Published
@@ -221,18 +221,18 @@ def test_a_study_fetches_what_is_missing_once(
     monkeypatch.setattr(plugins, "dataset", lambda name: made.served(server.address))
     name, folder = made.published.name, tmp_path / made.published.folder
     said: list[str] = []
-    ensure(name, tmp_path, said.append)
+    ensure_data_set(name, tmp_path, said.append)
     assert said == [f"{name} is not in {tmp_path}: fetching it, once"]
     server.files.clear()
-    ensure(name, tmp_path, said.append)
+    ensure_data_set(name, tmp_path, said.append)
     assert len(said) == 1
     (folder / made.test_file).write_bytes(b"damaged")
     with pytest.raises(BadData, match="truncated or altered"):
-        ensure(name, tmp_path, said.append)
+        ensure_data_set(name, tmp_path, said.append)
     (folder / made.test_file).unlink()
     (tmp_path / made.published.archive).unlink()
     with pytest.raises(MissingInput, match=r"there is no .*\. With network: .*By hand: .*Tried just now: cannot download"):
-        ensure(name, tmp_path, said.append)
+        ensure_data_set(name, tmp_path, said.append)
 
 
 def test_without_network_the_message_says_what_to_do_by_hand(made: Made, tmp_path: Path) -> None:
