@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 # As workers do, and read when torch is first imported, after this: the threads of this process share cores with those of others.
 os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+
+# Where commands remember the runs folder of a working directory: never the user's own state folder.
+STATE = tempfile.TemporaryDirectory(prefix="orchestrate-state-")
+os.environ["XDG_STATE_HOME"] = STATE.name
 
 ROOT = Path(__file__).resolve().parent.parent
 MEMORY = Path("/dev/shm")
@@ -44,6 +49,14 @@ def photographs(cifar100_folder: Path) -> "torch.Tensor":
     from orchestrator import plugins
 
     return torch.from_numpy(plugins.dataset("cifar100").load(cifar100_folder, "train").images[:64])
+
+
+@pytest.fixture(autouse=True)
+def state_folder(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty state folder for each test, so that none hears of the runs folder of another."""
+    folder = Path(STATE.name) / uuid.uuid4().hex
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder))
+    return folder
 
 
 @pytest.fixture

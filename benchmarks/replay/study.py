@@ -17,7 +17,7 @@ from orchestrator.recipe import Recipe
 from orchestrator.record import RunRecord, Status
 from orchestrator.search.optuna_study import OptunaStudy
 from orchestrator.storage.options import StudyOptions
-from orchestrator.storage.study_file import StudyFile
+from orchestrator.storage.study_file import Search, StudyFile
 from orchestrator.support.seeds import derive
 
 TRIALS = 40
@@ -62,7 +62,9 @@ def simulate(
         dataset=curves.task, seed=derive(seed, curves.task), epochs=plan.epochs, pruner=pruner_name, sampler=configurations
     )
     records = Conductor(
-        study=StudyFile(uuid="", name="simulation", plan="", plan_content={}, options=options, trials=trials, created=0.0),
+        study=StudyFile(
+            uuid="", name="simulation", created=0.0, search=Search(plan="", plan_content={}, options=options, trials=trials)
+        ),
         plan=plan,
         folder=MemoryStudy(),
         executor=executor,

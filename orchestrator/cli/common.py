@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from orchestrator.cli.parameters import Location, OneOf
+from orchestrator.storage.remembered import DEFAULT_DATA, DEFAULT_RUNS, remembered_runs_folder
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_folder import StudyFolder
 from orchestrator.support.secrets import holds_password
@@ -21,9 +22,36 @@ EXECUTORS = ("processes", "in-process", "ray")
 
 
 def runs_option(command: F) -> F:
-    """`--runs DIR`."""
+    """`--runs DIR`, of commands on studies that exist: by default where the last study here was begun."""
     option = click.option(
-        "--runs", type=Location(), metavar="DIR", default=Path("runs"), show_default=True, help="Folder of all studies."
+        "--runs",
+        type=Location(),
+        metavar="DIR",
+        callback=_last_runs_folder,
+        help=f"Folder of all studies.  [default: that of the last study here, else {DEFAULT_RUNS}]",
+    )
+    return option(command)
+
+
+def _last_runs_folder(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path:  # noqa: ARG001 - click's
+    if value is not None:
+        return value
+    found = remembered_runs_folder()
+    if found is None:
+        return DEFAULT_RUNS
+    say(f"using the runs folder {found}, as the last study here did")
+    return found
+
+
+def new_runs_option(command: F) -> F:
+    """`--runs DIR`, of commands that begin studies."""
+    option = click.option(
+        "--runs",
+        type=Location(),
+        metavar="DIR",
+        default=DEFAULT_RUNS,
+        show_default=True,
+        help="Folder of all studies, also for later commands here.",
     )
     return option(command)
 
@@ -34,9 +62,20 @@ def data_option(command: F) -> F:
         "--data-dir",
         type=Location(),
         metavar="DIR",
-        default=Path("data"),
+        default=DEFAULT_DATA,
         show_default=True,
         help="Folder of data sets and pretrained weights.",
+    )
+    return option(command)
+
+
+def study_data_option(command: F) -> F:
+    """`--data-dir DIR`, of commands on a study, which records it; None where it is left out."""
+    option = click.option(
+        "--data-dir",
+        type=Location(),
+        metavar="DIR",
+        help=f"Folder of data sets and pretrained weights.  [default: the study's, else {DEFAULT_DATA}]",
     )
     return option(command)
 
@@ -116,8 +155,17 @@ def device_option(command: F) -> F:
     return option(command)
 
 
+def new_work_options(command: F) -> F:
+    """`work_options` of a command that begins studies."""
+    return new_runs_option(_workers_and_data(command))
+
+
 def work_options(command: F) -> F:
     """What decides where a command works, and changes nothing about its results."""
+    return runs_option(_workers_and_data(command))
+
+
+def _workers_and_data(command: F) -> F:
     workers = click.option(
         "--workers",
         metavar="auto|N",
@@ -147,7 +195,7 @@ def work_options(command: F) -> F:
         default="",
         help="The cluster that --executor ray works on, also taken from RAY_ADDRESS.  [default: Ray is started on this machine]",
     )
-    for option in (mirror_option, address, executor, per_device, workers, device_option, data_option, runs_option):
+    for option in (mirror_option, address, executor, per_device, workers, device_option, study_data_option):
         command = option(command)
     return command
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.common import format_option, say, storage_option, work_options
+from orchestrator.cli.common import format_option, new_work_options, say, storage_option
 from orchestrator.cli.parameters import MOST_EPOCHS, Duration, WholeNumber
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Say what it would do, and the time and disk it expects; write nothing.")
 @storage_option
 @format_option("table", "json")
-@work_options
+@new_work_options
 def study(
     plan: str,
     trials: int | None,
@@ -64,7 +64,7 @@ def study(
     storage: str | None,
     form: str,
     runs: Path,
-    data_dir: Path,
+    data_dir: Path | None,
     **work: Any,
 ) -> int:
     """Search for the best hyperparameters of PLAN, a plan's name or its Python file.

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from orchestrator.cli.common import data_option, device_option, ood_option, partial_option, runs_option, say
+from orchestrator.cli.common import device_option, ood_option, partial_option, runs_option, say, study_data_option
 from orchestrator.cli.parameters import Location
 
 
@@ -20,7 +20,7 @@ from orchestrator.cli.parameters import Location
 @ood_option
 @partial_option
 @device_option
-@data_option
+@study_data_option
 @runs_option
 def submit(
     run: str | None,
@@ -29,7 +29,7 @@ def submit(
     ood_dir: Path | None,
     partial: bool,
     device: str,
-    data_dir: Path,
+    data_dir: Path | None,
     runs: Path,
 ) -> None:
     """Write submission.csv of RUN again, or check a submission that is there.
@@ -41,16 +41,19 @@ def submit(
     from orchestrator.executors.devices import assign_devices
     from orchestrator.sessions import submit
     from orchestrator.sessions.retrain import newest_retrain
+    from orchestrator.storage.remembered import data_folder_of
     from orchestrator.storage.runs import RunsFolder
 
     if file is not None:
-        click.echo(f"{file}: {submit.check(file, dataset or submit.dataset_of(file), data_dir)}")
+        data_folder = data_folder_of(submit.study_of(file), data_dir, say)
+        click.echo(f"{file}: {submit.check(file, dataset or submit.dataset_of(file), data_folder)}")
         return
     store = RunsFolder(runs)
-    folder = store.find_run(run)[1] if run is not None else newest_retrain(store)
+    study, folder = store.find_run(run) if run is not None else newest_retrain(store)
     record = folder.read()
-    what = submit.target(record.recipe.dataset, ood_dir, data_dir, partial=partial)
-    submit.submit(folder, record, what, data_dir, assign_devices(device, "1").devices[0], say)
+    data_folder = data_folder_of(study.read(), data_dir, say)
+    what = submit.target(record.recipe.dataset, ood_dir, data_folder, partial=partial)
+    submit.submit(folder, record, what, data_folder, assign_devices(device, "1").devices[0], say)
 
 
 COMMANDS: dict[str, Any] = {"submit": submit}

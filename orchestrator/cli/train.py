@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from orchestrator.cli.common import runs_option, say, work_options
+from orchestrator.cli.common import new_work_options, runs_option, say
 from orchestrator.cli.parameters import MOST_EPOCHS, WholeNumber
 
 
@@ -21,7 +21,7 @@ from orchestrator.cli.parameters import MOST_EPOCHS, WholeNumber
 @click.option("--seed", type=WholeNumber(0), metavar="S", help="Seed of everything random.  [default: the recipe's]")
 @click.option("--dataset", metavar="NAME", help="Data set.  [default: the recipe's]")
 @click.option("--study", metavar="NAME", default="train", show_default=True, help="The folder of runs that it belongs to.")
-@work_options
+@new_work_options
 def train(
     name: str,
     epochs: int | None,
@@ -29,7 +29,7 @@ def train(
     dataset: str | None,
     study: str,
     runs: Path,
-    data_dir: Path,
+    data_dir: Path | None,
     **work: Any,
 ) -> None:
     """Train one recipe, without a search.
@@ -42,8 +42,13 @@ def train(
     from orchestrator.sessions.resources import Resources
     from orchestrator.sessions.train import TrainRequest
     from orchestrator.sessions.train import train as train_recipe
+    from orchestrator.storage.remembered import data_folder_of
+    from orchestrator.storage.runs import RunsFolder
 
-    recipe = find_recipe(name, epochs=epochs, seed=seed, dataset=dataset, data_folder=data_dir)
+    folder = RunsFolder(runs).study(study)
+    known = folder.read() if folder.exists() else None
+    data_folder = data_folder_of(known, data_dir)
+    recipe = find_recipe(name, epochs=epochs, seed=seed, dataset=dataset, data_folder=data_folder)
     train_recipe(TrainRequest(recipe=recipe, study=study), Resources(runs=runs, data_folder=data_dir, **work), say)
 
 

@@ -74,7 +74,7 @@ class Conductor:
         self._replicate = replicate
         self._enqueued = enqueued
         self._taken: set[str | None] = set()  # the files of enqueued settings that have a trial
-        options = study.options
+        self._options = options = study.require_search().options
         self._study = search or OptunaStudy(plan, seed=options.seed, sampler=options.sampler, pruner=options.pruner)
         self._scheduler = self._study.scheduler()
         self._dispatch = Dispatch(
@@ -209,7 +209,7 @@ class Conductor:
         recipe = replace(
             template,
             epochs=self._plan.epochs,
-            seed=derive(self._file.options.seed, "trial", number),
+            seed=derive(self._options.seed, "trial", number),
             params=self._complete({**template.params, **sampled}),
         )
         original = self._configurations.get(recipe.configuration())

@@ -56,9 +56,10 @@ def storage_of(study: StudyFile | None, given: str | None) -> str:
     """
     if given is not None:
         return database_url(given)
-    if study is not None and "***" in study.storage:
+    published = study.search.storage if study is not None and study.search is not None else ""
+    if study is not None and "***" in published:
         raise InvalidInput(
-            f"study {study.name!r} publishes to {study.storage}, and passwords are never stored: "
+            f"study {study.name!r} publishes to {published}, and passwords are never stored: "
             "name it again with --storage or in ORCHESTRATE_STORAGE"
         )
-    return database_url(study.storage) if study is not None else ""
+    return database_url(published)

@@ -24,13 +24,14 @@ def open_published_copy(study: StudyFile, storage: str, store: RunsFolder, folde
 
     Raises Unavailable when the database cannot be reached, Mismatch when another study has the name there.
     """
+    search = study.require_search()
     url = storage or f"sqlite:///{store.published.resolve()}"
     configuration = {
         "url": url,
         "study": study.name,
         "uuid": study.uuid,
-        "direction": study.plan_content["metric"]["direction"],
-        "distributions": {name: dumps(content) for name, content in study.plan_content["space"].items()},
+        "direction": search.plan_content["metric"]["direction"],
+        "distributions": {name: dumps(content) for name, content in search.plan_content["space"].items()},
     }
     copy = SubprocessObserver(
         "orchestrator.observers.optuna:open_copy",

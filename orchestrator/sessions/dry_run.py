@@ -38,32 +38,33 @@ class DryRun:
     resumed: tuple[str, ...]  # run_ids that are taken up again first
     settings: tuple[dict[str, Any], ...]  # of the first new trials, as far as they do not depend on results that are to come
     expected: Estimate
-    afterwards: Afterwards | None  # what a budget keeps back, as measured so far
+    kept_back: Afterwards | None  # of a budget, for what follows the search, as measured so far
 
     def plain(self) -> dict[str, Any]:
         """For --format json."""
-        file = self.opened.file
+        file, search = self.opened.file, self.opened.search
         return {
             "study": file.name,
-            "plan": to_plain(file.plan_content),
-            "options": to_plain(file.options),
+            "plan": to_plain(search.plan_content),
+            "options": to_plain(search.options),
             "limits": to_plain(file.limits),
-            "trials": file.trials,
+            "trials": search.trials,
             "left": self.left,
             "resumed": list(self.resumed),
             "settings": to_plain(self.settings),
             "workers": list(self.assignment.devices),
             "threads": self.assignment.threads,
             "expected": to_plain(self.expected),
-            "kept_back": to_plain(self.afterwards),
+            "kept_back": to_plain(self.kept_back),
         }
 
     def text(self) -> str:
         """For a person."""
-        file, options = self.opened.file, self.opened.file.options
+        file, search = self.opened.file, self.opened.search
+        options = search.options
         lines = [
-            f"study      {file.name}, in {self.opened.folder.path}: {self.left} of {file.trials} trials are to be done",
-            f"plan       {file.plan} on {options.dataset}: {options.epochs} epochs a trial, sampler {options.sampler}, "
+            f"study      {file.name}, in {self.opened.folder.path}: {self.left} of {search.trials} trials are to be done",
+            f"plan       {search.plan} on {options.dataset}: {options.epochs} epochs a trial, sampler {options.sampler}, "
             f"pruner {options.pruner}, seed {options.seed}",
             *(f"space      {name}: {distribution}" for name, distribution in self.opened.plan.space.items()),
             f"workers    {len(self.assignment.devices)} on {', '.join(dict.fromkeys(self.assignment.devices))}, "
@@ -74,7 +75,7 @@ class DryRun:
             f"disk       {self.expected.disk()}",
         ]
         if file.limits.budget is not None:
-            kept = self.afterwards.describe() if self.afterwards is not None else "what to keep back of it is not measured yet"
+            kept = self.kept_back.describe() if self.kept_back is not None else "what to keep back of it is not measured yet"
             lines.append(f"budget     {format_duration(file.limits.budget)}: {kept}")
         return "\n".join([*lines, "nothing was written"])
 
@@ -83,27 +84,27 @@ def dry_run(request: Request, limits: Limits, resources: Resources, say: Callabl
     """Find out all that can be known before a study runs. Raises what a real start would raise, and writes nothing."""
     clock = SystemClock()
     store = RunsFolder(resources.runs)
-    opened = open_study(request, store, resources.data_folder, clock)
-    opened.validate(resources.data_folder, say, find_data=report_missing_data_set)
+    opened = open_study(request, store, resources.data_folder, clock, say)
+    opened.validate(say, find_data=report_missing_data_set)
     opened = replace(opened, file=replace(opened.file, limits=limits))
     assignment = resources.assignment()
     records = sorted(opened.folder.runs(Kind.TRIAL), key=lambda record: record.number)
-    left = max(opened.file.trials - sum(record.status.finished for record in records), 0)
+    left = max(opened.search.trials - sum(record.status.finished for record in records), 0)
     resumed = [record.run_id for record in records if record.status is Status.RUNNING or record.suspended][:left]
     return DryRun(
         opened=opened,
         assignment=assignment,
         left=left,
         resumed=tuple(resumed),
-        settings=_settings(opened, records, min(left - len(resumed), opened.file.trials - len(records), _SHOWN_SETTINGS)),
+        settings=_settings(opened, records, min(left - len(resumed), opened.search.trials - len(records), _SHOWN_SETTINGS)),
         expected=_expected(opened, store, records, left, assignment),
-        afterwards=_afterwards(opened, records, assignment, resources.data_folder, clock),
+        kept_back=_kept_back(opened, records, assignment, clock),
     )
 
 
 def _settings(opened: OpenedStudy, records: Sequence[RunRecord], count: int) -> tuple[dict[str, Any], ...]:
     """The settings of the first new trials: the first one, and others as long as no result decides them."""
-    options, plan = opened.file.options, opened.plan
+    options, plan = opened.search.options, opened.plan
     search = OptunaStudy(plan, seed=options.seed, sampler=options.sampler, pruner=options.pruner)
     for record in records:
         search.know(record, worth(record.metric, opened.folder.folder(record).epochs()))
@@ -129,7 +130,7 @@ def _expected(
     opened: OpenedStudy, store: RunsFolder, records: Sequence[RunRecord], left: int, assignment: DeviceAssignment
 ) -> Estimate:
     """From this study's own trials where there are any, else from the runs of all studies."""
-    options, trainer = opened.file.options, opened.plan.recipe.trainer
+    options, trainer = opened.search.options, opened.plan.recipe.trainer
     measured = [(opened.folder, record) for record in comparable_runs(records, trainer, options.dataset)]
     if not measured:
         folders = [store.study(name) for name in store.studies()]
@@ -150,10 +151,10 @@ def _expected(
     )
 
 
-def _afterwards(
-    opened: OpenedStudy, records: Sequence[RunRecord], assignment: DeviceAssignment, data_folder: Path, clock: Clock
+def _kept_back(
+    opened: OpenedStudy, records: Sequence[RunRecord], assignment: DeviceAssignment, clock: Clock
 ) -> Afterwards | None:
-    rule = budget(opened, clock.now(), len(assignment.devices), data_folder, clock)
+    rule = budget(opened, clock.now(), len(assignment.devices), clock)
     if rule is None:
         return None
     for record in records:

@@ -12,8 +12,10 @@ from orchestrator.storage.study_folder import StudyFolder
 
 def enqueue(folder: StudyFolder, words: Sequence[str], say: Callable[[str], None]) -> None:
     """Let a setting, given as `name=value` words, wait to be tried next. Raises UnknownName, InvalidInput or DiskError."""
-    before = study_status(folder, folder.search("there is nothing to enqueue for; train one more with: orchestrate train NAME"))
-    space = spaces.space(before.study.plan_content["space"])
+    study = folder.read()
+    search = study.require_search("nothing can be enqueued; train one more with: orchestrate train NAME")
+    before = study_status(folder, study)
+    space = spaces.space(search.plan_content["space"])
     params = _parsed(words, space)
     waiting = SettingQueue(folder)
     _tell_duplicates(params, space, before, waiting, say)
@@ -23,11 +25,11 @@ def enqueue(folder: StudyFolder, words: Sequence[str], say: Callable[[str], None
     say(f"enqueued for {folder.name}: {', '.join(f'{name} {value}' for name, value in params.items())}{left}")
     taken = {record.enqueued for record in before.trials}
     waits = sum(name not in taken for name in waiting.names())
-    if len(before.trials) + waits > before.study.trials:
-        are = "finished" if before.finished >= before.study.trials else "begun or enqueued"
-        say(f"all {before.study.trials} trials of the study are {are}: a larger --trials lets it take this one")
+    if len(before.trials) + waits > search.trials:
+        are = "finished" if before.finished >= search.trials else "begun or enqueued"
+        say(f"all {search.trials} trials of the study are {are}; give a larger --trials to try this setting")
     elif not before.conducted:
-        say(f"nobody is working on it: the next session, orchestrate study {before.study.plan}, takes it first")
+        say(f"the study is not running; the setting is tried first after: orchestrate study {search.plan}")
 
 
 def _parsed(words: Sequence[str], space: Mapping[str, Any]) -> dict[str, Any]:

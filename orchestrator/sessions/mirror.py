@@ -16,12 +16,13 @@ _SECONDS = 86_400.0
 
 def rebuild_copies(folder: StudyFolder, store: RunsFolder, mode: str, storage: str | None, say: Callable[[str], None]) -> None:
     """Bring Optuna's copy and the W&B mirror up to what is recorded. Raises OrchestrateError where that cannot be done."""
-    study = folder.search("Optuna knows nothing of them, so leave out --storage") if storage is not None else folder.read()
+    study = folder.read()
     if storage is not None:
+        study.require_search("Optuna's database has no copy of them, so leave out --storage")
         check_storage(storage)
     url = storage_of(study, storage)
     with folder.lock():
-        searched = [open_published_copy(study, url, store, folder)] if study.searches else []
+        searched = [open_published_copy(study, url, store, folder)] if study.search is not None else []
         observers = [*searched, *open_mirror(study, folder, mode)]
         runs = sorted(folder.runs(), key=lambda record: (record.kind is not Kind.TRIAL, record.number))
         for observer in observers:

@@ -1,4 +1,4 @@
-"""Opening a study: from what the user typed, and what study.json says, to a plan that can be proven to be able to run."""
+"""Opening a study: from what the user typed, and what study.json says, to a plan that can be checked before it runs."""
 
 import json
 import uuid
@@ -20,8 +20,9 @@ from orchestrator.search.spaces import describe
 from orchestrator.sessions.check_plan import check_known, check_space, check_trainer, checked_plan
 from orchestrator.sessions.fetch_data import ensure_data_set
 from orchestrator.storage.options import StudyOptions
+from orchestrator.storage.remembered import data_folder_of, recorded
 from orchestrator.storage.runs import RunsFolder
-from orchestrator.storage.study_file import StudyFile
+from orchestrator.storage.study_file import Search, StudyFile
 from orchestrator.storage.study_folder import StudyFolder
 from orchestrator.support.clock import Clock
 from orchestrator.support.names import checked_name
@@ -54,6 +55,12 @@ class OpenedStudy:
     plan: StudyPlan
     folder: StudyFolder
     storage: str  # the whole URL, password included: never to be written anywhere; "" is the default
+    data_folder: Path
+
+    @property
+    def search(self) -> Search:
+        """What study.json says, or will say, of the search."""
+        return self.file.require_search()
 
     def complete(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
         """`params` with the trainer's defaults filled in."""
@@ -61,26 +68,28 @@ class OpenedStudy:
 
     def validate(
         self,
-        data_folder: Path,
         say: Callable[[str], None],
         find_data: Callable[[str, Path, Callable[[str], None]], None] = ensure_data_set,
     ) -> None:
         """Check all that could fail in some trial, with the trainer itself, and that the data are there; writes nothing.
 
         Raises UnknownName, InvalidInput, MissingInput or BadData. Apart from `open_study`, because this imports torch: workers
-        that were hired before do so at the same time.
+        that were started before do so at the same time.
         """
-        dataset = plugins.dataset(self.file.options.dataset)
+        dataset = plugins.dataset(self.search.options.dataset)
         with plugins.blaming(f"trainer {self.plan.recipe.trainer!r}"):
             trainer = plugins.trainer(self.plan.recipe.trainer)
             check_space(self.plan, trainer, self.plan.recipe.plan)
-            check_trainer(self.plan, trainer, dataset, data_folder)
-        find_data(self.file.options.dataset, data_folder, say)
+            check_trainer(self.plan, trainer, dataset, self.data_folder)
+        find_data(self.search.options.dataset, self.data_folder, say)
 
 
-def open_study(request: Request, store: RunsFolder, data_folder: Path, clock: Clock) -> OpenedStudy:
+def open_study(
+    request: Request, store: RunsFolder, given_data: Path | None, clock: Clock, say: Callable[[str], None]
+) -> OpenedStudy:
     """Find the plan, settle the options, and compare with study.json and the runs where there are any.
 
+    `given_data` is the data folder that the user gave, which the study records for later commands.
     Raises UnknownName, InvalidInput, MissingInput, BadData, Unavailable or Mismatch, each before anything was written.
     """
     if request.storage is not None:
@@ -96,55 +105,59 @@ def open_study(request: Request, store: RunsFolder, data_folder: Path, clock: Cl
     folder = store.study(wanted)
     folder.refuse_if_locked()
     before = folder.read() if folder.exists() else None
-    if before is not None and not before.searches:
-        raise Mismatch(
-            f"{folder.name!r} holds single runs, of `orchestrate train`: give the study another name with --study NAME"
-        )
-    dataset_name = asked if asked is not None else before.options.dataset if before else own_dataset
+    if before is not None and before.search is None:
+        raise Mismatch(f"{folder.name!r} holds single runs of `orchestrate train`; give the study another name with --study NAME")
+    had = before.search if before is not None else None
+    data_folder = data_folder_of(before, given_data, say)
+    dataset_name = asked if asked is not None else had.options.dataset if had else own_dataset
     if dataset_name == own_dataset:
         check_known("data set", own_kind, known, f"plan {name!r} names it")
     dataset = plugins.dataset(dataset_name)
     with plugins.blaming(f"plan {request.plan!r}"):
         plan = checked_plan(make_plan(dataset_name, dataset.info(data_folder)), name)
-    if request.epochs is not None or before is not None:
-        plan = replace(plan, epochs=request.epochs or (before.options.epochs if before else plan.epochs))
-    options = _options(request, before, dataset_name, plan)
+    if request.epochs is not None or had is not None:
+        plan = replace(plan, epochs=request.epochs or (had.options.epochs if had else plan.epochs))
+    options = _options(request, had, dataset_name, plan)
     check_known("pruner", options.pruner, PRUNERS)
     check_known("sampler", options.sampler, SAMPLERS)
     content = _content(plan)
-    if before is not None:
-        _compare(before, request, options, content)
+    if had is not None:
+        _compare(folder.name, had, request, options, content)
     _check_runs(folder, plan)
     file = StudyFile(
         uuid=before.uuid if before else uuid.uuid4().hex,
         name=folder.name,
-        plan=before.plan if before else request.plan,
-        plan_content=content,
-        options=options,
-        trials=_trials(request, before),
         created=before.created if before else clock.now(),
-        storage=check_storage(request.storage) if request.storage is not None else before.storage if before else "",
+        search=Search(
+            plan=had.plan if had else request.plan,
+            plan_content=content,
+            options=options,
+            trials=_trials(request, had),
+            storage=check_storage(request.storage) if request.storage is not None else had.storage if had else "",
+        ),
+        data_folder=recorded(given_data) or (before.data_folder if before else ""),
     )
-    return OpenedStudy(file=file, plan=plan, folder=folder, storage=storage_of(before, request.storage))
+    storage = storage_of(before, request.storage)
+    return OpenedStudy(file=file, plan=plan, folder=folder, storage=storage, data_folder=data_folder)
 
 
 def _default_name(plan: str, own_dataset: str, dataset: str | None) -> str:
     return plan if dataset in (None, own_dataset) else f"{plan}-{plugins.dataset_label(str(dataset))}"
 
 
-def _trials(request: Request, before: StudyFile | None) -> int:
-    trials = request.trials if request.trials is not None else before.trials if before else None
+def _trials(request: Request, had: Search | None) -> int:
+    trials = request.trials if request.trials is not None else had.trials if had else None
     if trials is None:
-        raise InvalidInput("a new study needs to know how long to search: --trials N")
+        raise InvalidInput("a new study needs a number of trials: --trials N")
     return trials
 
 
-def _options(request: Request, before: StudyFile | None, dataset: str, plan: StudyPlan) -> StudyOptions:
-    had = before.options if before else None
+def _options(request: Request, had: Search | None, dataset: str, plan: StudyPlan) -> StudyOptions:
+    before = had.options if had else None
 
     def settled(name: str, default: Any) -> Any:
         asked = getattr(request, name)
-        return asked if asked is not None else getattr(had, name) if had is not None else default
+        return asked if asked is not None else getattr(before, name) if before is not None else default
 
     return StudyOptions(
         dataset=dataset,
@@ -168,17 +181,17 @@ def _content(plan: StudyPlan) -> dict[str, Any]:
     }
 
 
-def _compare(before: StudyFile, request: Request, options: StudyOptions, content: dict[str, Any]) -> None:
-    """Refuse to go on with a study under another plan or other options. Raises Mismatch with the difference."""
-    differences = _differences("", to_plain(before.options), to_plain(options))
-    differences += _differences("", to_plain(before.plan_content), content)
-    if request.storage is not None and check_storage(request.storage) != before.storage:
-        differences.append(f"storage: {before.storage or 'the default'} -> {check_storage(request.storage)}")
+def _compare(study: str, had: Search, request: Request, options: StudyOptions, content: dict[str, Any]) -> None:
+    """Refuse to resume a study under another plan or other options. Raises Mismatch with the difference."""
+    differences = _differences("", to_plain(had.options), to_plain(options))
+    differences += _differences("", to_plain(had.plan_content), content)
+    if request.storage is not None and check_storage(request.storage) != had.storage:
+        differences.append(f"storage: {had.storage or 'the default'} -> {check_storage(request.storage)}")
     if differences:
         listed = "\n  ".join(differences)
         raise Mismatch(
-            f"study {before.name!r} was begun with another plan or other options:\n  {listed}\n"
-            "Go on with what it was begun with, or begin a new one with --study NAME."
+            f"study {study!r} was begun with another plan or other options:\n  {listed}\n"
+            "Resume it with the plan and options that it was begun with, or begin a new study with --study NAME."
         )
 
 
@@ -192,7 +205,7 @@ def _differences(where: str, old: Any, new: Any) -> list[str]:
 
 
 def _check_runs(folder: StudyFolder, plan: StudyPlan) -> None:
-    """Refuse to go on from trials that lack what the study searches, or epochs that were recorded. Raises BadData."""
+    """Refuse trials that lack what the study searches, or epochs that were recorded. Raises BadData."""
     for record in folder.runs(Kind.TRIAL):
         run = folder.folder(record)
         lacking = sorted(set(plan.space) - set(record.recipe.params))

@@ -14,6 +14,7 @@ from orchestrator.executors.gpu_sharing import GpuSharing
 from orchestrator.executors.in_process import InProcess
 from orchestrator.executors.processes import Processes
 from orchestrator.recipe import Recipe
+from orchestrator.storage.remembered import DEFAULT_DATA
 from orchestrator.storage.study_folder import StudyFolder
 from orchestrator.support.clock import SystemClock
 from orchestrator.support.environment import cores
@@ -25,7 +26,7 @@ class Resources:
     """Where a command works: decides nothing about its results."""
 
     runs: Path
-    data_folder: Path
+    data_folder: Path | None = None  # as given; sessions settle it
     device: str = "auto"
     workers: str = "auto"
     workers_per_device: str = "1"
@@ -87,7 +88,7 @@ def start_workers(
 def _executor(
     resources: Resources, folder: StudyFolder, say: Callable[[str], None], *, expected: Recipe | None, single: bool
 ) -> Executor:
-    data_folder = resources.data_folder
+    data_folder = resources.data_folder or DEFAULT_DATA
     shares_gpus = resources.shares_gpus and not single
     if resources.executor == "ray":
         from orchestrator.executors.ray import RayActors

@@ -1,9 +1,9 @@
 """The full retrain of a run: from scratch, with a fresh seed, on training and confirmation images, the test set read once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 from orchestrator.errors import MissingInput
 from orchestrator.recipe import Recipe
@@ -11,6 +11,7 @@ from orchestrator.record import Kind, Provenance, RunRecord, Status
 from orchestrator.sessions.resources import Resources
 from orchestrator.sessions.single_run import check_recipe, complete_copies, find_record, result_line, train_run
 from orchestrator.sessions.submit import submit, target
+from orchestrator.storage.remembered import data_folder_of
 from orchestrator.storage.run_folder import RunFolder, run_name
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_folder import StudyFolder
@@ -25,7 +26,7 @@ def best_trial(folder: StudyFolder) -> RunRecord:
 
     Raises MissingInput when there is none, InvalidInput for a folder of single runs.
     """
-    folder.search("its runs are retrained one by one, with: orchestrate retrain RUN")
+    folder.read().require_search("retrain one of them with: orchestrate retrain RUN")
     complete = [record for record in folder.runs(Kind.TRIAL) if record.status is Status.COMPLETE]
     if not complete:
         raise MissingInput(
@@ -63,7 +64,7 @@ def retrain_record(folder: StudyFolder, source: RunRecord, epochs: int, provenan
     )
 
 
-def newest_retrain(store: RunsFolder) -> RunFolder:
+def newest_retrain(store: RunsFolder) -> tuple[StudyFolder, RunFolder]:
     """The retrain that was begun last, of all studies and of those that are COMPLETE. Raises MissingInput when there is none."""
     retrains = [
         (folder, record)
@@ -74,7 +75,7 @@ def newest_retrain(store: RunsFolder) -> RunFolder:
     if not retrains:
         raise MissingInput(f"there is no finished retrain in {store.runs}; make one with: orchestrate retrain-best")
     folder, record = max(retrains, key=lambda found: found[1].provenance.started)
-    return folder.folder(record)
+    return folder, folder.folder(record)
 
 
 @final
@@ -94,10 +95,13 @@ def retrain(request: RetrainRequest, folder: StudyFolder, resources: Resources, 
     A single run has no plan that says how long: it is trained for as many epochs as before. Raises OrchestrateError.
     """
     study, source = folder.read(), request.source
-    epochs = request.epochs or int(study.plan_content.get("retrain_epochs", source.recipe.epochs))
-    check_recipe(retrain_recipe(source, epochs), resources.data_folder, say)
+    content: Mapping[str, Any] = study.search.plan_content if study.search is not None else {}
+    epochs = request.epochs or int(content.get("retrain_epochs", source.recipe.epochs))
+    data_folder = data_folder_of(study, resources.data_folder, say)
+    resources = replace(resources, data_folder=data_folder)
+    check_recipe(retrain_recipe(source, epochs), data_folder, say)
     # What is missing for the submission is better known now than after hours of training.
-    what = target(source.recipe.dataset, request.ood_folder, resources.data_folder, partial=request.partial)
+    what = target(source.recipe.dataset, request.ood_folder, data_folder, partial=request.partial)
     device = resources.device_here()
     commit_id, dirty = commit(Path.cwd())
     with folder.lock():
@@ -115,5 +119,5 @@ def retrain(request: RetrainRequest, folder: StudyFolder, resources: Resources, 
                 return record
         say(result_line(record))
         reached(CrashPoint.RETRAINED)
-        submit(run, record, what, resources.data_folder, device, say)
+        submit(run, record, what, data_folder, device, say)
     return record

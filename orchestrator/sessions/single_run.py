@@ -102,10 +102,10 @@ def train_run(
 ) -> RunRecord:
     """Staff and train a run; the caller holds the study's lock. PAUSED where `orchestrate stop` asked for it.
 
-    `study` is written if there is none yet. Raises OrchestrateError when the run fails.
+    `study` is written where study.json says something else. Raises OrchestrateError when the run fails.
     """
     with start_workers(resources, folder, say, expected=record.recipe, single=True) as workers:
-        if not folder.exists():
+        if not folder.exists() or folder.read() != study:
             folder.write(study)
         observers = open_mirror(study, folder, resources.mirror)
         with observing(observers, say):

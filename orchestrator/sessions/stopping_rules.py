@@ -1,7 +1,5 @@
 """From the limits that a user sets for a session to the rules that end it."""
 
-from pathlib import Path
-
 from orchestrator import plugins
 from orchestrator.scheduling.pruners import warm_up
 from orchestrator.sessions.open_study import OpenedStudy
@@ -11,22 +9,22 @@ from orchestrator.stopping.rules import Patience, Stop, StoppingRule
 from orchestrator.support.clock import Clock
 
 
-def stopping_rules(opened: OpenedStudy, began: float, workers: int, data_folder: Path, clock: Clock) -> list[StoppingRule]:
+def stopping_rules(opened: OpenedStudy, began: float, workers: int, clock: Clock) -> list[StoppingRule]:
     """The rules by which a session that began at `began` may end early; the caller holds the study's lock."""
     rules: list[StoppingRule] = [Stop(opened.folder)]
     if opened.file.limits.patience is not None:
         rules.append(Patience(opened.file.limits.patience))
-    time = budget(opened, began, workers, data_folder, clock)
+    time = budget(opened, began, workers, clock)
     return [*rules, time] if time is not None else rules
 
 
-def budget(opened: OpenedStudy, began: float, workers: int, data_folder: Path, clock: Clock) -> Budget | None:
+def budget(opened: OpenedStudy, began: float, workers: int, clock: Clock) -> Budget | None:
     """The rule about time, if there is a budget. What follows the search is that of the plan, on this data."""
     seconds = opened.file.limits.budget
     if seconds is None:
         return None
-    dataset = opened.file.options.dataset
-    info = plugins.dataset(dataset).info(data_folder)
+    dataset = opened.search.options.dataset
+    info = plugins.dataset(dataset).info(opened.data_folder)
     return Budget(
         seconds=seconds,
         began=began,
@@ -34,6 +32,6 @@ def budget(opened: OpenedStudy, began: float, workers: int, data_folder: Path, c
         plan=opened.plan,
         info=info,
         workers=workers,
-        predictions=most_predictions(dataset, info, data_folder),
+        predictions=most_predictions(dataset, info, opened.data_folder),
         useful_epochs=min(warm_up(opened.plan.epochs), opened.plan.epochs),
     )

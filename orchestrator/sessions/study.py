@@ -17,6 +17,7 @@ from orchestrator.sessions.resources import Resources, start_workers
 from orchestrator.sessions.stopping_rules import stopping_rules
 from orchestrator.storage.options import Limits
 from orchestrator.storage.queue import SettingQueue
+from orchestrator.storage.remembered import remember_runs_folder
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.status import StudyStatus, study_status
 from orchestrator.support.clock import Clock, SystemClock
@@ -33,10 +34,12 @@ def run_study(
     clock = SystemClock()
     began = clock.now() if began is None else began
     store = RunsFolder(resources.runs)
-    opened = open_study(request, store, resources.data_folder, clock)
+    opened = open_study(request, store, resources.data_folder, clock, say)
     opened = replace(opened, file=replace(opened.file, limits=limits))
-    folder, trials = opened.folder, opened.file.trials
+    resources = replace(resources, data_folder=opened.data_folder)
+    folder, trials = opened.folder, opened.search.trials
     with folder.lock():
+        remember_runs_folder(resources.runs)
         if folder.exists() and folder.read().uuid != opened.file.uuid:
             raise TryAgainLater(f"study {folder.name!r} was begun by another process at this moment; try again")
         before = study_status(folder, opened.file)
@@ -60,12 +63,12 @@ def _search(
     clock: Clock,
     say: Callable[[str], None],
 ) -> None:
-    folder, trials = opened.folder, opened.file.trials
+    folder, trials = opened.folder, opened.search.trials
     with start_workers(resources, folder, say, expected=opened.plan.recipe) as workers:
         commit_id, dirty = commit(Path.cwd())
-        opened.validate(resources.data_folder, say)
+        opened.validate(say)
         # Before the database knows the study's uuid, and only if the database takes it.
-        with folder.replaced(opened.file):
+        with folder.writing(opened.file):
             copy = open_published_copy(opened.file, opened.storage, store, folder)
         _announce(opened, before, say)
         console = Console(
@@ -86,7 +89,7 @@ def _search(
                 origin=Origin(commit=commit_id, dirty=dirty),
                 complete=opened.complete,
                 say=say,
-                endings=stopping_rules(opened, began, workers.workers, resources.data_folder, clock),
+                endings=stopping_rules(opened, began, workers.workers, clock),
                 enqueued=SettingQueue(folder),
                 replicate=opened.file.limits.replicate,
             )
@@ -110,10 +113,10 @@ def _complete_copy(opened: OpenedStudy, store: RunsFolder, say: Callable[[str], 
 
 def _announce(opened: OpenedStudy, before: Sequence[RunRecord], say: Callable[[str], None]) -> None:
     """What the study is, and at its beginning also which reference settings it tries first, and why not the others."""
-    options = opened.file.options
+    options = opened.search.options
     finished = sum(record.status.finished for record in before)
     begun = f"resumed with {finished} finished trials" if finished else "begun"
-    trials, epochs = _several(opened.file.trials, "trial"), _several(options.epochs, "epoch")
+    trials, epochs = _several(opened.search.trials, "trial"), _several(options.epochs, "epoch")
     say(
         f"study {opened.folder.name} {begun}: {trials} of {epochs} on {options.dataset}, "
         f"sampler {options.sampler}, pruner {options.pruner}, seed {options.seed}; in {opened.folder.path}"
@@ -128,7 +131,9 @@ def _summarise(after: StudyStatus, say: Callable[[str], None]) -> None:
     say(f"study {after.study.name}: {after.finished} finished trials ({after.counts()})")
     best = after.best
     if best is not None and best.best is not None:
-        sampled = ", ".join(f"{name} {_short(best.recipe.params[name])}" for name in after.study.plan_content["space"])
+        sampled = ", ".join(
+            f"{name} {_short(best.recipe.params[name])}" for name in after.study.require_search().plan_content["space"]
+        )
         say(f"best {best.metric.name} {best.best.value:.4f} after epoch {best.best.epoch} of {best.run_id}: {sampled}")
         if uncertainty := doubt(best, after.trials):
             say(uncertainty)

@@ -14,6 +14,8 @@ from orchestrator.contracts import DataSetInfo, NamedClasses, NamedImages
 from orchestrator.errors import InvalidInput, OrchestrateError
 from orchestrator.record import RunRecord
 from orchestrator.storage.run_folder import RunFolder
+from orchestrator.storage.runs import RunsFolder
+from orchestrator.storage.study_file import StudyFile
 from orchestrator.submission.out_of_distribution import CHALLENGE, Files, OutOfDistribution, check_files
 from orchestrator.submission.predictions import image_ids, predict_files, predict_test_images
 from orchestrator.submission.predictor import predictor
@@ -111,6 +113,14 @@ def dataset_of(file: Path) -> str:
         if run.has_record():
             return run.read().recipe.dataset
     return next(iter(OUT_OF_DISTRIBUTION))
+
+
+def study_of(file: Path) -> StudyFile | None:
+    """What study.json says of the study of the run in whose folder a submission lies; None where it lies elsewhere."""
+    study = file.absolute().parent.parent.parent
+    with contextlib.suppress(OrchestrateError):
+        return RunsFolder(study.parent).known(study.name).read()
+    return None
 
 
 def _is_of_test_images(file: Path) -> bool:

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
 
@@ -13,7 +13,7 @@ from orchestrator.record import Kind, Provenance, RunRecord, Status
 from orchestrator.sessions.find_recipe import reference_of
 from orchestrator.sessions.resources import Resources
 from orchestrator.sessions.single_run import check_recipe, complete_copies, find_record, result_line, train_run
-from orchestrator.storage.options import StudyOptions
+from orchestrator.storage.remembered import data_folder_of, recorded, remember_runs_folder
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_file import StudyFile
 from orchestrator.storage.study_folder import StudyFolder
@@ -43,13 +43,18 @@ def train(request: TrainRequest, resources: Resources, say: Callable[[str], None
     """
     folder = RunsFolder(resources.runs).study(request.study)
     folder.refuse_if_locked()
-    recipe = check_recipe(request.recipe, resources.data_folder, say)
+    had = folder.read() if folder.exists() else None
+    given_data = recorded(resources.data_folder)
+    data_folder = data_folder_of(had, resources.data_folder, say)
+    resources = replace(resources, data_folder=data_folder)
+    recipe = check_recipe(request.recipe, data_folder, say)
     trainer = plugins.trainer(recipe.trainer)
     system = reference_of(recipe, lambda params: complete(trainer.hyperparameters, params))
     clock = SystemClock()
     commit_id, dirty = commit(Path.cwd())
     with folder.lock():
-        study = folder.read() if folder.exists() else _new(folder, clock.now())
+        remember_runs_folder(resources.runs)
+        study = (folder.read() if folder.exists() else _new(folder, clock.now())).with_data_folder(given_data)
         provenance = Provenance(study=study.uuid, commit=commit_id, dirty=dirty, started=clock.now())
         record = _record(folder, recipe, system, provenance)
         run = folder.folder(record)
@@ -71,8 +76,7 @@ def train(request: TrainRequest, resources: Resources, say: Callable[[str], None
 
 
 def _new(folder: StudyFolder, now: float) -> StudyFile:
-    options = StudyOptions(dataset="", seed=0, epochs=0, pruner="none", sampler="none")
-    return StudyFile(uuid=uuid.uuid4().hex, name=folder.name, plan="", plan_content={}, options=options, trials=0, created=now)
+    return StudyFile(uuid=uuid.uuid4().hex, name=folder.name, created=now)
 
 
 def _record(folder: StudyFolder, recipe: Recipe, system: ReferenceSystem | None, provenance: Provenance) -> RunRecord:

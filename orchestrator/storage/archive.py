@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from orchestrator.record import Epoch, Kind, RunRecord
 
-if TYPE_CHECKING:
-    pass
-
-
-# ---------------------------------------------------------------------------------------------------------- archive
-
 
 class RunArchive(Protocol):
-    """What is kept of one run: a folder (`store.RunFolder`), or the memory of a simulation."""
+    """What is kept of one run: a folder (`run_folder.RunFolder`), or the memory of a simulation."""
 
     @property
     def path(self) -> Path:
@@ -48,11 +42,11 @@ class RunArchive(Protocol):
         """Whether there is a checkpoint to resume from."""
 
     def delete_checkpoints(self, *, last: bool = True, best: bool = True) -> None:
-        """Remove checkpoints that nothing needs any more. Raises DiskError."""
+        """Remove checkpoints that are no longer needed. Raises DiskError."""
 
 
 class StudyArchive(Protocol):
-    """What is kept of a study's runs: the truth that a conductor writes and begins from."""
+    """What is kept of a study's runs: what a conductor writes, and resumes from."""
 
     def run_id(self, kind: Kind, name: str) -> str:
         """How the run of this kind and name is called everywhere."""

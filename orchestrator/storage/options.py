@@ -1,9 +1,10 @@
-"""What may be named how, and the options of a study that its results depend on."""
+"""The options of a study: those that its results depend on, and those that limit a session."""
 
 from dataclasses import dataclass
 from typing import final
 
 
+@final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyOptions:
     """The options that decide what a study finds: kept in study.json, and refused when they differ on resume."""

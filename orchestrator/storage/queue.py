@@ -1,4 +1,4 @@
-"""Settings that a user wants tried next: files in the study's folder, each taken by the conductor exactly once.
+"""Settings that a user wants tried next: files in the study's folder, each tried exactly once.
 
 The conductor records a trial that names its file before it deletes the file. So a file whose name stands in a record was taken,
 whatever was killed in between.
@@ -24,7 +24,7 @@ class SettingQueue:
         self._path = folder.enqueued
 
     def add(self, params: Mapping[str, Any]) -> None:
-        """Let a setting wait. Raises DiskError."""
+        """Add a setting. Raises DiskError."""
         name = f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}.json"
         with disk_errors(f"write {self._path / name}"):
             if not self._path.is_dir():
@@ -33,19 +33,19 @@ class SettingQueue:
             replace(self._path / name, (dumps(params) + "\n").encode())
 
     def names(self) -> list[str]:
-        """The names of the files of all that wait, the oldest first."""
+        """The names of the files of all waiting settings, the oldest first."""
         try:
             return sorted(name for name in os.listdir(self._path) if name.endswith(".json"))  # noqa: PTH208 - for every trial
         except FileNotFoundError:
             return []
 
     def remove(self, name: str) -> None:
-        """Delete the file of a wish that was recorded. Raises DiskError."""
+        """Delete the file of a setting that was recorded. Raises DiskError."""
         with disk_errors(f"delete {self._path / name}"):
             (self._path / name).unlink(missing_ok=True)
 
     def params(self, name: str) -> Mapping[str, Any]:
-        """The values that a wish names; what it does not name is sampled. Raises BadData for a damaged file."""
+        """The values that a setting names; what it does not name is sampled. Raises BadData for a damaged file."""
         file = self._path / name
         try:
             return freeze(from_plain(dict, parse(file.read_bytes())))  # type: ignore[no-any-return]  # of a mapping, a mapping
@@ -53,5 +53,5 @@ class SettingQueue:
             raise self.damaged(name, error) from error
 
     def damaged(self, name: str, why: object) -> BadData:
-        """The error for a wish that cannot be tried."""
+        """The error for a file whose setting cannot be tried."""
         return BadData(f"{self._path / name} is damaged ({why}); delete it, and enqueue the setting again")

@@ -1,20 +1,18 @@
 """The folder of one run: its record, its epochs and its checkpoints."""
 
-import json
 import os
 import secrets
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar, final
+from typing import final
 
-from orchestrator.errors import BadData, MissingInput
+from orchestrator.errors import BadData
 from orchestrator.record import Epoch, RunRecord
+from orchestrator.storage.file_names import FileNames
+from orchestrator.storage.json_files import read_json_as, write_json
 from orchestrator.support.atomic_files import disk_errors, replace, sync_folder
-from orchestrator.support.serialization import dumps, from_plain, parse, to_plain
-
-T = TypeVar("T")
-_ATTEMPT, _ENDED = "attempt-", "ended-"
+from orchestrator.support.serialization import dumps, from_plain, parse
 
 
 @final
@@ -23,13 +21,13 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.record_file = path / "record.json"
-        self.epochs_file = path / "epochs.jsonl"
-        self.last_checkpoint = path / "last.pt"
-        self.best_checkpoint = path / "best.pt"
-        self.submission = path / "submission.csv"
-        self.classes = path / "classes.csv"
-        self.images = path / "images.csv"
+        self.record_file = path / FileNames.record
+        self.epochs_file = path / FileNames.epochs
+        self.last_checkpoint = path / FileNames.last_checkpoint
+        self.best_checkpoint = path / FileNames.best_checkpoint
+        self.submission = path / FileNames.submission
+        self.classes = path / FileNames.classes
+        self.images = path / FileNames.images
 
     def has_record(self) -> bool:
         """Whether there is a record."""
@@ -41,7 +39,7 @@ class RunFolder:
             if not self.path.is_dir():
                 self.path.mkdir(parents=True)
                 sync_folder(self.path.parent)
-            replace(self.record_file, (json.dumps(to_plain(record), indent=1, ensure_ascii=False) + "\n").encode())
+            write_json(self.record_file, record)
 
     def read(self) -> RunRecord:
         """The record. Raises MissingInput or BadData."""
@@ -63,7 +61,7 @@ class RunFolder:
         except OSError as error:
             raise BadData(f"{self.epochs_file}: {error}") from error
         found: list[Epoch] = []
-        for line in content.split(b"\n")[:-1]:  # what stands behind the last line end is torn, or empty
+        for line in content.split(b"\n")[:-1]:  # what follows the last line end is torn, or empty
             try:
                 epoch = from_plain(Epoch, parse(line))
             except BadData as error:
@@ -80,7 +78,7 @@ class RunFolder:
 
     def attempt_folder(self, number: int) -> Path:
         """The folder without which this attempt's worker can replace no checkpoint."""
-        return self.path / f"{_ATTEMPT}{number}"
+        return self.path / f"{FileNames.attempt}{number}"
 
     def begin_attempt(self, number: int) -> None:
         """Hand the checkpoints to this attempt, and fence off all earlier ones. Raises DiskError."""
@@ -89,12 +87,12 @@ class RunFolder:
             self.attempt_folder(number).mkdir()
 
     def end_attempts(self) -> None:
-        """Fence off every attempt: what a worker that was given up still does leaves nothing in this folder. Raises DiskError."""
+        """Fence off every attempt: whatever an abandoned worker still does leaves nothing in this folder. Raises DiskError."""
         with disk_errors(f"clear {self.path}"):
-            for folder in self.path.glob(f"{_ATTEMPT}*"):
+            for folder in self.path.glob(f"{FileNames.attempt}*"):
                 # By one rename, because a worker may be writing in it now.
-                folder.rename(folder.with_name(f"{_ENDED}{secrets.token_hex(8)}"))
-            for folder in self.path.glob(f"{_ENDED}*"):
+                folder.rename(folder.with_name(f"{FileNames.ended_attempt}{secrets.token_hex(8)}"))
+            for folder in self.path.glob(f"{FileNames.ended_attempt}*"):
                 shutil.rmtree(folder)
 
     @property
@@ -103,7 +101,7 @@ class RunFolder:
         return self.last_checkpoint.is_file()
 
     def delete_checkpoints(self, *, last: bool = True, best: bool = True) -> None:
-        """Remove checkpoints that nothing needs any more."""
+        """Remove checkpoints that are no longer needed. Raises DiskError."""
         for path, wanted in ((self.last_checkpoint, last), (self.best_checkpoint, best)):
             if wanted:
                 with disk_errors(f"delete {path}"):
@@ -111,7 +109,7 @@ class RunFolder:
 
 
 def refuse_link(folder: Path) -> None:
-    """Raise BadData for a link, which nobody here makes: what is deleted and written must lie in the runs folder."""
+    """Raise BadData for a link, which this project never makes: what is deleted and written must lie in the runs folder."""
     if folder.is_symlink():
         raise BadData(f"{folder} is a link to somewhere else; move it away")
 
@@ -119,17 +117,3 @@ def refuse_link(folder: Path) -> None:
 def run_name(run_id: str) -> str:
     """The folder's name in a run_id: "0007" of "part2/trials/0007"."""
     return run_id.rsplit("/", 1)[-1]
-
-
-def read_json_as(kind: type[T], path: Path) -> T:
-    """The content of a JSON file as the dataclass `kind`. Raises MissingInput or BadData."""
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise MissingInput(f"there is no {path}") from None
-    except OSError as error:
-        raise BadData(f"{path} cannot be read: {error.strerror}") from error
-    try:
-        return from_plain(kind, parse(content))
-    except BadData as error:
-        raise BadData(f"{path} is damaged ({error}); restore it from a backup, or move {path.parent} away") from error

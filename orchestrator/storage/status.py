@@ -1,4 +1,4 @@
-"""How far a study is, from its records alone."""
+"""The progress of a study, from its records alone."""
 
 from dataclasses import dataclass
 from typing import Any, final
@@ -14,13 +14,13 @@ from orchestrator.support.serialization import to_plain
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyStatus:
-    """A study, its runs, and whether a conductor works on it now."""
+    """A study, its runs, and whether it is running now."""
 
     study: StudyFile
     trials: tuple[RunRecord, ...]
     retrains: tuple[RunRecord, ...]
     singles: tuple[RunRecord, ...] = ()
-    conducted: bool
+    conducted: bool  # whether a process works on it now
     enqueued: int  # settings that wait to be tried
 
     @property
@@ -30,8 +30,13 @@ class StudyStatus:
         return min(complete, key=RunRecord.order, default=None)
 
     @property
+    def asked(self) -> int:
+        """Finished trials that the study was asked for; 0 where there is no search."""
+        return self.study.search.trials if self.study.search is not None else 0
+
+    @property
     def finished(self) -> int:
-        """Trials of which nothing more will come."""
+        """Trials that are finished: COMPLETE, PRUNED or FAILED."""
         return sum(record.status.finished for record in self.trials)
 
     @property
@@ -53,7 +58,7 @@ class StudyStatus:
         return found
 
     def counts(self) -> str:
-        """`25 COMPLETE, 15 PRUNED`; a RUNNING trial without a conductor was interrupted."""
+        """`25 COMPLETE, 15 PRUNED`; a RUNNING trial of a study that is not running was interrupted."""
         counted = {status: sum(record.status is status for record in self.trials) for status in Status}
         words = {status: status.value for status in Status}
         if not self.conducted:
@@ -66,7 +71,7 @@ class StudyStatus:
         return {
             "study": self.study.name,
             "conducted": self.conducted,
-            "asked": self.study.trials,
+            "asked": self.asked,
             "finished": self.finished,
             "trials": {status.value: sum(record.status is status for record in self.trials) for status in Status},
             "best": None
@@ -85,24 +90,24 @@ class StudyStatus:
     def text(self) -> str:
         """For a person."""
         lines = [
-            f"{self.study.name}: {self.finished} of {self.study.trials} trials finished ({self.counts() or 'none begun'})"
-            if self.study.searches
+            f"{self.study.name}: {self.finished} of {self.asked} trials finished ({self.counts() or 'none begun'})"
+            if self.study.search is not None
             else f"{self.study.name}: single runs, no search",
-            f"being conducted now{self._limits()}" if self.conducted else "nobody is working on it",
+            f"running{self._limits()}" if self.conducted else "not running",
         ]
         if self.study.ended:
-            lines.append(f"its last session ended early: {self.study.ended}")
+            lines.append(f"the last session ended early: {self.study.ended}")
         for kind, records in self.failures().items():
             last = records[-1]
             lines.append(
                 f"{len(records)} failed as {kind.value}, the last {last.run_id}: {last.failure.message if last.failure else ''}"
             )
         if setbacks := sum(len(record.setbacks) for record in self.trials):
-            lines.append(f"{setbacks} times a trial was tried again elsewhere after a crash, a hang or the loss of its worker")
+            lines.append(f"{setbacks} retries after a crash, a hang or the loss of a worker")
         if self.replicates:
-            lines.append(f"{self.replicates} of the trials replicate another with a fresh seed")
+            lines.append(f"{self.replicates} trials replicate another with a fresh seed")
         if self.enqueued:
-            lines.append(f"{self.enqueued} enqueued and waiting to be tried")
+            lines.append(f"{self.enqueued} enqueued settings waiting")
         if self.best is not None and self.best.best is not None:
             lines.append(f"best {self.best.metric.name} {self.best.best.value:.4f}: {self.best.run_id}")
         for record in (*self.singles, *self.retrains):

@@ -1,32 +1,60 @@
 """The content of study.json."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, final
 
+from orchestrator.errors import InvalidInput
 from orchestrator.storage.options import Limits, StudyOptions
 from orchestrator.support.serialization import freeze
 
+# Of version 0.1, which wrote the fields of `Search` beside the others, and empty ones where nothing was searched.
+_FORMERLY_BESIDE = ("plan", "plan_content", "options", "trials", "storage")
 
+
+@final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StudyFile:
-    """The content of study.json: what the study is, and how long it was asked to run."""
+class Search:
+    """What a study searches, and how many trials it was asked for."""
 
-    uuid: str
-    name: str
-    plan: str  # the plan's name or file, as given; "" where nothing is searched, and all runs are single ones
+    plan: str  # the plan's name or file, as given
     plan_content: Mapping[str, Any]  # what the plan says, to notice when it changes
     options: StudyOptions
     trials: int  # finished trials asked for
-    created: float  # seconds since 1970-01-01 UTC
-    storage: str = ""  # where the published copy goes, without password; "" is RUNS/optuna.db
-    limits: Limits = field(default_factory=Limits)  # of the latest session
-    ended: str = ""  # why the latest session ended with fewer trials; "" also while it runs, and after it was killed
+    storage: str = ""  # database URL of the published copy, without password; "" is RUNS/optuna.db
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "plan_content", freeze(self.plan_content))
 
-    @property
-    def searches(self) -> bool:
-        """Whether there is a search, and not only single runs."""
-        return bool(self.plan)
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyFile:
+    """The content of study.json: what the study is, and how its latest session was limited."""
+
+    uuid: str
+    name: str
+    created: float  # seconds since 1970-01-01 UTC
+    search: Search | None = None  # None where all runs are single ones
+    data_folder: str = ""  # absolute path, the default of later commands; "" where --data-dir was never given
+    limits: Limits = field(default_factory=Limits)  # of the latest session
+    ended: str = ""  # why the latest session ended with fewer trials; "" also while it runs, and after it was killed
+
+    def require_search(self, instead: str = "begin a study under another name") -> Search:
+        """The search. Raises InvalidInput, with what to do `instead`, where there are single runs only."""
+        if self.search is None:
+            raise InvalidInput(f"{self.name!r} holds single runs, not a search; {instead}")
+        return self.search
+
+    def with_data_folder(self, data_folder: str) -> "StudyFile":
+        """The same with this default data folder; unchanged where it is ""."""
+        return replace(self, data_folder=data_folder) if data_folder else self
+
+
+def upgraded(content: Any) -> Any:
+    """The plain content of a study.json of this version, from one of this or of an earlier version."""
+    if not isinstance(content, dict) or "plan" not in content:
+        return content
+    search = {name: content[name] for name in _FORMERLY_BESIDE if name in content}
+    rest = {name: item for name, item in content.items() if name not in _FORMERLY_BESIDE}
+    return {"search": search if search["plan"] else None, **rest}

@@ -1,27 +1,21 @@
 """The folder of one study: study.json, its lock, its runs."""
 
 import contextlib
-import fcntl
-import json
-import os
 import shutil
-import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, final
+from typing import final
 
-from orchestrator.errors import BadData, InvalidInput, OrchestrateError, TryAgainLater
+from orchestrator.errors import BadData, OrchestrateError
 from orchestrator.record import Kind, RunRecord
-from orchestrator.storage.run_folder import RunFolder, read_json_as, refuse_link, run_name
-from orchestrator.storage.study_file import StudyFile
+from orchestrator.storage.file_names import FOLDERS, FileNames
+from orchestrator.storage.json_files import read_json_as, write_json
+from orchestrator.storage.lock import StudyLock
+from orchestrator.storage.run_folder import RunFolder, refuse_link, run_name
+from orchestrator.storage.study_file import StudyFile, upgraded
 from orchestrator.support.atomic_files import disk_errors, replace
 from orchestrator.support.names import checked_name
-from orchestrator.support.serialization import shortened, to_plain
-
-_SECONDS_TO_LOCK = 0.5
-
-FOLDERS = {Kind.TRIAL: "trials", Kind.CONFIRM: "confirm", Kind.RETRAIN: "retrain", Kind.SINGLE: "single"}
+from orchestrator.support.serialization import shortened
 
 
 @final
@@ -31,11 +25,12 @@ class StudyFolder:
     def __init__(self, runs: Path, name: str) -> None:
         self.name = checked_name(name, "study")
         self.path = runs / name
-        self.study_file = self.path / "study.json"
-        self.lock_file = self.path / "study.lock"
-        self.enqueued = self.path / "enqueued"  # settings that wait to be tried, a file each
-        self.stop_file = self.path / "stop"
-        self.logs = self.path / "logs"  # what workers and observers print
+        self.study_file = self.path / FileNames.study
+        self.lock_file = self.path / FileNames.lock
+        self.enqueued = self.path / FileNames.enqueued  # settings that wait to be tried, a file each
+        self.stop_file = self.path / FileNames.stop
+        self.logs = self.path / FileNames.logs  # what workers and observers print
+        self._lock = StudyLock(self.lock_file, name)
 
     def exists(self) -> bool:
         """Whether a study was begun here."""
@@ -45,18 +40,11 @@ class StudyFolder:
         """Replace study.json. Raises DiskError."""
         with disk_errors(f"write {self.study_file}"):
             self.path.mkdir(parents=True, exist_ok=True)
-            replace(self.study_file, (json.dumps(to_plain(study), indent=1, ensure_ascii=False) + "\n").encode())
+            write_json(self.study_file, study)
 
     def read(self) -> StudyFile:
         """What study.json says. Raises MissingInput or BadData."""
-        return read_json_as(StudyFile, self.study_file)
-
-    def search(self, instead: str) -> StudyFile:
-        """The same, of a study that searches. Raises InvalidInput with what to do `instead` where it holds single runs only."""
-        study = self.read()
-        if not study.searches:
-            raise InvalidInput(f"{self.name!r} is no search, it holds single runs: {instead}")
-        return study
+        return read_json_as(StudyFile, self.study_file, upgrade=upgraded)
 
     def run(self, kind: Kind, name: str) -> RunFolder:
         """The folder of a run of this study: `run(Kind.TRIAL, "0007")`."""
@@ -75,7 +63,7 @@ class StudyFolder:
     def runs(self, *kinds: Kind) -> list[RunRecord]:
         """The records of all runs of these kinds (of all kinds when none is named), in the order of their names.
 
-        A folder without a record is a run that never began: it is left out. Raises BadData for a damaged record, for one
+        A folder without a record is a run that never began; it is left out. Raises BadData for a damaged record, for one
         that belongs to another folder, so that no copied folder counts as a run of its own, and for a link.
         """
         found = []
@@ -92,8 +80,8 @@ class StudyFolder:
         return found
 
     @contextlib.contextmanager
-    def replaced(self, study: StudyFile) -> Iterator[None]:
-        """Replace study.json; if the block raises an error of this project, it says again what it said before.
+    def writing(self, study: StudyFile) -> Iterator[None]:
+        """Replace study.json; if the block raises an error of this project, restore what was there before.
 
         Raises DiskError.
         """
@@ -111,40 +99,30 @@ class StudyFolder:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the study for this process; the operating system lets go when the process dies.
+        """Hold the study for this process; the operating system releases it when the process dies.
 
-        What `request_stop` asked before does not count. A study that was not begun in the meantime leaves nothing behind. Raises
-        TryAgainLater naming the holder.
+        An earlier `request_stop` no longer counts. A study that was not begun in the meantime leaves nothing in the runs folder.
+        Raises TryAgainLater naming the holder, or DiskError.
         """
         first = not self.path.parent.exists()
-        with disk_errors(f"write {self.lock_file}"):
-            self.path.mkdir(parents=True, exist_ok=True)
-            # Not through a link: what it leads to would be overwritten.
-            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-            stream = os.fdopen(os.open(self.lock_file, flags, 0o666), "ab", buffering=0)
         with contextlib.ExitStack() as held:
-            held.enter_context(stream)
-            if not (hold(stream) and self._is_lock(stream.fileno())):  # held, or removed between opening and holding it
-                raise self._held()
-            self.clear_stop_request()  # which was asked of an earlier session
+            held.enter_context(self._lock.held())
             held.callback(self._remove_if_not_begun, runs_too=first)
-            started = time.strftime("%Y-%m-%d %H:%M:%S")
-            holder = json.dumps({"process": os.getpid(), "host": socket.gethostname(), "since": started})
-            with disk_errors(f"write {self.lock_file}"):
-                stream.truncate(0)
-                stream.write(holder.encode())
+            self.clear_stop_request()
             yield
 
-    def _is_lock(self, descriptor: int) -> bool:
-        try:
-            return os.path.samestat(os.fstat(descriptor), self.lock_file.stat())
-        except FileNotFoundError:
-            return False
+    def refuse_if_locked(self) -> None:
+        """Raise TryAgainLater now if `lock` would."""
+        self._lock.refuse_if_locked()
+
+    def locked(self) -> bool:
+        """Whether a process works on this study now."""
+        return self._lock.locked()
 
     def _remove_if_not_begun(self, *, runs_too: bool) -> None:
         """Remove what this process made for a study that has not begun; `runs_too` if that was the runs folder as well."""
         if not self.exists():
-            with contextlib.suppress(OSError):  # what somebody else put there stays, and so do the folders around it
+            with contextlib.suppress(OSError):  # files of others stay, and so do the folders around them
                 shutil.rmtree(self.logs, ignore_errors=True)
                 self.lock_file.unlink()
                 self.path.rmdir()
@@ -152,58 +130,15 @@ class StudyFolder:
                     self.path.parent.rmdir()
 
     def request_stop(self) -> None:
-        """Ask the conductor that holds the study to end its session. Raises DiskError."""
+        """Ask the process that holds the study to end its session. Raises DiskError."""
         with disk_errors(f"write {self.stop_file}"):
             self.stop_file.touch()
 
     def stop_requested(self) -> bool:
-        """Whether somebody has asked."""
+        """Whether the session was asked to end."""
         return self.stop_file.exists()
 
     def clear_stop_request(self) -> None:
-        """Take the request back: a new session was not asked to stop. Raises DiskError."""
+        """Remove the request: it was made of an earlier session. Raises DiskError."""
         with disk_errors(f"delete {self.stop_file}"):
             self.stop_file.unlink(missing_ok=True)
-
-    def refuse_if_locked(self) -> None:
-        """Raise TryAgainLater now if `lock` would."""
-        if self.locked():
-            raise self._held()
-
-    def _held(self) -> TryAgainLater:
-        return TryAgainLater(
-            f"study {self.name!r} is being run by {_holder(self.lock_file)}; wait for it, or stop it, then try again"
-        )
-
-    def locked(self) -> bool:
-        """Whether a conductor works on this study now."""
-        try:
-            with self.lock_file.open("r") as stream:
-                try:
-                    fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    return True
-        except OSError:
-            return False
-        return False
-
-
-def hold(stream: IO[bytes]) -> bool:
-    """Whether the lock could be had. `locked` takes it for a moment too, so one refusal says nothing yet."""
-    deadline = time.monotonic() + _SECONDS_TO_LOCK
-    while True:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.05)
-
-
-def _holder(lock_file: Path) -> str:
-    try:
-        holder = json.loads(lock_file.read_text())
-        return f"process {holder['process']} on {holder['host']} since {holder['since']}"
-    except (OSError, ValueError, KeyError):
-        return "another process"

@@ -63,8 +63,8 @@ class Interrupted:
 def opened(folder: Path, **request: Any) -> OpenedStudy:
     """The study `curves` below `folder`, opened as the command line would."""
     asked = Request(**{"plan": "curves", "trials": 12, **request})
-    found = open_study(asked, RunsFolder(folder / "runs"), folder / "data", SystemClock())
-    found.validate(folder / "data", lambda line: None)
+    found = open_study(asked, RunsFolder(folder / "runs"), folder / "data", SystemClock(), lambda line: None)
+    found.validate(lambda line: None)
     return found
 
 

@@ -16,14 +16,15 @@ from orchestrator.storage import checkpoint
 from orchestrator.storage.options import StudyOptions
 from orchestrator.storage.run_folder import RunFolder
 from orchestrator.storage.runs import RunsFolder
-from orchestrator.storage.study_file import StudyFile
+from orchestrator.storage.study_file import Search, StudyFile
 from orchestrator.storage.study_folder import StudyFolder
 from orchestrator.support.serialization import dumps
 
 
 def study_file(name: str = "s") -> StudyFile:
     options = StudyOptions(dataset="digits", seed=0, epochs=3, pruner="median", sampler="tpe")
-    return StudyFile(uuid="u", name=name, plan="p", plan_content={"space": {}}, options=options, trials=3, created=1.5)
+    search = Search(plan="p", plan_content={"space": {}}, options=options, trials=3)
+    return StudyFile(uuid="u", name=name, created=1.5, search=search)
 
 
 def record(folder: StudyFolder, number: int = 7, kind: Kind = Kind.TRIAL) -> RunRecord:

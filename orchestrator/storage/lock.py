@@ -1,0 +1,94 @@
+"""The lock of a study: one process at a time works on it, and the operating system releases it when that process dies."""
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, final
+
+from orchestrator.errors import TryAgainLater
+from orchestrator.support.atomic_files import disk_errors
+
+_SECONDS_TO_LOCK = 0.5
+
+
+@final
+class StudyLock:
+    """The lock file of one study, which names its holder."""
+
+    def __init__(self, file: Path, study: str) -> None:
+        self._file = file
+        self._study = study
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the lock for this process. Raises TryAgainLater naming the holder, or DiskError."""
+        with self._opened() as stream:
+            if not (_acquired(stream) and self._is_lock(stream.fileno())):  # held, or removed between opening and locking it
+                raise self._refusal()
+            self._write_holder(stream)
+            yield
+
+    def refuse_if_locked(self) -> None:
+        """Raise TryAgainLater now if `held` would."""
+        if self.locked():
+            raise self._refusal()
+
+    def locked(self) -> bool:
+        """Whether a process holds the lock now."""
+        try:
+            with self._file.open("r") as stream:
+                try:
+                    fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return True
+        except OSError:
+            return False
+        return False
+
+    def _opened(self) -> IO[bytes]:
+        with disk_errors(f"write {self._file}"):
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            # Not through a link: what it leads to would be overwritten.
+            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+            return os.fdopen(os.open(self._file, flags, 0o666), "ab", buffering=0)
+
+    def _is_lock(self, descriptor: int) -> bool:
+        try:
+            return os.path.samestat(os.fstat(descriptor), self._file.stat())
+        except FileNotFoundError:
+            return False
+
+    def _write_holder(self, stream: IO[bytes]) -> None:
+        since = time.strftime("%Y-%m-%d %H:%M:%S")
+        holder = json.dumps({"process": os.getpid(), "host": socket.gethostname(), "since": since})
+        with disk_errors(f"write {self._file}"):
+            stream.truncate(0)
+            stream.write(holder.encode())
+
+    def _refusal(self) -> TryAgainLater:
+        return TryAgainLater(f"study {self._study!r} is being run by {self._holder()}; wait for it, or stop it, then try again")
+
+    def _holder(self) -> str:
+        try:
+            holder = json.loads(self._file.read_text())
+            return f"process {holder['process']} on {holder['host']} since {holder['since']}"
+        except (OSError, ValueError, KeyError):
+            return "another process"
+
+
+def _acquired(stream: IO[bytes]) -> bool:
+    """Whether the lock was free. `locked` takes it for a moment too, so one refusal says nothing yet."""
+    deadline = time.monotonic() + _SECONDS_TO_LOCK
+    while True:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
