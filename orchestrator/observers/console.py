@@ -7,6 +7,7 @@ from typing import TextIO, final
 from orchestrator.record import Epoch, Kind, Metric, RunRecord, Status
 from orchestrator.storage.run_folder import run_name
 from orchestrator.support.clock import Clock
+from orchestrator.support.durations import format_duration
 
 
 @final
@@ -91,7 +92,7 @@ class Console:
         if left <= 0 or self._worked <= 0 or not self._seen_now:
             return []
         seconds = self._worked / self._seen_now * left / min(self._workers, left)
-        return [f"about {_rounded(seconds)} left"]
+        return [f"about {format_duration(max(seconds, 1))} left"]
 
 
 def _eligible(record: RunRecord) -> bool:
@@ -107,11 +108,3 @@ def _decimal(value: float) -> str:
 
 def _duration(record: RunRecord) -> str:
     return f"{record.seconds:.1f} s"
-
-
-def _rounded(seconds: float) -> str:
-    """A duration in the unit that suits it; never more exact than the estimate that it is."""
-    if seconds < 90:
-        return f"{max(seconds, 1):.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

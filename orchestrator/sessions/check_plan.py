@@ -1,4 +1,4 @@
-"""What a plan must be before any trial is begun: whatever would fail in some trial is refused here."""
+"""Check a plan before any trial is begun: whatever would fail in some trial is refused here."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -54,7 +54,7 @@ def check_space(plan: StudyPlan, trainer: Trainer, name: str) -> None:
 
 
 def check_trainer(plan: StudyPlan, trainer: Trainer, dataset: DataSet, data_folder: Path) -> None:
-    """Prove that runs can begin: weights are there, sizes fit, and settings fit the length of every kind of run.
+    """Check that runs can begin: weights are there, sizes fit, and settings fit the length of every kind of run.
 
     Raises MissingInput, BadData or InvalidInput.
     """

@@ -45,7 +45,7 @@ def open_published_copy(study: StudyFile, storage: str, store: RunsFolder, folde
         problem = copy.ready(SECONDS_TO_BEGIN)
         if problem is not None:
             raise _advised(problem.error())
-    except BaseException:  # an interruption too: nobody would ever end its process
+    except BaseException:  # an interruption too: its process would never be ended
         copy.finish(0.0)
         raise
     return copy
@@ -74,7 +74,7 @@ def open_mirror(study: StudyFile, folder: StudyFolder, mode: str) -> list[Observ
 
 @contextlib.contextmanager
 def observing(observers: Sequence[Observer], say: Callable[[str], None]) -> Iterator[None]:
-    """Let the observers complete their copies when the block is left; what they could not do is said, and fails nothing."""
+    """Let the observers complete their copies when the block is left; what they could not do is a warning."""
     seconds = SECONDS_WHEN_INTERRUPTED
     try:
         yield

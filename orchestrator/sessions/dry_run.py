@@ -1,4 +1,4 @@
-"""A dry run: what a study would do, without a byte on the disk."""
+"""A dry run: what a study would do, without writing anything."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +23,7 @@ from orchestrator.storage.runs import RunsFolder
 from orchestrator.support.clock import Clock, SystemClock
 from orchestrator.support.durations import format_duration
 from orchestrator.support.serialization import to_plain
+from orchestrator.support.wording import short
 
 _SHOWN_SETTINGS = 5
 
@@ -35,7 +36,7 @@ class DryRun:
     opened: OpenedStudy
     assignment: DeviceAssignment
     left: int  # trials still to be finished
-    resumed: tuple[str, ...]  # run_ids that are taken up again first
+    resumed: tuple[str, ...]  # run_ids that are resumed first
     settings: tuple[dict[str, Any], ...]  # of the first new trials, as far as they do not depend on results that are to come
     expected: Estimate
     kept_back: Afterwards | None  # of a budget, for what follows the search, as measured so far
@@ -63,13 +64,13 @@ class DryRun:
         file, search = self.opened.file, self.opened.search
         options = search.options
         lines = [
-            f"study      {file.name}, in {self.opened.folder.path}: {self.left} of {search.trials} trials are to be done",
+            f"study      {file.name}, in {self.opened.folder.path}: {self.left} of {search.trials} trials are left",
             f"plan       {search.plan} on {options.dataset}: {options.epochs} epochs a trial, sampler {options.sampler}, "
             f"pruner {options.pruner}, seed {options.seed}",
             *(f"space      {name}: {distribution}" for name, distribution in self.opened.plan.space.items()),
             f"workers    {len(self.assignment.devices)} on {', '.join(dict.fromkeys(self.assignment.devices))}, "
             f"{self.assignment.threads} threads each",
-            *(f"goes on    with {run_id}" for run_id in self.resumed),
+            *(f"resumes    {run_id}" for run_id in self.resumed),
             *(f"then       {_shown(setting)}" for setting in self.settings),
             f"time       {self.expected.time()}",
             f"disk       {self.expected.disk()}",
@@ -81,7 +82,7 @@ class DryRun:
 
 
 def dry_run(request: Request, limits: Limits, resources: Resources, say: Callable[[str], None]) -> DryRun:
-    """Find out all that can be known before a study runs. Raises what a real start would raise, and writes nothing."""
+    """Plan a study without writing anything. Raises what a real session would raise before its first trial."""
     clock = SystemClock()
     store = RunsFolder(resources.runs)
     opened = open_study(request, store, resources.data_folder, clock, say)
@@ -167,4 +168,4 @@ def _bytes(file: Path) -> int:
 
 
 def _shown(setting: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in setting.items())
+    return ", ".join(f"{name} {short(value)}" for name, value in setting.items())

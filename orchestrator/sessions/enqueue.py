@@ -37,7 +37,7 @@ def _parsed(words: Sequence[str], space: Mapping[str, Any]) -> dict[str, Any]:
     for word in words:
         name, equals, text = word.partition("=")
         if not equals:
-            raise InvalidInput(f"{word!r} is no setting; write name=value, such as {next(iter(space), 'name')}=…")
+            raise InvalidInput(f"{word!r} is not a setting; write name=value, such as {next(iter(space), 'name')}=…")
         if name not in space:
             raise UnknownName("hyperparameter", name, space, "only what the study samples can be enqueued")
         if name in params:
@@ -49,9 +49,9 @@ def _parsed(words: Sequence[str], space: Mapping[str, Any]) -> dict[str, Any]:
 def _tell_duplicates(
     params: Mapping[str, Any], space: Mapping[str, Any], before: StudyStatus, waiting: SettingQueue, say: Callable[[str], None]
 ) -> None:
-    """Say whether the setting, as far as it is given, is a known one: it is tried all the same, since it was asked for."""
+    """Say whether the setting, as far as it is given, is a known one; it is tried all the same."""
     if any(params == waiting.params(name) for name in waiting.names()):
-        say("note: the same waits already; it will be trained twice, with another seed")
+        say("note: the same setting is waiting already; it will be trained twice, with different seeds")
     if space.keys() <= params.keys():
         place = spaces.points(space).place
         known = next((record for record in before.trials if place(record.recipe.params) == place(params)), None)

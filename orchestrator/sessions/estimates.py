@@ -1,4 +1,4 @@
-"""What a study will need, as far as it can be said from runs that were measured."""
+"""Time and disk that a study will need, estimated from measured runs."""
 
 import statistics
 from collections.abc import Iterable, Sequence
@@ -30,13 +30,13 @@ class Estimate:
     bytes: Range | None
 
     def time(self) -> str:
-        """In a user's words."""
+        """For messages."""
         if self.seconds is None:
             return "unknown: no run of this trainer on this data set is in the runs folder yet"
         return f"{format_duration(self.seconds.low)} to {format_duration(self.seconds.high)}, from {self.runs} measured runs"
 
     def disk(self) -> str:
-        """In a user's words."""
+        """For messages."""
         if self.bytes is None:
             return "unknown: no run of this trainer on this data set is in the runs folder yet"
         return f"{_megabytes(self.bytes.low)} to {_megabytes(self.bytes.high)}, from {self.runs} measured runs"

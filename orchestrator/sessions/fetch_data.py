@@ -1,4 +1,4 @@
-"""A data set's files, made to be there: fetched once where they are missing, never where they are damaged."""
+"""A data set's files: fetched once where they are missing, never where they are damaged."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +8,7 @@ from orchestrator.errors import MissingInput
 
 
 def ensure_data_set(dataset: str, folder: Path, say: Callable[[str], None]) -> None:
-    """Prove that the files of a data set are in `folder`, and fetch them first if they are not.
+    """Check that the files of a data set are in `folder`, and fetch them first if they are missing.
 
     Raises MissingInput, which says what is missing, both ways to get it, and why it could not be fetched; BadData for
     damaged files; DiskError.
@@ -28,10 +28,10 @@ def ensure_data_set(dataset: str, folder: Path, say: Callable[[str], None]) -> N
 
 
 def report_missing_data_set(dataset: str, folder: Path, say: Callable[[str], None]) -> None:
-    """Say what `ensure_data_set` would have to fetch, and leave it. Raises BadData for damaged files."""
+    """Report what `ensure_data_set` would fetch, without fetching it. Raises BadData for damaged files."""
     source = plugins.dataset(dataset)
     source.info(folder)  # as above
     try:
         source.check(folder)
     except MissingInput:
-        say(f"{dataset} is not in {folder}: a start fetches it first, once")
+        say(f"{dataset} is not in {folder}; the study would fetch it first")

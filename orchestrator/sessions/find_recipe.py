@@ -34,8 +34,8 @@ def find_recipe(
     """The recipe of a reference system ("001-P1", or its name), of a plan ("part2", FILE.py), or in a FILE.json.
 
     A plan's is that of its first reference setting that fits, or else of the middle of its ranges. `epochs`, `seed` and `dataset`
-    replace the recipe's own; a reference system's recipe is scaled to other epochs. What suits a data set that a plan is made for
-    is looked up in `data_folder`.
+    replace the recipe's own; a reference system's recipe is scaled to other epochs. What is known of the data set is
+    looked up in `data_folder`.
     Raises UnknownName, MissingInput or BadData; hyperparameters are not looked at, which takes the trainer.
     """
     if name.endswith(_ENDING):

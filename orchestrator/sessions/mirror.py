@@ -15,7 +15,7 @@ _SECONDS = 86_400.0
 
 
 def rebuild_copies(folder: StudyFolder, store: RunsFolder, mode: str, storage: str | None, say: Callable[[str], None]) -> None:
-    """Bring Optuna's copy and the W&B mirror up to what is recorded. Raises OrchestrateError where that cannot be done."""
+    """Rebuild Optuna's copy and the W&B mirror from what is recorded. Raises OrchestrateError where that cannot be done."""
     study = folder.read()
     if storage is not None:
         study.require_search("Optuna's database has no copy of them, so leave out --storage")

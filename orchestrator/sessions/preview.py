@@ -17,7 +17,7 @@ def write_preview(
     """Write a PNG file: `rows` training images, each as validation sees it and as the first `columns` epochs show it.
 
     The draws are those of a training of this recipe. Raises InvalidInput for a trainer that does not train with the shared loop
-    and for augmentation that cannot be, MissingInput or BadData for the data, DiskError.
+    and for augmentation that is impossible, MissingInput or BadData for the data, DiskError.
     """
     from trainers.preview.preview import preview
 

@@ -1,4 +1,4 @@
-"""Whom a command works with: the executor that it asked for, and the observers that copy what is recorded."""
+"""Where a command works: its folders, devices and workers."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ from orchestrator.support.environment import cores
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """Where a command works: decides nothing about its results."""
+    """Folders, devices and workers of a command; its results do not depend on them."""
 
     runs: Path
     data_folder: Path | None = None  # as given; sessions settle it
@@ -35,7 +35,7 @@ class Resources:
     mirror: str = "auto"
 
     def assignment(self) -> DeviceAssignment:
-        """The devices and threads of its workers, without hiring any. Raises InvalidInput or Unavailable."""
+        """The devices and threads of its workers, without starting any. Raises InvalidInput or Unavailable."""
         if self.executor == "in-process":
             if self.workers not in ("auto", "1"):
                 raise InvalidInput(f"--executor in-process has one worker, this process: leave --workers {self.workers} out")
@@ -72,7 +72,7 @@ class Resources:
 def start_workers(
     resources: Resources, folder: StudyFolder, say: Callable[[str], None], *, expected: Recipe | None = None, single: bool = False
 ) -> Iterator[Executor]:
-    """The executor, with one worker for a `single` run; its workers are gone when the block is left, however it is left.
+    """The executor, with one worker for a `single` run; its workers are ended when the block is left, however it is left.
 
     `expected` is like the recipes of the jobs to come: workers that can prepare for it do.
 

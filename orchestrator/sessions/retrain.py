@@ -22,7 +22,7 @@ from orchestrator.support.seeds import derive
 
 
 def best_trial(folder: StudyFolder) -> RunRecord:
-    """The best COMPLETE trial of a study: a pruned one was never trained out.
+    """The best COMPLETE trial of a study: a pruned one was not trained to its end.
 
     Raises MissingInput when there is none, InvalidInput for a folder of single runs.
     """
@@ -36,7 +36,7 @@ def best_trial(folder: StudyFolder) -> RunRecord:
 
 
 def retrain_recipe(source: RunRecord, epochs: int) -> Recipe:
-    """The recipe of a retrain of `source`: the winner is fixed by now, so confirmation images may be trained on."""
+    """The recipe of a retrain of `source`: the winner is fixed by now, so it may train on confirmation images."""
     recipe = source.recipe
     return replace(
         recipe,
@@ -90,7 +90,7 @@ class RetrainRequest:
 
 
 def retrain(request: RetrainRequest, folder: StudyFolder, resources: Resources, say: Callable[[str], None]) -> RunRecord:
-    """Retrain a run and write its submission, unless it is stopped; what was interrupted is carried on.
+    """Retrain a run and write its submission, unless it is stopped; an interrupted retrain is resumed.
 
     A single run has no plan that says how long: it is trained for as many epochs as before. Raises OrchestrateError.
     """
@@ -100,7 +100,7 @@ def retrain(request: RetrainRequest, folder: StudyFolder, resources: Resources, 
     data_folder = data_folder_of(study, resources.data_folder, say)
     resources = replace(resources, data_folder=data_folder)
     check_recipe(retrain_recipe(source, epochs), data_folder, say)
-    # What is missing for the submission is better known now than after hours of training.
+    # Whatever is missing for the submission is reported now, not after hours of training.
     what = target(source.recipe.dataset, request.ood_folder, data_folder, partial=request.partial)
     device = resources.device_here()
     commit_id, dirty = commit(Path.cwd())
@@ -112,7 +112,7 @@ def retrain(request: RetrainRequest, folder: StudyFolder, resources: Resources, 
             say(f"{record.run_id} is trained already")
             complete_copies(record, study, folder, resources, say)
         else:
-            how = "carried on" if run.has_record() else "begun"
+            how = "resumed" if run.has_record() else "begun"
             say(f"retrain of {source.run_id} for {epochs} epochs {how}; in {run.path}")
             record = train_run(record, "test", study, folder, resources, say)
             if record.status is Status.PAUSED:

@@ -1,4 +1,4 @@
-"""One run, carried out alone: proven to be able to begin, staffed, trained to its end, and told."""
+"""One run without a search: check its recipe, start a worker, train it to its end, and report."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -27,7 +27,7 @@ Measure = Literal["none", "test"]
 
 @final
 class SingleRun:
-    """Carries out one run; the caller holds the study's lock."""
+    """Trains one run; the caller holds the study's lock."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class SingleRun:
         self._dispatch = Dispatch(folder=folder, executor=executor, observers=observers, clock=clock)
 
     def run(self, record: RunRecord, measure: Measure) -> RunRecord:
-        """Train `record` to its end, from its last checkpoint where there is one; PAUSED where an ending came first.
+        """Train `record` to its end, from its last checkpoint where there is one; PAUSED where a stopping rule came first.
 
         Raises OrchestrateError when it fails.
         """
@@ -71,7 +71,7 @@ class SingleRun:
 
 
 def check_recipe(recipe: Recipe, data_folder: Path, say: Callable[[str], None]) -> Recipe:
-    """The recipe with its trainer's defaults filled in, once a run of it is proven to be able to begin.
+    """The recipe with its trainer's defaults filled in, after checking that a run of it can begin.
 
     Its data set is fetched if it is missing. Raises UnknownName, InvalidInput, MissingInput or BadData.
     """
@@ -84,7 +84,7 @@ def check_recipe(recipe: Recipe, data_folder: Path, say: Callable[[str], None]) 
 
 
 def find_record(folder: StudyFolder, kind: Kind, name: str) -> RunRecord | None:
-    """The record of a run, if there is one. One that FAILED is asked for again, with all its retries."""
+    """The record of a run, if there is one. One that FAILED may be retried as often as a new one."""
     run = folder.run(kind, name)
     if not run.has_record():
         return None
@@ -100,7 +100,7 @@ def train_run(
     resources: Resources,
     say: Callable[[str], None],
 ) -> RunRecord:
-    """Staff and train a run; the caller holds the study's lock. PAUSED where `orchestrate stop` asked for it.
+    """Start a worker and train a run; the caller holds the study's lock. PAUSED where `orchestrate stop` asked for it.
 
     `study` is written where study.json says something else. Raises OrchestrateError when the run fails.
     """
@@ -115,8 +115,8 @@ def train_run(
     if record.status is Status.PAUSED:
         folder.clear_stop_request()
         say(
-            f"{record.run_id} is stopped after {record.epochs} of {record.recipe.epochs} epochs, as `orchestrate stop` "
-            "asked; the same command carries on"
+            f"{record.run_id} is stopped after {record.epochs} of {record.recipe.epochs} epochs, as `orchestrate stop` asked; "
+            "run the same command to resume"
         )
     return record
 
@@ -124,7 +124,7 @@ def train_run(
 def complete_copies(
     record: RunRecord, study: StudyFile, folder: StudyFolder, resources: Resources, say: Callable[[str], None]
 ) -> None:
-    """Copy what a command that was killed after the run's last record had no time to copy. Nothing depends on it."""
+    """Copy what a command that was killed after the run's last record did not copy; a failure is only a warning."""
     observers = open_mirror(study, folder, resources.mirror)
     with observing(observers, say):
         for observer in observers:
@@ -132,7 +132,7 @@ def complete_copies(
 
 
 def result_line(record: RunRecord) -> str:
-    """What a finished run came to, in a line."""
+    """The result of a finished run, in one line."""
     parts = [f"{record.run_id}:"]
     if record.best is not None:
         parts.append(f"best {record.metric.name} {record.best.value:.4f} after epoch {record.best.epoch} of {record.epochs},")
@@ -146,6 +146,6 @@ def _succeeded(record: RunRecord) -> RunRecord:
         return record
     failure = record.failure
     if failure is None:
-        raise OrchestrateError(f"{record.run_id} is {record.status}; the same command tries again")
-    advice = "it is the recipe's, and would only be repeated" if failure.kind.of_setting else "the same command tries again"
+        raise OrchestrateError(f"{record.run_id} is {record.status}; run the same command to try again")
+    advice = "the recipe is the cause, so it would fail again" if failure.kind.of_setting else "run the same command to try again"
     raise OrchestrateError(f"{record.run_id} failed ({failure.kind}: {failure.message}); {advice}")

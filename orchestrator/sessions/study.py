@@ -1,4 +1,4 @@
-"""A whole session at a study: opened, locked, staffed, conducted, summed up."""
+"""One session of a study: open and lock it, start the workers, search, and summarise."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -22,12 +22,13 @@ from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.status import StudyStatus, study_status
 from orchestrator.support.clock import Clock, SystemClock
 from orchestrator.support.environment import commit
+from orchestrator.support.wording import several, short
 
 
 def run_study(
     request: Request, limits: Limits, resources: Resources, say: Callable[[str], None], *, began: float | None = None
 ) -> StudyStatus:
-    """Open the study, and run it until it has its trials, or its limits end it. Raises OrchestrateError.
+    """Open the study, and search until it has its trials, or its limits end the session. Raises OrchestrateError.
 
     `began` is when the command did, in seconds since 1970-01-01 UTC, if that was earlier: a budget counts from there.
     """
@@ -41,10 +42,10 @@ def run_study(
     with folder.lock():
         remember_runs_folder(resources.runs)
         if folder.exists() and folder.read().uuid != opened.file.uuid:
-            raise TryAgainLater(f"study {folder.name!r} was begun by another process at this moment; try again")
+            raise TryAgainLater(f"study {folder.name!r} was just begun by another process; try again")
         before = study_status(folder, opened.file)
         if before.finished >= trials:
-            say(f"study {folder.name} has {before.finished} finished trials, and {trials} were asked for: nothing to do")
+            say(f"study {folder.name} has {before.finished} finished trials of {trials} asked for: nothing to do")
             suspend_interrupted(folder, [record for record in before.trials if record.status is Status.RUNNING])
             _complete_copy(opened, store, say)
         else:
@@ -102,21 +103,21 @@ def _search(
 
 
 def _complete_copy(opened: OpenedStudy, store: RunsFolder, say: Callable[[str], None]) -> None:
-    """Publish what a session that was killed after its last record had no time to publish. Nothing depends on it."""
+    """Publish what a session that was killed after its last record did not publish; a failure is only a warning."""
     folder = opened.folder
     try:
         with observing([copy := open_published_copy(folder.read(), opened.storage, store, folder)], say):
             replay(copy, ((record, folder.folder(record).epochs()) for record in folder.runs(Kind.TRIAL)))
     except (Unavailable, Mismatch) as error:
-        say(f"warning: the published copy was not looked at: {error}")
+        say(f"warning: the published copy was not updated: {error}")
 
 
 def _announce(opened: OpenedStudy, before: Sequence[RunRecord], say: Callable[[str], None]) -> None:
-    """What the study is, and at its beginning also which reference settings it tries first, and why not the others."""
+    """Say what the study is; at its beginning also which reference settings it tries first, and why not the others."""
     options = opened.search.options
     finished = sum(record.status.finished for record in before)
     begun = f"resumed with {finished} finished trials" if finished else "begun"
-    trials, epochs = _several(opened.search.trials, "trial"), _several(options.epochs, "epoch")
+    trials, epochs = several(opened.search.trials, "trial"), several(options.epochs, "epoch")
     say(
         f"study {opened.folder.name} {begun}: {trials} of {epochs} on {options.dataset}, "
         f"sampler {options.sampler}, pruner {options.pruner}, seed {options.seed}; in {opened.folder.path}"
@@ -131,18 +132,9 @@ def _summarise(after: StudyStatus, say: Callable[[str], None]) -> None:
     say(f"study {after.study.name}: {after.finished} finished trials ({after.counts()})")
     best = after.best
     if best is not None and best.best is not None:
-        sampled = ", ".join(
-            f"{name} {_short(best.recipe.params[name])}" for name in after.study.require_search().plan_content["space"]
-        )
+        space = after.study.require_search().plan_content["space"]
+        sampled = ", ".join(f"{name} {short(best.recipe.params[name])}" for name in space)
         say(f"best {best.metric.name} {best.best.value:.4f} after epoch {best.best.epoch} of {best.run_id}: {sampled}")
         if uncertainty := doubt(best, after.trials):
             say(uncertainty)
         say(f"next: orchestrate retrain-best {after.study.name}")
-
-
-def _several(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def _short(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -36,7 +36,7 @@ class Target:
     files: Files | None
 
     def describe(self) -> str:
-        """In a user's words."""
+        """One phrase for messages."""
         if self.files is None:
             return f"the test images of {self.dataset}"
         images = len(self.files.present) * self.files.geometry.shape[0]
@@ -94,7 +94,7 @@ def submit(
 
 
 def check(file: Path, dataset: str, data_folder: Path) -> str:
-    """Prove that a file is a whole submission for this data set. Returns what it was checked as. Raises BadData, MissingInput."""
+    """Check that a file is a complete submission for this data set. Returns as what. Raises BadData, MissingInput."""
     source = plugins.dataset(dataset)
     geometry = OUT_OF_DISTRIBUTION.get(dataset)
     if geometry is not None and not _is_of_test_images(file):

@@ -1,4 +1,4 @@
-"""A whole session at a single run: one recipe, without a search."""
+"""One session of a single run: one recipe, without a search."""
 
 import uuid
 from collections.abc import Callable
@@ -19,6 +19,7 @@ from orchestrator.storage.study_file import StudyFile
 from orchestrator.storage.study_folder import StudyFolder
 from orchestrator.support.clock import SystemClock
 from orchestrator.support.environment import commit
+from orchestrator.support.wording import several
 from search_spaces.reference_systems.system import ReferenceSystem
 
 STUDY = "train"  # the folder of single runs, unless another is named
@@ -37,7 +38,7 @@ class TrainRequest:
 
 
 def train(request: TrainRequest, resources: Resources, say: Callable[[str], None]) -> RunRecord:
-    """Train one recipe to its end; what was interrupted is carried on. The test set is not read.
+    """Train one recipe to its end; an interrupted run is resumed. The test set is not read.
 
     Raises OrchestrateError, also when the run fails.
     """
@@ -59,19 +60,19 @@ def train(request: TrainRequest, resources: Resources, say: Callable[[str], None
         record = _record(folder, recipe, system, provenance)
         run = folder.folder(record)
         if record.status is Status.COMPLETE and run.best_checkpoint.is_file():
-            say(f"{record.run_id} is trained already; to train it once more, name another folder for it with --study NAME")
+            say(f"{record.run_id} is trained already; to train it again, keep it under another name with --study NAME")
             complete_copies(record, study, folder, resources, say)
         else:
-            for line in _introduced(record, system, "carried on" if run.has_record() else "begun"):
+            for line in _introduced(record, system, "resumed" if run.has_record() else "begun"):
                 say(line)
             record = train_run(record, "none", study, folder, resources, say)
             if record.status is Status.PAUSED:
                 return record
-        run.delete_checkpoints(best=False)  # of no further use: a single run is never extended
+        run.delete_checkpoints(best=False)  # no longer needed: a single run is never extended
     say(result_line(record))
     if system is not None:
         own = system.recipe()
-        say(f"report {system.system}, after {_epochs(own)} on {own.dataset}: {system.reported.text()}")
+        say(f"report {system.system}, after {several(own.epochs, 'epoch')} on {own.dataset}: {system.reported.text()}")
     return record
 
 
@@ -95,9 +96,5 @@ def _record(folder: StudyFolder, recipe: Recipe, system: ReferenceSystem | None,
 def _introduced(record: RunRecord, system: ReferenceSystem | None, how: str) -> list[str]:
     recipe = record.recipe
     what = f"reference system {system.system}" if system is not None else f"a {recipe.trainer}"
-    lines = [f"{record.run_id} {how}: {what}, {_epochs(recipe)} on {recipe.dataset}, seed {recipe.seed}"]
+    lines = [f"{record.run_id} {how}: {what}, {several(recipe.epochs, 'epoch')} on {recipe.dataset}, seed {recipe.seed}"]
     return [*lines, *system.scaling(recipe.epochs)] if system is not None else lines
-
-
-def _epochs(recipe: Recipe) -> str:
-    return "1 epoch" if recipe.epochs == 1 else f"{recipe.epochs} epochs"

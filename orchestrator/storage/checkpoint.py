@@ -1,4 +1,4 @@
-"""Checkpoint files that prove themselves: a damaged one is noticed, whatever the record beside it says.
+"""Checkpoint files that carry their own checksum: a damaged one is noticed, whatever the record beside it says.
 
 A checkpoint is what `torch.save` writes, a zip archive, whose archive comment holds "sha256:" and the 64 hexadecimal digits
 of every byte before them, the comment's own length included. So each byte of the file is protected, no second file can be out

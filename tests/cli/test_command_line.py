@@ -181,7 +181,7 @@ def test_when_every_trial_fails_it_is_said_why(capsys: pytest.CaptureFixture[str
     assert len(trial_lines(result.messages)) == 2
     status = call(capsys, "status", "--runs", tmp_path / "runs").output
     assert "2 failed as crashed, the last mine/trials/0001: RuntimeError: this trainer was told to fail" in status
-    assert "2 times a trial was tried again elsewhere" in status
+    assert "2 retries after a crash, a hang or the loss of a worker" in status
     state = json.loads(call(capsys, "status", "--runs", tmp_path / "runs", "--format", "json").output)
     assert (state["failures"], state["setbacks"]) == ({"crashed": 2}, 2)
     table = call(capsys, "leaderboard", "--runs", tmp_path / "runs", "--format", "csv").output.splitlines()
@@ -348,7 +348,7 @@ def test_an_interrupted_retrain_goes_on(capsys: pytest.CaptureFixture[str], tmp_
         assert "the same command carries on" in messages
     refused(capsys, 66, "submit", "--runs", runs, says=("no finished retrain",))
     _, messages = subprocess_cli.run(*words, "--mirror", "off")
-    assert "carried on" in messages
+    assert "resumed" in messages
     (record,) = folder.runs(Kind.RETRAIN)
     assert (record.status, record.epochs) == (Status.COMPLETE, 24)
     assert [epoch.number for epoch in folder.folder(record).epochs()] == list(range(1, 25))

@@ -184,7 +184,7 @@ def test_a_retrain_is_killed_and_carried_on(tmp_path: Path) -> None:
     retrain.kill()
     retrain.communicate()
     _, messages = run(*again)
-    assert "carried on" in messages
+    assert "resumed" in messages
     (record,) = study(tmp_path).runs(Kind.RETRAIN)
     assert (record.status, record.epochs) == (Status.COMPLETE, 12)
     assert record.test is not None

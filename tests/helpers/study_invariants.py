@@ -54,8 +54,8 @@ def _assert_same(copy: optuna.Study, folder: StudyFolder, records: Sequence[RunR
     for trial, record in zip(copy.trials, records, strict=True):
         assert trial.params == {name: record.recipe.params[name] for name in copy.trials[0].distributions}
         epochs = folder.folder(record).epochs()
-        worth = {epoch.number: record.metric.best(epochs[: epoch.number]) for epoch in epochs}
-        assert trial.intermediate_values == {number: best.value for number, best in worth.items() if best is not None}
+        values = {epoch.number: record.metric.best(epochs[: epoch.number]) for epoch in epochs}
+        assert trial.intermediate_values == {number: best.value for number, best in values.items() if best is not None}
         if record.status is Status.COMPLETE:
             assert record.best is not None
             assert trial.value == record.best.value

@@ -54,7 +54,7 @@ def test_a_new_study_is_shown_and_nothing_is_written(tmp_path: Path, capsys: pyt
     assert [{name: record.recipe.params[name] for name in plan["settings"][0]} for record in records[:5]] == plan["settings"]
 
 
-def test_a_study_that_goes_on_is_shown_with_what_was_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_study_that_is_resumed_is_shown_with_what_was_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     conduct(tmp_path, 14)
     folder = RunsFolder(tmp_path / "runs").known("curves")
     SettingQueue(folder).add({"dropout": 0.125})

@@ -83,7 +83,7 @@ def test_a_known_setting_is_told_and_trained_as_a_replicate(tmp_path: Path, caps
     records = conduct(tmp_path, 4)
     assert [record.replicate_of for record in records] == [None, first.run_id, first.run_id, None]
     assert len({record.recipe.seed for record in records}) == 4
-    assert "2 of the trials replicate another" in call(capsys, "status", "curves", "--runs", tmp_path / "runs").output
+    assert "2 trials replicate another" in call(capsys, "status", "curves", "--runs", tmp_path / "runs").output
 
 
 @pytest.mark.parametrize("after", [1, 2, 3, 11, 13])
@@ -199,7 +199,7 @@ def test_a_setting_is_taken_once_although_its_conductor_crashes_around_it(tmp_pa
 
 
 @pytest.mark.slow
-def test_a_retrain_stops_when_it_is_asked_to_and_is_carried_on(tmp_path: Path) -> None:
+def test_a_retrain_stops_when_it_is_asked_to_and_is_resumed(tmp_path: Path) -> None:
     run(*words(tmp_path, 2))
     study = folder(tmp_path, "slow_curves")
     again: list[str | Path] = ["retrain-best", "--epochs", "60", "--runs", tmp_path / "runs", "--data-dir", tmp_path]
@@ -213,7 +213,7 @@ def test_a_retrain_stops_when_it_is_asked_to_and_is_carried_on(tmp_path: Path) -
     assert f"stopped after {paused.epochs} of 60 epochs" in messages
     assert not study.folder(paused).submission.exists()
     _, messages = run(*again, "--mirror", "off")
-    assert "carried on" in messages
+    assert "resumed" in messages
     (whole,) = study.runs(Kind.RETRAIN)
     assert (whole.status, whole.epochs) == (Status.COMPLETE, 60)
     told = re.findall(r"^epoch (\d+)/60 ", messages, re.MULTILINE)

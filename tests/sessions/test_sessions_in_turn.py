@@ -121,7 +121,7 @@ class Counting:
         return SessionEnd(reason="stopped", pause=True) if self._left <= 0 else None
 
 
-# At 117 epochs a trial is stopped at its very rung, and is among those that then deserve to go on.
+# At 117 epochs a trial is stopped at its very rung, and is among those that then deserve to be resumed.
 @pytest.mark.parametrize("epochs", [40, 80, 117, 118, 130, math.inf])
 def test_what_was_put_by_is_run_on_by_a_session_that_begins_no_trial_any_more(epochs: float, tmp_path: Path) -> None:
     heard = Heard()
@@ -138,7 +138,7 @@ def test_what_was_put_by_is_run_on_by_a_session_that_begins_no_trial_any_more(ep
 
 
 class AtOnce:
-    """An ending that begins no trial from the first moment on, and lets what runs go on."""
+    """A stopping rule that begins no trial from the first moment on, and lets those that run continue."""
 
     def note(self, record: RunRecord) -> None: ...
 
@@ -184,7 +184,7 @@ def test_a_stop_that_is_asked_while_the_session_begins_is_heard(tmp_path: Path) 
     study.request_stop()  # of a session that has ended since
     with study.lock():
         assert Stop(study).end() is None
-        study.request_stop()  # workers are hired and the plan is proven now
+        study.request_stop()  # workers start and the plan is checked now
         assert Stop(study).end() is not None
     with study.lock():
         assert Stop(study).end() is None
@@ -192,7 +192,7 @@ def test_a_stop_that_is_asked_while_the_session_begins_is_heard(tmp_path: Path) 
 
 @pytest.mark.slow
 def test_an_attempt_that_begins_again_is_decided_only_where_it_had_not_come_yet(tmp_path: Path) -> None:
-    """Trial 8 goes on from its first rung, then loses its worker; meanwhile its rivals have become better."""
+    """Trial 8 continues after its first rung, then loses its worker; meanwhile its rivals have become better."""
     poor: dict[int, dict[str, Any]] = {
         number: {"learning_rate": 2e-4 + number * 1e-5, "dropout": 0.3, "label_smoothing": 0.1} for number in range(11)
     }
@@ -232,7 +232,7 @@ def test_a_setting_for_which_no_trial_is_left_is_told_to_need_more(tmp_path: Pat
     study = begun(tmp_path)
     said: list[str] = []
     enqueue(study, ["learning_rate=0.03"], said.append)
-    assert said[-1] == "all 12 trials of the study are begun or enqueued: a larger --trials lets it take this one"
+    assert said[-1] == "all 12 trials of the study are begun or enqueued; give a larger --trials to try this setting"
     records = conduct(tmp_path, 12, pruner="promote")
     assert not any(record.enqueued for record in records)
     records = conduct(tmp_path, 13, pruner="promote")
@@ -255,7 +255,7 @@ def test_a_dry_run_announces_no_settings_where_all_trials_are_begun(tmp_path: Pa
         ({"nonsense": 3}, "the study samples no 'nonsense'"),
     ],
 )
-def test_an_enqueued_setting_that_somebody_wrote_by_hand_is_refused_by_name(
+def test_an_enqueued_setting_that_was_written_by_hand_is_refused_by_name(
     params: dict[str, Any], says: str, tmp_path: Path
 ) -> None:
     conduct(tmp_path, 1)

@@ -173,7 +173,7 @@ def test_a_killed_run_is_carried_on_by_the_same_command_to_the_same_numbers(tmp_
     before = single(tmp_path)
     assert before.status is Status.RUNNING
     _, messages = run(*words)
-    assert "carried on" in messages
+    assert "resumed" in messages
     told = [int(number) for number in re.findall(r"^epoch (\d+)/20 ", messages, re.MULTILINE)]
     assert told[0] >= 3  # nothing that was checkpointed is trained again: the last of it is shown
     after = single(tmp_path)

@@ -105,7 +105,7 @@ def test_every_truncation_and_addition_is_noticed(tmp_path: Path) -> None:
             checkpoint.read(path)
 
 
-def test_a_file_of_somebody_else_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_another_program_wrote_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "last.pt"
     torch.save(state(), path)
     with pytest.raises(BadData, match="no checkpoint of this project"):

@@ -1,4 +1,4 @@
-"""A worker that is stopped past its deadline was replaced: what it still says and does when it goes on changes nothing."""
+"""A worker that is stopped past its deadline was replaced: what it still says and does when it continues changes nothing."""
 
 import contextlib
 import os
@@ -36,14 +36,14 @@ def in_plugin_folder(monkeypatch: pytest.MonkeyPatch) -> None:
 class OutOfReach:
     """One worker at a time, which is stopped once in each run, and cannot be killed: as on a node that is cut off.
 
-    It is let go on once the one that replaced it is at work on the same run; all that it says still arrives.
+    It continues once the one that replaced it is at work on the same run; all that it says still arrives.
     """
 
     workers = 1
 
-    def __init__(self, hire: Callable[[], Processes]) -> None:
-        self._hire = hire
-        self._current = hire()
+    def __init__(self, start_processes: Callable[[], Processes]) -> None:
+        self._start_processes = start_processes
+        self._current = start_processes()
         self._left: list[Processes] = []
         self._stopped: list[int] = []
         self._pending: list[Event] = []
@@ -68,7 +68,7 @@ class OutOfReach:
         self._pending.append(WorkerLost(worker=worker, message=message, run_id=self._job.run_id, attempt=self._job.attempt))
         self._left.append(self._current)
         self._stopped.append(self._process)
-        self._current = self._hire()
+        self._current = self._start_processes()
         self._process = self._new_process()
 
     def retire(self, worker: int) -> None:
@@ -115,10 +115,10 @@ class OutOfReach:
 
 @pytest.fixture
 def out_of_reach(tmp_path: Path) -> Iterator[OutOfReach]:
-    def hire() -> Processes:
+    def start_processes() -> Processes:
         return Processes(devices=["cpu"], threads=1, data_folder=tmp_path, logs=tmp_path / "logs")
 
-    executor = OutOfReach(hire)
+    executor = OutOfReach(start_processes)
     yield executor
     executor.close()
 

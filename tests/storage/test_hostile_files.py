@@ -1,4 +1,4 @@
-"""Runs folders that somebody else wrote: nothing in them is executed, leaves the folder, or ends in anything but a message."""
+"""Runs folders that others wrote: nothing in them is executed, leaves the folder, or ends in anything but a message."""
 
 import copy
 import json

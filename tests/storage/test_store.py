@@ -1,4 +1,4 @@
-"""Run folders: what is written is read back, whatever is torn, and nobody leaves the runs folder."""
+"""Run folders: what is written is read back, whatever is torn, and nothing leaves the runs folder."""
 
 import fcntl
 import os
@@ -213,7 +213,7 @@ def test_the_latest_study_is_the_one_worked_on_last(tmp_path: Path) -> None:
     assert store.latest().name == "a"
 
 
-def test_checkpoints_that_nobody_needs_are_deleted(tmp_path: Path) -> None:
+def test_checkpoints_that_are_no_longer_needed_are_deleted(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     run.last_checkpoint.touch()
     run.best_checkpoint.touch()
