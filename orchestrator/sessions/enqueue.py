@@ -28,7 +28,7 @@ def enqueue(folder: StudyFolder, words: Sequence[str], say: Callable[[str], None
     if len(before.trials) + waits > search.trials:
         are = "finished" if before.finished >= search.trials else "begun or enqueued"
         say(f"all {search.trials} trials of the study are {are}; give a larger --trials to try this setting")
-    elif not before.conducted:
+    elif not before.running:
         say(f"the study is not running; the setting is tried first after: orchestrate study {search.plan}")
 
 

@@ -37,10 +37,10 @@ class SingleRun:
         observers: Sequence[Observer],
         clock: Clock,
         say: Callable[[str], None],
-        endings: Sequence[StoppingRule] = (),
+        stopping_rules: Sequence[StoppingRule] = (),
     ) -> None:
         self._say = say
-        self._endings = endings
+        self._stopping_rules = stopping_rules
         self._dispatch = Dispatch(folder=folder, executor=executor, observers=observers, clock=clock)
 
     def run(self, record: RunRecord, measure: Measure) -> RunRecord:
@@ -50,7 +50,7 @@ class SingleRun:
         """
         self._dispatch.start(record, Assignment(until_epoch=record.recipe.epochs, measure=measure, keep_last=True))
         while True:
-            if any(ending.end() is not None for ending in self._endings):
+            if any(rule.end() is not None for rule in self._stopping_rules):
                 self._dispatch.suspend()
             for update in self._dispatch.wait(timeout=1.0):
                 self._tell(update)
@@ -110,7 +110,7 @@ def train_run(
         observers = open_mirror(study, folder, resources.mirror)
         with observing(observers, say):
             record = SingleRun(
-                folder=folder, executor=workers, observers=observers, clock=SystemClock(), say=say, endings=[Stop(folder)]
+                folder=folder, executor=workers, observers=observers, clock=SystemClock(), say=say, stopping_rules=[Stop(folder)]
             ).run(record, measure)
     if record.status is Status.PAUSED:
         folder.clear_stop_request()

@@ -2,11 +2,12 @@
 
 import contextlib
 import fcntl
+import functools
 import json
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, final
 
@@ -25,13 +26,15 @@ class StudyLock:
         self._study = study
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        """Hold the lock for this process. Raises TryAgainLater naming the holder, or DiskError."""
+    def held(self) -> Iterator[Callable[[], None]]:
+        """Hold the lock for this process; gives what writes this process into the file as its holder.
+
+        Raises TryAgainLater naming the holder, or DiskError, which the writing may raise too.
+        """
         with self._opened() as stream:
             if not (_acquired(stream) and self._is_lock(stream.fileno())):  # held, or removed between opening and locking it
                 raise self._refusal()
-            self._write_holder(stream)
-            yield
+            yield functools.partial(self._write_holder, stream)
 
     def refuse_if_locked(self) -> None:
         """Raise TryAgainLater now if `held` would."""

@@ -20,7 +20,7 @@ class StudyStatus:
     trials: tuple[RunRecord, ...]
     retrains: tuple[RunRecord, ...]
     singles: tuple[RunRecord, ...] = ()
-    conducted: bool  # whether a process works on it now
+    running: bool  # whether a process works on it now
     enqueued: int  # settings that wait to be tried
 
     @property
@@ -61,7 +61,7 @@ class StudyStatus:
         """`25 COMPLETE, 15 PRUNED`; a RUNNING trial of a study that is not running was interrupted."""
         counted = {status: sum(record.status is status for record in self.trials) for status in Status}
         words = {status: status.value for status in Status}
-        if not self.conducted:
+        if not self.running:
             words[Status.RUNNING] = "interrupted"
         return ", ".join(f"{number} {words[status]}" for status, number in counted.items() if number)
 
@@ -70,7 +70,7 @@ class StudyStatus:
         best = self.best
         return {
             "study": self.study.name,
-            "conducted": self.conducted,
+            "conducted": self.running,
             "asked": self.asked,
             "finished": self.finished,
             "trials": {status.value: sum(record.status is status for record in self.trials) for status in Status},
@@ -93,7 +93,7 @@ class StudyStatus:
             f"{self.study.name}: {self.finished} of {self.asked} trials finished ({self.counts() or 'none begun'})"
             if self.study.search is not None
             else f"{self.study.name}: single runs, no search",
-            f"running{self._limits()}" if self.conducted else "not running",
+            f"running{self._limits()}" if self.running else "not running",
         ]
         if self.study.ended:
             lines.append(f"the last session ended early: {self.study.ended}")
@@ -131,6 +131,6 @@ def study_status(folder: StudyFolder, study: StudyFile | None = None) -> StudySt
         trials=trials,
         retrains=tuple(folder.runs(Kind.RETRAIN)),
         singles=tuple(folder.runs(Kind.SINGLE)),
-        conducted=folder.locked(),
+        running=folder.locked(),
         enqueued=len(set(SettingQueue(folder).names()) - {record.enqueued for record in trials}),
     )

@@ -106,9 +106,10 @@ class StudyFolder:
         """
         first = not self.path.parent.exists()
         with contextlib.ExitStack() as held:
-            held.enter_context(self._lock.held())
+            write_holder = held.enter_context(self._lock.held())
             held.callback(self._remove_if_not_begun, runs_too=first)
             self.clear_stop_request()
+            write_holder()
             yield
 
     def refuse_if_locked(self) -> None:
