@@ -1,14 +1,39 @@
 """AugMix (Hendrycks et al. 2020): chains of mild operations, mixed with each other and with the image."""
 
-from typing import final
+from dataclasses import dataclass
+from typing import Literal, final
 
 import numpy as np
 import torch
 
-from trainers.augmentation.operation import Drawn
+from trainers.augmentation.operation import Drawn, ImageContext, Operation, check_colours
 from trainers.augmentation.policies import AUG_MIX, Layer, aug_mix_strengths, numbered, of_number
+from trainers.support.ranges import check_number, check_whole
 
 _DEEPEST = 3  # operations in a chain whose depth is drawn
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AugMix:
+    """Chains of mild operations, mixed with each other and the image (Hendrycks et al. 2020; torchvision's AugMix)."""
+
+    name: Literal["aug-mix"] = "aug-mix"
+    severity: int = 3  # strength of the operations, of 1 to 10
+    width: int = 3  # chains
+    depth: int = 0  # operations in a chain; 0 draws 1 to 3
+    alpha: float = 1.0  # of the Dirichlet and Beta distributions of the mixing weights
+
+    def __post_init__(self) -> None:
+        check_whole("severity", self.severity, 1, 10)
+        check_whole("width", self.width, 1, 8)
+        check_whole("depth", self.depth, 0, 8)
+        check_number("alpha", self.alpha, 0.01, 100)
+
+    def operation(self, images: ImageContext) -> Operation:
+        """The operation on such images. Raises InvalidInput where they are neither grey nor RGB."""
+        check_colours(self.name, images)
+        return RandomAugMix(severity=self.severity, width=self.width, depth=self.depth, alpha=self.alpha, size=images.size)
 
 
 @final

@@ -6,11 +6,13 @@ Rounding follows libjpeg (its transform "islow", smooth upsampling), which torch
 
 import functools
 import math
-from typing import final
+from dataclasses import dataclass
+from typing import Literal, final
 
 import torch
 
-from trainers.augmentation.operation import Drawn, choose, happens
+from trainers.augmentation.operation import Drawn, ImageContext, Operation, check_colours, choose, happens
+from trainers.support.ranges import check_probability, check_whole
 
 _BLOCK = 8  # pixels
 _ROOT = math.sqrt(_BLOCK)
@@ -120,6 +122,27 @@ def _doubled(planes: torch.Tensor) -> torch.Tensor:
 
 def _alternating(length: int, even: int, odd: int, device: torch.device) -> torch.Tensor:
     return torch.where(torch.arange(length, device=device) % 2 == 0, even, odd)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Jpeg:
+    """JPEG's losses, its quality drawn per image, uniform over whole numbers (JPEG)."""
+
+    name: Literal["jpeg"] = "jpeg"
+    probability: float = 0.5
+    worst: int = 40  # quality, of 1 to 100
+    best: int = 90
+
+    def __post_init__(self) -> None:
+        check_probability(self.probability)
+        check_whole("worst", self.worst, 1, 100)
+        check_whole("best", self.best, self.worst, 100)
+
+    def operation(self, images: ImageContext) -> Operation:
+        """The operation on such images. Raises InvalidInput where they are neither grey nor RGB."""
+        check_colours(self.name, images)
+        return RandomJpeg(probability=self.probability, worst=self.worst, best=self.best)
 
 
 @final

@@ -8,13 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import final
+from typing import Literal, final
 
 import torch
 
 from trainers.augmentation import colour, geometry
 from trainers.augmentation.geometry import Interpolation
-from trainers.augmentation.operation import Apply, Drawn, choose
+from trainers.augmentation.operation import Apply, Drawn, ImageContext, Operation, check_colours, choose
+from trainers.support.ranges import check_whole
 
 _PUBLISHED_SIZE = 331  # pixels, of the images for which AutoAugment's shifts of at most 150 pixels were found
 
@@ -119,6 +120,39 @@ class Layer:
     def __call__(self, images: torch.Tensor, drawn: Drawn) -> torch.Tensor:
         """uint8 B×C×H×H, each by its own operation."""
         return choose(images, drawn["kind"], self._apply, drawn)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RandAugment:
+    """So many operations, each drawn from fourteen, at one strength (Cubuk et al. 2020; torchvision's RandAugment)."""
+
+    name: Literal["rand-augment"] = "rand-augment"
+    operations: int = 2
+    magnitude: int = 9  # strength, of 0 to 30
+
+    def __post_init__(self) -> None:
+        check_whole("operations", self.operations, 1, 14)
+        check_whole("magnitude", self.magnitude, 0, 30)
+
+    def operation(self, images: ImageContext) -> Operation:
+        """The operation on such images. Raises InvalidInput where they are neither grey nor RGB."""
+        check_colours(self.name, images)
+        strengths = rand_augment_strengths(images.size)
+        return RandomPolicy(strengths=strengths, layers=self.operations, level=self.magnitude, size=images.size)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrivialAugment:
+    """One operation drawn from fourteen, at a strength drawn from 31 (Müller and Hutter 2021; TrivialAugmentWide)."""
+
+    name: Literal["trivial-augment"] = "trivial-augment"
+
+    def operation(self, images: ImageContext) -> Operation:
+        """The operation on such images. Raises InvalidInput where they are neither grey nor RGB."""
+        check_colours(self.name, images)
+        return RandomPolicy(strengths=trivial_augment_strengths(), layers=1, level=None, size=images.size)
 
 
 @final

@@ -7,11 +7,12 @@ from typing import Literal
 import torch
 
 from trainers.augmentation.mixing import Mix, check_mixing
-from trainers.augmentation.steps import Step
+from trainers.augmentation.transforms import Transform
 from trainers.loop.averaging import Averaging
 from trainers.loop.phases import Phase
 from trainers.loop.preprocessing import NORMALISATIONS
-from trainers.loop.schedules import AnyShape, Cosine
+from trainers.loop.schedules.cosine import Cosine
+from trainers.loop.schedules.learning_rate import AnySchedule
 from trainers.support.ranges import check_choice, check_number, check_whole
 
 
@@ -86,13 +87,13 @@ class Optimisation:
     label_smoothing: float = 0.0  # fraction of the target that is spread evenly over all classes
     optimizer: Optimizer = _SGD
     momentum: float = 0.9  # fraction of the running mean of gradients that a step keeps; Adam and its kin call it beta1
-    schedule: AnyShape = _COSINE
+    schedule: AnySchedule = _COSINE
     warmup: float = 0.2  # fraction of all steps in which the rate rises to its peak
     phases: tuple[Phase, ...] = ()  # none: all layers, all epochs
     clip: float = 0.0  # largest norm of the gradient of a step, over all parameters; 0 does not clip
     averaging: Averaging | None = None  # of the weights
     patience: int = 0  # epochs without a higher validation accuracy after which the run ends; 0 trains all epochs
-    augmentation: tuple[Step, ...] | None = None  # null: the crop and the mirror image that suit the data set
+    augmentation: tuple[Transform, ...] | None = None  # null: the crop and the mirror image of the data set
     mixing: tuple[Mix, ...] = ()  # of the images in a batch
     normalisation: str = "data-set"  # a name in NORMALISATIONS
     resize: int = 0  # pixels that images are resized to before the model, in training and prediction; 0 leaves their size

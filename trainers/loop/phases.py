@@ -28,7 +28,7 @@ class Phase:
             raise ValueError("rate 0 would train nothing: leave the phase out")
 
 
-def planned(phases: Sequence[Phase], epochs: int) -> tuple[Phase, ...]:
+def phases_of_run(phases: Sequence[Phase], epochs: int) -> tuple[Phase, ...]:
     """The phases of a run of so many epochs; without any, one of all layers. Raises InvalidInput where they do not add up."""
     if not phases:
         return (Phase(epochs=epochs),)
@@ -40,7 +40,7 @@ def planned(phases: Sequence[Phase], epochs: int) -> tuple[Phase, ...]:
     return tuple(phases)
 
 
-def trained(model: torch.nn.Module, head: str, phase: Phase) -> list[torch.nn.Parameter]:
+def trainable_parameters(model: torch.nn.Module, head: str, phase: Phase) -> list[torch.nn.Parameter]:
     """The parameters that a phase trains; only these get gradients. Raises InvalidInput for a model that has no head."""
     parameters = list(model.parameters())
     for parameter in parameters:
@@ -53,7 +53,7 @@ def trained(model: torch.nn.Module, head: str, phase: Phase) -> list[torch.nn.Pa
     return chosen
 
 
-def train_mode(model: torch.nn.Module, head: str, phase: Phase) -> None:
+def set_train_mode(model: torch.nn.Module, head: str, phase: Phase) -> None:
     """Let the layers that a phase trains behave as in training, and the others as in evaluation."""
     model.train(phase.layers == "all")
     if phase.layers == "head":

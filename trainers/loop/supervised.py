@@ -18,15 +18,14 @@ from orchestrator.errors import BadData, InvalidInput
 from orchestrator.hyperparameters import divide
 from orchestrator.recipe import Recipe
 from orchestrator.support.seeds import derive
-from trainers.augmentation.pipeline import check_steps
-from trainers.loop.inputs import preprocessing_of
+from trainers.loop.inputs import check_augmentation, preprocessing_of
 from trainers.loop.optimisation import Optimisation
-from trainers.loop.phases import trained
+from trainers.loop.phases import trainable_parameters
 from trainers.loop.precision import checked_precision, repeated
 from trainers.loop.predictor import ModelPredictor
 from trainers.loop.preprocessing import ImageShape, Preprocessing
 from trainers.loop.random_streams import seeded
-from trainers.loop.stages import check_lengths
+from trainers.loop.running_phase import check_run_length
 from trainers.loop.training import SupervisedTraining
 
 __all__ = ["ImageShape", "Supervised"]
@@ -82,13 +81,13 @@ class Supervised:
         images = info.train_images - info.validation_images - info.confirmation_images
         if settings.batch_size > images:
             raise InvalidInput(f"batch_size {settings.batch_size} is more than the {images} images that there are to train on")
-        check_lengths(settings, recipe.epochs, images // settings.batch_size)
+        check_run_length(settings, recipe.epochs, images // settings.batch_size)
         preprocessing = preprocessing_of(settings, info)
-        check_steps(settings.augmentation or (), channels=info.channels, pixels=info.size, size=preprocessing.size)
+        check_augmentation(settings, preprocessing, info)
         with seeded(0, torch.device("cpu")), torch.inference_mode():
             model, random = self._begin_model(own, info.classes, preprocessing.image, data_folder)
             for phase in settings.phases:
-                trained(model, self._head, phase)
+                trainable_parameters(model, self._head, phase)
                 if phase.layers == "head" and random:
                     raise InvalidInput(
                         f"phases: the head cannot be trained alone above {', '.join(random)}, which would stay random: no "

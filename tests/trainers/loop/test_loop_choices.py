@@ -119,7 +119,7 @@ def test_parts_of_mixed_batches_go_on_as_they_were() -> None:
         ("cnn", {"schedule": {"name": "cosine", "per": "epoch"}, "warmup": 0.8}, "all but the last are warm-up"),
         ("cnn", {"schedule": "one-cycle", "warmup": 0.0}, "it rises in the warm-up, and there is none"),
         ("cnn", {"phases": [{"epochs": 5}]}, "a single one of all layers at rate 1 is what happens without it"),
-        ("cnn", {"augmentation": ["cutout"]}, "a cutout of 8 pixels could leave nothing of images of 8"),
+        ("cnn", {"augmentation": ["cutout"]}, "a cutout of 8 pixels could cover images of 8 pixels entirely"),
         ("cnn", {"mixing": [{"name": "mixup", "probability": 0.7}, {"name": "cutmix", "probability": 0.7}]}, "add up to 1.4"),
         ("cnn", {"mixing": ["mix"]}, "there is no 'mix'; known are cutmix, mixup"),
         ("cnn", {"augmentation": ["rotate"]}, "there is no 'rotate'; known are aug-mix, blur, color-jitter, "),
@@ -127,7 +127,7 @@ def test_parts_of_mixed_batches_go_on_as_they_were() -> None:
         (
             "cnn",
             {"resize": 16, "center_crop": 6, "augmentation": ["random-resized-crop", {"name": "cutout", "size": 7}]},
-            "a cutout of 7 pixels could leave nothing of images of 6",
+            "a cutout of 7 pixels could cover images of 6 pixels entirely",
         ),
         ("resnet", {"stem": "stock", "batch_size": 1}, "the model does not learn from single images of 8×8 pixels"),
         ("cnn", {"momentum": 0.0}, "nesterov looks ahead along the momentum, which is 0: give it false"),

@@ -1,14 +1,35 @@
 """What cameras and networks do to pictures: noise and blur."""
 
 import math
-from typing import final
+from dataclasses import dataclass
+from typing import Literal, final
 
 import torch
 
-from trainers.augmentation.operation import Drawn, choose, happens, uniform
+from trainers.augmentation.operation import Drawn, ImageContext, Operation, choose, happens, uniform
 from trainers.augmentation.resampling import blurring, resample
+from trainers.support.ranges import check_number, check_positive, check_probability
 
 _PLACES = 2**21  # where an image's noise can begin in the table
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GaussianNoise:
+    """Noise on every value, its standard deviation drawn per image, uniform."""
+
+    name: Literal["noise"] = "noise"
+    probability: float = 0.5
+    largest: float = 0.1  # standard deviation, of the range 0..1
+
+    def __post_init__(self) -> None:
+        check_probability(self.probability)
+        check_positive("largest", self.largest, 1)
+
+    def operation(self, images: ImageContext) -> Operation:
+        """The operation on such images."""
+        values = images.channels * images.size**2
+        return RandomNoise(probability=self.probability, largest=self.largest, values=values, device=images.device)
 
 
 @final
@@ -36,6 +57,26 @@ class RandomNoise:
         """Rounded and clipped to 0..255."""
         noise = self._stretches[drawn["place"]].view(images.shape)
         return (images + noise * drawn["deviation"].view(-1, 1, 1, 1)).round_().clamp_(0, 255).to(torch.uint8)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GaussianBlur:
+    """Blur by a Gaussian whose standard deviation is drawn per image, uniform (GaussianBlur)."""
+
+    name: Literal["blur"] = "blur"
+    probability: float = 0.5
+    smallest: float = 0.1  # pixels
+    largest: float = 1.0  # pixels
+
+    def __post_init__(self) -> None:
+        check_probability(self.probability)
+        check_number("smallest", self.smallest, 0.01, 10)
+        check_number("largest", self.largest, self.smallest, 10)
+
+    def operation(self, images: ImageContext) -> Operation:
+        """The operation on such images."""
+        return RandomBlur(probability=self.probability, smallest=self.smallest, largest=self.largest, size=images.size)
 
 
 @final
