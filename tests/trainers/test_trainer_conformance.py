@@ -1,4 +1,4 @@
-"""What every trainer promises (contracts.Trainer), proved of each one that is there."""
+"""What every trainer promises (contracts.Trainer), tested for each one."""
 
 import dataclasses
 import functools
@@ -136,7 +136,7 @@ def test_killed_and_resumed_is_the_same_run_to_the_last_bit(name: str, optimizer
     torch.save(killed.state_dict(), file)
     file.seek(0)
     state = torch.load(file, weights_only=True)
-    killed.epoch()  # what was saved must not change when training goes on
+    killed.epoch()  # what was saved must not change when training continues
     resumed = begin(name, data, 3, **params)
     resumed.load_state_dict(state)
 

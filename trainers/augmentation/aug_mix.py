@@ -38,7 +38,7 @@ class AugMix:
 
 @final
 class RandomAugMix:
-    """Implements `Operation`. Draws a layer for each place in each chain, and the `weight` of the image and of each chain.
+    """Implements `Operation`. Draws a layer for each position in each chain, and the `weight` of the image and of each chain.
 
     Operations are drawn with levels below `severity`; `depth` 0 draws 1 to 3 operations for each chain.
     """
@@ -52,7 +52,7 @@ class RandomAugMix:
 
     def draw(self, count: int, generator: torch.Generator) -> Drawn:
         """Weights: Beta for the image, and the rest Dirichlet for the chains; float32 N×(1 + width)."""
-        # torch has no public way to draw from these distributions with a generator of one's own.
+        # torch has no public way to draw from these distributions with a given generator.
         seed = int(torch.randint(2**62, (), generator=generator))
         stream = np.random.default_rng(seed)
         image = stream.beta(self._alpha, self._alpha, size=(count, 1))
@@ -63,11 +63,11 @@ class RandomAugMix:
             depth = torch.full((count,), self._depth)
             if not self._depth:
                 depth = torch.randint(1, _DEEPEST + 1, (count,), generator=generator)
-            for place in range(self._longest):
+            for position in range(self._longest):
                 levels = torch.randint(self._severity, (count,), generator=generator)
                 layer = dict(self._layer.draw(levels, generator))
-                layer["kind"] = layer["kind"] * (place < depth)  # 0 leaves the image
-                drawn |= numbered(chain * self._longest + place, layer)
+                layer["kind"] = layer["kind"] * (position < depth)  # 0 leaves the image
+                drawn |= numbered(chain * self._longest + position, layer)
         return drawn
 
     def __call__(self, images: torch.Tensor, drawn: Drawn) -> torch.Tensor:
@@ -76,8 +76,8 @@ class RandomAugMix:
         mixed = weights[:, 0] * images
         for chain in range(self._width):
             changed = images
-            for place in range(self._longest):
-                changed = self._layer(changed, of_number(chain * self._longest + place, drawn))
+            for position in range(self._longest):
+                changed = self._layer(changed, of_number(chain * self._longest + position, drawn))
             mixed += weights[:, 1 + chain] * changed
         return mixed.clamp_(0, 255).to(torch.uint8)
 

@@ -59,9 +59,9 @@ def hue(images: torch.Tensor, shifts: torch.Tensor) -> torch.Tensor:
         torch.where(value == green, (blue - red) / divisor + 2, (red - green) / divisor + 4),
     )
     turned = sixths + 6 * shifts.view(-1, 1, 1)
-    # A channel is at its height from two sixths before its own place on the circle to one after it, and falls on either side.
+    # A channel is at its height from two sixths before its own position on the circle to one after it, and falls on either side.
     channels = [(turned + start) % 6 for start in (5, 3, 1)]
-    shifted = torch.stack([value - chroma * torch.minimum(place, 4 - place).clamp(0, 1) for place in channels], dim=1)
+    shifted = torch.stack([value - chroma * torch.minimum(distance, 4 - distance).clamp(0, 1) for distance in channels], dim=1)
     return (shifted * (256 - 1e-3)).to(torch.uint8)  # as torchvision rounds values of 0..1
 
 
@@ -152,8 +152,8 @@ class RandomColorJitter:
 
     def __call__(self, images: torch.Tensor, drawn: Drawn) -> torch.Tensor:
         """One adjustment after the other."""
-        for place in range(len(self._adjust)):
-            images = choose(images, drawn["order"][:, place], self._adjust, drawn)
+        for position in range(len(self._adjust)):
+            images = choose(images, drawn["order"][:, position], self._adjust, drawn)
         return images
 
 

@@ -1,6 +1,6 @@
 """Rotations, shears and shifts: a batch of images, each moved by a matrix of its own.
 
-A matrix (2×3, in pixels from the middle of the image, x to the right and y downwards) takes a place in the new image to where
+A matrix (2×3, in pixels from the middle of the image, x to the right and y downwards) takes a position in the new image to where
 it comes from in the old one. What comes from outside is black.
 """
 

@@ -100,8 +100,8 @@ def _tables(device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
 @functools.cache
 def _cosines(device: torch.device) -> torch.Tensor:
     """The orthonormal cosine transform of 8 values: float32 8×8, a row per frequency."""
-    frequency, place = torch.meshgrid(torch.arange(_BLOCK), torch.arange(_BLOCK), indexing="ij")
-    matrix = torch.cos(frequency * (2 * place + 1) * (math.pi / (2 * _BLOCK))) * math.sqrt(2 / _BLOCK)
+    frequency, position = torch.meshgrid(torch.arange(_BLOCK), torch.arange(_BLOCK), indexing="ij")
+    matrix = torch.cos(frequency * (2 * position + 1) * (math.pi / (2 * _BLOCK))) * math.sqrt(2 / _BLOCK)
     matrix[0] /= math.sqrt(2)
     return matrix.to(device)
 

@@ -63,7 +63,7 @@ class RandomErasing:
         self._colour = colour
 
     def draw(self, count: int, generator: torch.Generator) -> Drawn:
-        """Areas uniform, ratios of height to width log-uniform, the place uniform; a rectangle is smaller than the image."""
+        """Areas uniform, ratios of height to width log-uniform, the position uniform; a rectangle is smaller than the image."""
         boxes = draw_boxes(
             count, size=self._size, largest=self._size - 1, areas=self._areas, ratio=self._ratio, generator=generator
         )

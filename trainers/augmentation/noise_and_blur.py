@@ -1,4 +1,4 @@
-"""What cameras and networks do to pictures: noise and blur."""
+"""Gaussian noise and Gaussian blur."""
 
 import math
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from trainers.augmentation.operation import Drawn, ImageContext, Operation, choo
 from trainers.augmentation.resampling import blurring, resample
 from trainers.support.ranges import check_number, check_positive, check_probability
 
-_PLACES = 2**21  # where an image's noise can begin in the table
+_OFFSETS = 2**21  # where an image's noise can begin in the table
 
 
 @final
@@ -34,28 +34,28 @@ class GaussianNoise:
 
 @final
 class RandomNoise:
-    """Implements `Operation`. Draws `deviation`, on the scale 0..255, 0 where nothing happens, and `place`, an offset; N each.
+    """Implements `Operation`. Draws `deviation`, on the scale 0..255, 0 where nothing happens, and `offset`; N each.
 
-    The noise of an image is a stretch of one long table of normally distributed values, beginning at a random place. So it is the
-    same on every device and in every part of a batch, and costs a copy, not a draw. `values` is how many an image has.
+    The noise of an image is a stretch of one long table of normally distributed values, which begins at a random offset. So it
+    is the same on every device and in every part of a batch, and costs a copy, not a draw. `values` is how many an image has.
     """
 
     def __init__(self, *, probability: float, largest: float, values: int, device: torch.device) -> None:
         self._probability = probability
         self._largest = largest
-        # Any fixed seed will do: what is random are the places.
-        table = torch.randn(_PLACES + values - 1, generator=torch.Generator().manual_seed(0)).to(device)
+        # Any fixed seed will do: what is random are the offsets.
+        table = torch.randn(_OFFSETS + values - 1, generator=torch.Generator().manual_seed(0)).to(device)
         self._stretches = table.unfold(0, values, 1)
 
     def draw(self, count: int, generator: torch.Generator) -> Drawn:
-        """Standard deviations, uniform, and places."""
+        """Standard deviations, uniform, and offsets."""
         happening = happens(count, self._probability, generator)
         deviation = uniform((count,), 0, 255 * self._largest, generator) * happening
-        return {"deviation": deviation, "place": torch.randint(0, _PLACES, (count,), generator=generator)}
+        return {"deviation": deviation, "offset": torch.randint(0, _OFFSETS, (count,), generator=generator)}
 
     def __call__(self, images: torch.Tensor, drawn: Drawn) -> torch.Tensor:
         """Rounded and clipped to 0..255."""
-        noise = self._stretches[drawn["place"]].view(images.shape)
+        noise = self._stretches[drawn["offset"]].view(images.shape)
         return (images + noise * drawn["deviation"].view(-1, 1, 1, 1)).round_().clamp_(0, 255).to(torch.uint8)
 
 

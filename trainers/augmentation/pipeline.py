@@ -37,7 +37,7 @@ class Pipeline:
         context = ImageContext(channels=channels, size=pixels, model_size=size, mean=tuple(mean), device=images.device)
         self._images = images
         self._operations = make_operations(transforms, context)
-        # A crop that stands first needs to pad the images only once, instead of every batch; a flip after it is cheap then.
+        # A crop that comes first needs to pad the images only once, instead of every batch; a flip after it is cheap then.
         self._windows: Windows | None = None
         self._mirrored = False
         if transforms and isinstance(crop := transforms[0], Crop) and small_enough_to_keep(images, crop.padding):

@@ -20,6 +20,7 @@ from trainers.support.ranges import check_whole
 _PUBLISHED_SIZE = 331  # pixels, of the images for which AutoAugment's shifts of at most 150 pixels were found
 
 
+@final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strengths:
     """What the strengths of a policy mean, from the weakest to the strongest: so many, in equal steps.
@@ -106,7 +107,7 @@ class Layer:
         return self.described(operation, torch.where(turned, -strength, strength))
 
     def described(self, operation: torch.Tensor, strength: torch.Tensor) -> Drawn:
-        """What `draw` gives for these operations (places in the list, int64 N) at these signed strengths (float64 N)."""
+        """What `draw` gives for these operations (positions in the list, int64 N) at these signed strengths (float64 N)."""
         matrix = geometry.still(len(operation))
         value = strength.clone()
         for number, name in enumerate(self._names):

@@ -45,7 +45,7 @@ class RandomResizedCrop:
         self._to = to
 
     def draw(self, count: int, generator: torch.Generator) -> Drawn:
-        """Areas uniform up to the whole image, shapes log-uniform, places uniform; the whole image where nothing fits."""
+        """Areas uniform up to the whole image, shapes log-uniform, positions uniform; the whole image where nothing fits."""
         boxes = draw_boxes(
             count,
             size=self._size,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, final
 
 import torch
 
@@ -16,6 +16,7 @@ from trainers.loop.schedules.learning_rate import AnySchedule
 from trainers.support.ranges import check_choice, check_number, check_whole
 
 
+@final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sgd:
     """Stochastic gradient descent with momentum. Weight decay is coupled: an L2 gradient."""
@@ -24,6 +25,7 @@ class Sgd:
     nesterov: bool = True  # whether the gradient is taken where the momentum leads
 
 
+@final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adam:
     """Kingma and Ba 2015. Weight decay is coupled: an L2 gradient, which the step's scaling then distorts."""
@@ -35,6 +37,7 @@ class Adam:
         check_number("beta2", self.beta2, 0, 1, below=True)
 
 
+@final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdamW:
     """Loshchilov and Hutter 2019. Weight decay is decoupled: times the learning rate."""
@@ -46,6 +49,7 @@ class AdamW:
         check_number("beta2", self.beta2, 0, 1, below=True)
 
 
+@final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NAdam:
     """Adam with Nesterov's momentum (Dozat 2016). Weight decay is decoupled."""
@@ -57,6 +61,7 @@ class NAdam:
         check_number("beta2", self.beta2, 0, 1, below=True)
 
 
+@final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RAdam:
     """Adam that rectifies the variance of its first steps, a warm-up of its own (Liu et al. 2020). Weight decay is decoupled."""
@@ -73,6 +78,7 @@ Optimizer = Sgd | Adam | AdamW | NAdam | RAdam
 _SGD, _COSINE = Sgd(), Cosine()
 
 
+@final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Optimisation:
     """The hyperparameters of the shared training loop.
@@ -86,7 +92,7 @@ class Optimisation:
     weight_decay: float = 5e-4  # of all parameters; coupled or decoupled, as the optimiser has it
     label_smoothing: float = 0.0  # fraction of the target that is spread evenly over all classes
     optimizer: Optimizer = _SGD
-    momentum: float = 0.9  # fraction of the running mean of gradients that a step keeps; Adam and its kin call it beta1
+    momentum: float = 0.9  # fraction of the running mean of gradients that a step keeps; beta1 of the Adam family
     schedule: AnySchedule = _COSINE
     warmup: float = 0.2  # fraction of all steps in which the rate rises to its peak
     phases: tuple[Phase, ...] = ()  # none: all layers, all epochs
@@ -109,7 +115,7 @@ class Optimisation:
         check_number("label_smoothing", self.label_smoothing, 0, 1, below=True)
         check_number("momentum", self.momentum, 0, 1, below=True)
         if self.momentum == 0 and isinstance(self.optimizer, Sgd) and self.optimizer.nesterov:
-            raise ValueError("nesterov looks ahead along the momentum, which is 0: give it false")
+            raise ValueError("nesterov needs a momentum above 0: set it to false")
         check_number("warmup", self.warmup, 0, 1, below=True)
         check_number("clip", self.clip, 0, 1e6)
         check_whole("patience", self.patience, 0, 100_000)

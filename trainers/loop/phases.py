@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, final
 
 import torch
 
@@ -10,6 +10,7 @@ from orchestrator.errors import InvalidInput
 from trainers.support.ranges import check_number, check_whole
 
 
+@final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
     """So many epochs in which these layers are trained. The schedule, warm-up included, runs through once in each phase.
@@ -33,7 +34,7 @@ def phases_of_run(phases: Sequence[Phase], epochs: int) -> tuple[Phase, ...]:
     if not phases:
         return (Phase(epochs=epochs),)
     if len(phases) == 1 and phases[0].layers == "all" and phases[0].rate == 1:
-        raise InvalidInput("phases: a single one of all layers at rate 1 is what happens without it: leave it out")
+        raise InvalidInput("phases: a single phase of all layers at rate 1 changes nothing: leave it out")
     total = sum(phase.epochs for phase in phases)
     if total != epochs:
         raise InvalidInput(f"the phases have {total} epochs together, and the run has {epochs}")

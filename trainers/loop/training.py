@@ -20,7 +20,7 @@ from trainers.augmentation.pipeline import Draws
 from trainers.loop.averaging import AveragedWeights
 from trainers.loop.inputs import TrainingInputs
 from trainers.loop.optimisation import Optimisation
-from trainers.loop.precision import autocast, checked_precision, exact, settled
+from trainers.loop.precision import autocast, checked_precision, choose_precision, exact_arithmetic
 from trainers.loop.predictor import evaluation_batch
 from trainers.loop.preprocessing import EvaluationTransform, Preprocessing, memory_format
 from trainers.loop.random_streams import generator, seeded
@@ -64,7 +64,7 @@ class SupervisedTraining:
         self._mixer = Mixer(settings.mixing, data.info.classes) if settings.mixing else None
         self._transform = EvaluationTransform(preprocessing, device)
         self._preprocessing = preprocessing
-        self._precision = settled(settings.precision, device, preprocessing.size)
+        self._precision = choose_precision(settings.precision, device, preprocessing.size)
         self._seed = recipe.seed
         self._data = data
         self._device = device
@@ -182,7 +182,7 @@ class SupervisedTraining:
             "params": to_plain(self._params),
             "preprocessing": self._preprocessing.to_plain(),
             "precision": self._precision,
-            "model": _copied(self._judged.state_dict()),
+            "model": _copied(self._validated_model.state_dict()),
         }
 
     @property
@@ -191,7 +191,7 @@ class SupervisedTraining:
         return len(self._val_losses)
 
     @property
-    def _judged(self) -> torch.nn.Module:
+    def _validated_model(self) -> torch.nn.Module:
         """The model that is validated and kept: with averaged weights, once there are any."""
         return self._averaged.model if self._averaged is not None and self._averaged.begun else self._model
 
@@ -208,7 +208,7 @@ class SupervisedTraining:
         losses = torch.zeros(self._steps, device=self._device)
         hits = torch.zeros((), dtype=torch.int64, device=self._device)
         self._phase.train_mode()
-        with exact(self._device), seeded(derive(self._seed, "dropout", number), self._device):
+        with exact_arithmetic(self._device), seeded(derive(self._seed, "dropout", number), self._device):
             for step in range(self._steps):
                 chosen = order[step * self._batch_size : (step + 1) * self._batch_size]
                 self._phase.begin_step(number, step, self._val_losses)
@@ -251,8 +251,8 @@ class SupervisedTraining:
         size = evaluation_batch(self._preprocessing.size)
         if self._micro_batch < self._batch_size:
             size = min(size, self._micro_batch)
-        model = self._judged.eval()
-        with exact(self._device), torch.inference_mode(), autocast(self._device, self._precision):
+        model = self._validated_model.eval()
+        with exact_arithmetic(self._device), torch.inference_mode(), autocast(self._device, self._precision):
             for batch, answers in zip(torch.split(images, size), torch.split(labels, size), strict=True):
                 logits = model(self._transform(batch)).float()
                 loss += torch.nn.functional.cross_entropy(logits, answers, reduction="sum")

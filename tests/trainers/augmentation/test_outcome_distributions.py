@@ -102,7 +102,7 @@ REFERENCES: list[tuple[Transform, Callable[[torch.Tensor], Any]]] = [
 
 
 def features(images: torch.Tensor) -> dict[str, np.ndarray[Any, Any]]:
-    """Numbers that tell brightness, colour, detail, place and what is black, of each of N×3×S×S images."""
+    """Numbers that tell brightness, colour, detail, position and what is black, of each of N×3×S×S images."""
     values = images.double()
     ramp = torch.linspace(-1, 1, images.shape[-1], dtype=torch.float64)
     found = {
@@ -123,8 +123,8 @@ def distance(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> float:
     """The largest difference between two samples' distribution functions (Kolmogorov-Smirnov)."""
     # Where both have the same value up to rounding, it must not count which side rounded down.
     one, other = one.round(1), other.round(1)
-    places = np.concatenate([one, other])
-    below = [np.searchsorted(np.sort(sample), places, side="right") / len(sample) for sample in (one, other)]
+    values = np.concatenate([one, other])
+    below = [np.searchsorted(np.sort(sample), values, side="right") / len(sample) for sample in (one, other)]
     return float(np.abs(below[0] - below[1]).max())
 
 

@@ -50,7 +50,7 @@ EVERY_TRANSFORM: tuple[Transform, ...] = (
 )
 
 
-def ready(transform: Transform, photographs: torch.Tensor, channels: int) -> Pipeline:
+def pipeline_of(transform: Transform, photographs: torch.Tensor, channels: int) -> Pipeline:
     """For 32 images of 16 pixels, each of them there twice."""
     images = photographs[:16, :channels, 8:24, 8:24].repeat(2, 1, 1, 1)
     return Pipeline(images, (transform,), size=24, mean=(0.5,) * channels)
@@ -59,7 +59,7 @@ def ready(transform: Transform, photographs: torch.Tensor, channels: int) -> Pip
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("transform", EVERY_TRANSFORM, ids=lambda transform: str(transform.name))
 def test_an_image_depends_on_its_own_draws_alone(transform: Transform, channels: int, photographs: torch.Tensor) -> None:
-    augment = ready(transform, photographs, channels)
+    augment = pipeline_of(transform, photographs, channels)
     draws = augment.draw(generator(3))
     batch = augment.batch(torch.arange(32), draws)
     size = 24 if transform.name == "random-resized-crop" else 16
@@ -72,7 +72,7 @@ def test_an_image_depends_on_its_own_draws_alone(transform: Transform, channels:
 
 @pytest.mark.parametrize("transform", EVERY_TRANSFORM, ids=lambda transform: str(transform.name))
 def test_images_and_epochs_have_draws_of_their_own(transform: Transform, photographs: torch.Tensor) -> None:
-    augment = ready(transform, photographs, 3)
+    augment = pipeline_of(transform, photographs, 3)
     first, second = (augment.batch(torch.arange(32), augment.draw(generator(seed))) for seed in (1, 2))
 
     def changed(one: torch.Tensor, other: torch.Tensor) -> int:
@@ -98,7 +98,7 @@ def test_the_images_themselves_stay_as_they_are(transform: Transform, photograph
 def test_devices_that_are_not_waited_for_give_the_same_images(
     transform: Transform, photographs: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    augment = ready(transform, photographs, 3)
+    augment = pipeline_of(transform, photographs, 3)
     draws = augment.draw(generator(4))
     expected = augment.batch(torch.arange(32), draws)
     monkeypatch.setattr(operation, "choose_by_groups", operation.choose_by_masks)
@@ -107,7 +107,7 @@ def test_devices_that_are_not_waited_for_give_the_same_images(
 
 @pytest.mark.parametrize("transform", EVERY_TRANSFORM, ids=lambda transform: str(transform.name))
 def test_images_are_the_same_beside_a_model_in_half_precision(transform: Transform, photographs: torch.Tensor) -> None:
-    augment = ready(transform, photographs, 3)
+    augment = pipeline_of(transform, photographs, 3)
     draws = augment.draw(generator(4))
     expected = augment.batch(torch.arange(32), draws)
     with torch.autocast("cpu", dtype=torch.bfloat16):
