@@ -5,7 +5,8 @@ import re
 import typing
 
 from tests.helpers.paths import ROOT
-from trainers.loop.optimisation import Optimisation, Optimizer
+from trainers.loop.optimisation import Optimisation
+from trainers.loop.optimizers import AnyOptimizer
 from trainers.loop.schedules.learning_rate import AnySchedule
 
 TEXT = (ROOT / "docs" / "training.md").read_text()
@@ -30,4 +31,4 @@ def test_every_setting_and_every_default_is_there() -> None:
             assert default == f"`{getattr(value, 'name', value)}`", field.name
     schedules = {name for name in ROWS if name in names(AnySchedule)}
     assert schedules == names(AnySchedule)
-    assert names(Optimizer) == set(re.findall(r"`([a-z]*(?:sgd|adam)w?)`", ROWS["optimizer"]))
+    assert names(AnyOptimizer) == set(re.findall(r"`([a-z]*(?:sgd|adam)w?)`", ROWS["optimizer"]))

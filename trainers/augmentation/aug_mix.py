@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from trainers.augmentation.operation import Drawn, ImageContext, Operation, check_colours
-from trainers.augmentation.policies import AUG_MIX, Layer, aug_mix_strengths, numbered, of_number
+from trainers.augmentation.policy_layers import AUG_MIX, Layer, aug_mix_strengths, numbered, of_number
 from trainers.support.ranges import check_number, check_whole
 
 _DEEPEST = 3  # operations in a chain whose depth is drawn

@@ -67,8 +67,8 @@ def hue(images: torch.Tensor, shifts: torch.Tensor) -> torch.Tensor:
 
 def posterize(images: torch.Tensor, bits: torch.Tensor) -> torch.Tensor:
     """Keeps the upper bits of every value: 8 leaves the image, 0 is black."""
-    step = 2 ** (8 - bits.clamp(0, 8).int())
-    return images & _spread(256 - step).to(torch.uint8)
+    interval = 2 ** (8 - bits.clamp(0, 8).int())
+    return images & _spread(256 - interval).to(torch.uint8)
 
 
 def solarize(images: torch.Tensor, thresholds: torch.Tensor) -> torch.Tensor:

@@ -17,7 +17,7 @@ from trainers.support.ranges import check_probability, check_whole
 _BLOCK = 8  # pixels
 _ROOT = math.sqrt(_BLOCK)
 
-# The quantisation tables of quality 50, in steps of a coefficient: ITU-T T.81, tables K.1 (luminance) and K.2 (chrominance).
+# The quantisation tables of quality 50, a divisor for each coefficient: ITU-T T.81, tables K.1 (luminance) and K.2 (chrominance).
 _LUMINANCE = (
     (16, 11, 10, 16, 24, 40, 51, 61),
     (12, 12, 14, 19, 26, 58, 60, 55),
@@ -64,7 +64,7 @@ def jpeg(images: torch.Tensor, qualities: torch.Tensor) -> torch.Tensor:
 
 
 def _through_blocks(planes: torch.Tensor, table: torch.Tensor, qualities: torch.Tensor) -> torch.Tensor:
-    """float32 B×P×H×W, 0..255, after the transform of its blocks was rounded to steps of the table, as the qualities scale it."""
+    """float32 B×P×H×W, 0..255, after the transform of its blocks was rounded to multiples of the scaled table."""
     height, width = planes.shape[-2:]
     padded = torch.nn.functional.pad(planes, (0, -width % _BLOCK, 0, -height % _BLOCK), mode="replicate")
     count, channels, down, across = padded.shape
@@ -72,11 +72,11 @@ def _through_blocks(planes: torch.Tensor, table: torch.Tensor, qualities: torch.
     cosines = _cosines(planes.device)
     # libjpeg has whole numbers after the rows, four to a step of √8, and after the columns: the coefficients in eighths.
     eighths = _rounded(cosines @ _rounded((blocks - 128) @ cosines.T * (4 * _ROOT)) * (_ROOT / 4))
-    steps = _steps(table, qualities).view(-1, 1, 1, 1, _BLOCK, _BLOCK)
+    divisors = _divisors(table, qualities).view(-1, 1, 1, 1, _BLOCK, _BLOCK)
     # Halves are rounded away from 0.
-    levels = eighths.sign() * ((eighths.abs() + 4 * steps) / (8 * steps)).floor()
+    levels = eighths.sign() * ((eighths.abs() + 4 * divisors) / (8 * divisors)).floor()
     # On the way back the columns come first.
-    columns = _rounded(cosines.T @ (levels * steps) * (4 * _ROOT))
+    columns = _rounded(cosines.T @ (levels * divisors) * (4 * _ROOT))
     decoded = _rounded(columns @ cosines / (4 * _ROOT) + 128).clamp(0, 255)
     return decoded.transpose(3, 4).reshape(padded.shape)[:, :, :height, :width]
 
@@ -86,8 +86,8 @@ def _rounded(values: torch.Tensor) -> torch.Tensor:
     return (values + 0.501).floor()
 
 
-def _steps(table: torch.Tensor, qualities: torch.Tensor) -> torch.Tensor:
-    """float32 B×8×8: the table at each quality, by libjpeg's rule: halved or doubled steps at 75 and 25, 1 at least."""
+def _divisors(table: torch.Tensor, qualities: torch.Tensor) -> torch.Tensor:
+    """float32 B×8×8: the table at each quality, by libjpeg's rule: halved and doubled at 75 and 25, 1 at least."""
     percent = torch.where(qualities < 50, 5000 // qualities, 200 - 2 * qualities).view(-1, 1, 1)
     return ((table * percent + 50) // 100).clamp(1, 255).float()
 

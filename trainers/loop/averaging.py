@@ -73,13 +73,13 @@ class AveragedWeights:
         """Whether there is a mean already."""
         return self._taken > 0
 
-    def stepped(self) -> None:
-        """A step was done."""
+    def after_step(self) -> None:
+        """Take in the weights after a step, for a mean over steps."""
         if isinstance(self._how, ExponentialAverage):
             self._take(1 - min(self._how.decay, (1 + self._taken) / (10 + self._taken)))
 
-    def ended(self, epoch: int) -> None:
-        """The steps of the epoch with this number, from 1, were done."""
+    def after_epoch(self, epoch: int) -> None:
+        """Take in the weights after the epoch with this number, from 1, for a mean over epochs."""
         if isinstance(self._how, StochasticAverage) and epoch >= self.first:
             self._take(1 / (1 + self._taken))
 

@@ -7,7 +7,7 @@ import torch
 
 from orchestrator.errors import InvalidInput
 from trainers.loop.averaging import first_epoch
-from trainers.loop.optimisation import Optimisation, make_optimizer
+from trainers.loop.optimisation import Optimisation
 from trainers.loop.phases import Phase, phases_of_run, set_train_mode, trainable_parameters
 from trainers.loop.schedules.base import RunLength
 from trainers.loop.schedules.learning_rate import LearningRate
@@ -49,7 +49,9 @@ class RunningPhase:
         self._parameters = trainable_parameters(model, head, phase)
         self._clip = settings.clip
         self._steps = steps_per_epoch
-        self.optimizer = make_optimizer(self._parameters, settings)
+        self.optimizer = settings.optimizer.make(
+            self._parameters, rate=settings.learning_rate, momentum=settings.momentum, decay=settings.weight_decay
+        )
         self._learning_rate = _learning_rate(settings, phase, steps_per_epoch)
 
     def train_mode(self) -> None:

@@ -85,7 +85,7 @@ class SupervisedTraining:
             self._phase = self._begin_phase(number)
         losses, train_acc = self._train(number)
         if self._averaged is not None:
-            self._averaged.ended(number)
+            self._averaged.after_epoch(number)
         train_loss = math.fsum(losses) / len(losses)
         val_loss, val_acc = self._validate()
         if not (math.isfinite(train_loss) and math.isfinite(val_loss)):
@@ -225,7 +225,7 @@ class SupervisedTraining:
                     hits += (logits.detach().argmax(dim=1) == answers).sum()
                 self._phase.end_step()
                 if self._averaged is not None:
-                    self._averaged.stepped()
+                    self._averaged.after_step()
                 reached(CrashPoint.IN_EPOCH)
         return losses.tolist(), int(hits) / (self._steps * self._batch_size)
 

@@ -21,7 +21,8 @@ from trainers.augmentation.jpeg import Jpeg
 from trainers.augmentation.masks import Cutout, Erasing
 from trainers.augmentation.noise_and_blur import GaussianBlur, GaussianNoise
 from trainers.augmentation.pipeline import Pipeline
-from trainers.augmentation.policies import ALL, Layer, RandAugment, TrivialAugment, trivial_augment_strengths
+from trainers.augmentation.policies import RandAugment, TrivialAugment
+from trainers.augmentation.policy_layers import ALL, Layer, trivial_augment_strengths
 from trainers.augmentation.resized_crop import ResizedCrop
 from trainers.augmentation.transforms import Transform
 from trainers.loop.random_streams import generator, seeded

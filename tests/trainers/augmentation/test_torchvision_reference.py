@@ -13,7 +13,7 @@ from trainers.augmentation import colour, geometry
 from trainers.augmentation.aug_mix import RandomAugMix
 from trainers.augmentation.jpeg import jpeg
 from trainers.augmentation.noise_and_blur import RandomBlur
-from trainers.augmentation.policies import (
+from trainers.augmentation.policy_layers import (
     ALL,
     AUG_MIX,
     Layer,

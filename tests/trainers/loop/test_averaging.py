@@ -15,7 +15,7 @@ def test_an_exponential_average_follows_its_formula() -> None:
     mean = values[0]
     for taken, value in enumerate(values):
         model.weight.data.fill_(value)
-        average.stepped()
+        average.after_step()
         if taken:
             decay = min(0.9, (1 + taken) / (10 + taken))
             mean = decay * mean + (1 - decay) * value
@@ -27,8 +27,8 @@ def test_a_stochastic_average_is_the_mean_of_the_last_epochs() -> None:
     average = AveragedWeights(model, StochasticAverage(start=0.5), epochs=10)
     for epoch in range(1, 11):
         model.weight.data.fill_(float(epoch))
-        average.stepped()
-        average.ended(epoch)
+        average.after_step()
+        average.after_epoch(epoch)
         assert average.begun == (epoch > 5)
     assert float(average.model.state_dict()["weight"]) == pytest.approx((6 + 7 + 8 + 9 + 10) / 5)
 
