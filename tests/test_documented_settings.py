@@ -5,8 +5,9 @@ import re
 import typing
 
 from tests.helpers.paths import ROOT
-from trainers.loop.optimisation import Optimisation, Optimizer
-from trainers.loop.schedules import AnyShape
+from trainers.loop.optimisation import Optimisation
+from trainers.loop.optimizers import AnyOptimizer
+from trainers.loop.schedules.learning_rate import AnySchedule
 
 TEXT = (ROOT / "docs" / "training.md").read_text()
 ROWS = {
@@ -28,6 +29,6 @@ def test_every_setting_and_every_default_is_there() -> None:
             assert float(default) == value, field.name
         elif value:
             assert default == f"`{getattr(value, 'name', value)}`", field.name
-    shapes = {name for name in ROWS if name in names(AnyShape)}
-    assert shapes == names(AnyShape)
-    assert names(Optimizer) == set(re.findall(r"`([a-z]*(?:sgd|adam)w?)`", ROWS["optimizer"]))
+    schedules = {name for name in ROWS if name in names(AnySchedule)}
+    assert schedules == names(AnySchedule)
+    assert names(AnyOptimizer) == set(re.findall(r"`([a-z]*(?:sgd|adam)w?)`", ROWS["optimizer"]))

@@ -34,7 +34,9 @@ from trainers.cnn import Hyperparameters
 from trainers.loop.inputs import preprocessing_of
 from trainers.loop.optimisation import Optimisation
 from trainers.loop.preprocessing import EvaluationTransform
-from trainers.loop.schedules import OneCycle, Schedule
+from trainers.loop.schedules.base import RunLength
+from trainers.loop.schedules.cosine import OneCycle
+from trainers.loop.schedules.learning_rate import LearningRate
 from trainers.loop.supervised import ImageShape, Supervised
 
 
@@ -82,10 +84,11 @@ def test_1_validation_images_never_go_through_the_training_augmentation() -> Non
 def test_2_a_one_cycle_schedule_comes_to_its_end_with_the_run() -> None:
     """004-P3's was sized per step and stepped per epoch: its last logged rate, .0005113, is 50 steps into the cycle."""
     steps_per_epoch = 40_000 // 128
-    cycle = Schedule(shape=OneCycle(start=0.1), peak=5e-3, warmup=0.1, epochs=50, steps_per_epoch=steps_per_epoch)
-    assert cycle.rate(50) == pytest.approx(0.0005113, abs=5e-7)
-    assert cycle.rate(50 * steps_per_epoch - 1) < 1e-7
-    assert max(cycle.rate(step) for step in range(50 * steps_per_epoch)) == pytest.approx(5e-3)
+    length = RunLength(epochs=50, steps_per_epoch=steps_per_epoch, warmup=0.1)
+    cycle = LearningRate(schedule=OneCycle(start=0.1), peak=5e-3, length=length)
+    assert cycle.at(50) == pytest.approx(0.0005113, abs=5e-7)
+    assert cycle.at(50 * steps_per_epoch - 1) < 1e-7
+    assert max(cycle.at(step) for step in range(50 * steps_per_epoch)) == pytest.approx(5e-3)
     training = begin("cnn", digits_data(), 4, batch_size=12, learning_rate=0.01, warmup=0.25, schedule="one-cycle")
     rates = [training.epoch().lr for _ in range(4)]
     assert rates[0] == pytest.approx(0.01)

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import final
 
 from torch import nn
 
@@ -10,6 +11,7 @@ from trainers.loop.supervised import ImageShape, Supervised
 from trainers.support.ranges import check_number, check_whole
 
 
+@final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
     """Convolutions of one width, each followed by BatchNorm and ReLU; pooling comes right after the last of them."""
@@ -31,6 +33,7 @@ class Block:
         check_number("dropout", self.dropout, 0, 1, below=True)
 
 
+@final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hyperparameters:
     """The network from the image on, and its dropout."""

@@ -4,7 +4,7 @@ Torchvision's stochastic depth is kept: in training a block is skipped for an im
 """
 
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal, cast, final
 
 from torch import nn
 
@@ -21,6 +21,7 @@ _CLASSES = "classifier.2"
 _SMALLEST = {"small": 7, "stock": 32}  # stem -> pixels of which three halvings, after it, leave one
 
 
+@final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hyperparameters:
     """Which network, with which first and last layers, from which weights.

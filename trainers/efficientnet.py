@@ -5,7 +5,7 @@ its depth to .2.
 """
 
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal, cast, final
 
 from torch import nn
 
@@ -19,6 +19,7 @@ from trainers.support.ranges import check_choice
 _FIRST = "features.0.0"
 
 
+@final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hyperparameters:
     """Which network, with which first and last layers, from which weights.

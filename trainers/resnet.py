@@ -4,7 +4,7 @@ From scratch, or from pretrained weights.
 """
 
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal, cast, final
 
 from torch import nn
 
@@ -18,6 +18,7 @@ from trainers.support.ranges import check_choice
 _FIRST = "conv1"
 
 
+@final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hyperparameters:
     """Which network, with which first and last layers, from which weights.

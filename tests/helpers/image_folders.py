@@ -40,3 +40,8 @@ def pictures(folder: Path, *, classes: int = 3, images: int = 12) -> Path:
             size = ((32, 32), (40, 48), (64, 33), (16, 20))[number % 4]
             write(folder / name / f"{number:02d}.{ending}", enlarged(image, *size))
     return folder
+
+
+def decoded_folders(data: Path) -> list[Path]:
+    """What is kept of folders of images below a data folder."""
+    return sorted((data / "folders").iterdir())

@@ -10,8 +10,12 @@ import torch
 from orchestrator import plugins
 from orchestrator.contracts import Data, Training
 from tests.helpers.training_runs import moved, random_data, recipe, run, same, weights
+from trainers.augmentation.aug_mix import AugMix
+from trainers.augmentation.crop_and_flip import Crop, Flip
+from trainers.augmentation.geometry import Rotation
+from trainers.augmentation.jpeg import Jpeg
 from trainers.augmentation.pipeline import Pipeline
-from trainers.augmentation.steps import AugMix, Crop, Flip, Jpeg, RandAugment, Rotation, TrivialAugment
+from trainers.augmentation.policies import RandAugment, TrivialAugment
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device")
 
@@ -64,12 +68,20 @@ def test_more_steps_do_not_wait_more_often(name: str) -> None:
 
 
 def test_images_are_augmented_as_on_the_cpu() -> None:
-    steps = (Crop(padding=4), Flip(), Rotation(degrees=15.0), RandAugment(), TrivialAugment(), AugMix(), Jpeg(probability=0.5))
-    for step in steps:
+    transforms = (
+        Crop(padding=4),
+        Flip(),
+        Rotation(degrees=15.0),
+        RandAugment(),
+        TrivialAugment(),
+        AugMix(),
+        Jpeg(probability=0.5),
+    )
+    for transform in transforms:
         batches = []
         for device in ("cpu", "cuda"):
-            pipeline = Pipeline(data_on(device).train_images, [step], size=32, mean=(0.5, 0.5, 0.5))
+            pipeline = Pipeline(data_on(device).train_images, [transform], size=32, mean=(0.5, 0.5, 0.5))
             draws = pipeline.draw(torch.Generator().manual_seed(3))
             batches.append(pipeline.batch(torch.arange(64, device=device), draws).cpu().int())
         close = (batches[0] - batches[1]).abs() <= 1
-        assert close.float().mean() > 0.999, step
+        assert close.float().mean() > 0.999, transform

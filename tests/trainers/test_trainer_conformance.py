@@ -1,4 +1,4 @@
-"""What every trainer promises (contracts.Trainer), proved of each one that is there."""
+"""What every trainer promises (contracts.Trainer), tested for each one."""
 
 import dataclasses
 import functools
@@ -136,7 +136,7 @@ def test_killed_and_resumed_is_the_same_run_to_the_last_bit(name: str, optimizer
     torch.save(killed.state_dict(), file)
     file.seek(0)
     state = torch.load(file, weights_only=True)
-    killed.epoch()  # what was saved must not change when training goes on
+    killed.epoch()  # what was saved must not change when training continues
     resumed = begin(name, data, 3, **params)
     resumed.load_state_dict(state)
 
@@ -166,7 +166,7 @@ def test_runs_in_one_process_neither_hear_of_each_other_nor_change_anything(name
 FRESH = """
 import json, torch
 from orchestrator import plugins
-from tests._training import begin, digits_data
+from tests.helpers.training_runs import begin, digits_data
 torch.set_num_threads({threads})
 data = digits_data()
 losses = {{name: begin(name, data, 1, batch_size=24, dropout=0.3).epoch().batch_losses for name in {names}}}

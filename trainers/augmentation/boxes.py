@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import final
 
 import torch
 
@@ -10,6 +11,7 @@ from trainers.augmentation.operation import uniform
 _ATTEMPTS = 10  # torchvision's number
 
 
+@final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Boxes:
     """N rectangles within a square, in pixels, int64. `found` is false where all attempts were too large: they are then empty."""

@@ -4,12 +4,15 @@ Each operation is torchvision's of the same name. Images of one channel have no 
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from typing import final
+from typing import Literal, final
 
 import torch
 
-from trainers.augmentation.operation import Drawn, choose, uniform
+from orchestrator.errors import InvalidInput
+from trainers.augmentation.operation import Drawn, ImageContext, Operation, check_colours, choose, uniform
+from trainers.support.ranges import check_number
 
 Adjustment = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -56,16 +59,16 @@ def hue(images: torch.Tensor, shifts: torch.Tensor) -> torch.Tensor:
         torch.where(value == green, (blue - red) / divisor + 2, (red - green) / divisor + 4),
     )
     turned = sixths + 6 * shifts.view(-1, 1, 1)
-    # A channel is at its height from two sixths before its own place on the circle to one after it, and falls on either side.
+    # A channel is at its height from two sixths before its own position on the circle to one after it, and falls on either side.
     channels = [(turned + start) % 6 for start in (5, 3, 1)]
-    shifted = torch.stack([value - chroma * torch.minimum(place, 4 - place).clamp(0, 1) for place in channels], dim=1)
+    shifted = torch.stack([value - chroma * torch.minimum(distance, 4 - distance).clamp(0, 1) for distance in channels], dim=1)
     return (shifted * (256 - 1e-3)).to(torch.uint8)  # as torchvision rounds values of 0..1
 
 
 def posterize(images: torch.Tensor, bits: torch.Tensor) -> torch.Tensor:
     """Keeps the upper bits of every value: 8 leaves the image, 0 is black."""
-    step = 2 ** (8 - bits.clamp(0, 8).int())
-    return images & _spread(256 - step).to(torch.uint8)
+    interval = 2 ** (8 - bits.clamp(0, 8).int())
+    return images & _spread(256 - interval).to(torch.uint8)
 
 
 def solarize(images: torch.Tensor, thresholds: torch.Tensor) -> torch.Tensor:
@@ -87,6 +90,38 @@ def equalize(images: torch.Tensor) -> torch.Tensor:
 
     equalized: torch.Tensor = functional.equalize(images)
     return equalized
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColorJitter:
+    """Brightness, contrast, saturation and hue, in a random order (ColorJitter). Factors are uniform in [1 - x, 1 + x]."""
+
+    name: Literal["color-jitter"] = "color-jitter"
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0  # shift at most, either way, as a fraction of the colour circle
+
+    def __post_init__(self) -> None:
+        for name in ("brightness", "contrast", "saturation"):
+            check_number(name, getattr(self, name), 0, 1)
+        check_number("hue", self.hue, 0, 0.5)
+        if not (self.brightness or self.contrast or self.saturation or self.hue):
+            raise ValueError("brightness, contrast, saturation and hue are all 0: it would do nothing")
+
+    def operation(self, images: ImageContext) -> Operation:
+        """The operation on such images. Raises InvalidInput where they have no colours to change."""
+        check_colours(self.name, images)
+        if images.channels == 1 and not (self.brightness or self.contrast):
+            raise InvalidInput(f"augmentation: {self.name} of saturation or hue does nothing to images of 1 channel")
+        return RandomColorJitter(
+            brightness_by=self.brightness,
+            contrast_by=self.contrast,
+            saturation_by=self.saturation,
+            hue_by=self.hue,
+            channels=images.channels,
+        )
 
 
 @final
@@ -117,8 +152,8 @@ class RandomColorJitter:
 
     def __call__(self, images: torch.Tensor, drawn: Drawn) -> torch.Tensor:
         """One adjustment after the other."""
-        for place in range(len(self._adjust)):
-            images = choose(images, drawn["order"][:, place], self._adjust, drawn)
+        for position in range(len(self._adjust)):
+            images = choose(images, drawn["order"][:, position], self._adjust, drawn)
         return images
 
 

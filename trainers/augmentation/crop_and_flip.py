@@ -3,11 +3,13 @@
 Zeros are padded before normalisation, as torchvision's RandomCrop(padding=…) does on images.
 """
 
-from typing import final
+from dataclasses import dataclass
+from typing import Literal, final
 
 import torch
 
-from trainers.augmentation.operation import Drawn, happens
+from trainers.augmentation.operation import Drawn, ImageContext, Operation, happens
+from trainers.support.ranges import check_probability, check_whole
 
 # For images that are kept padded, and beside their mirror images: of small ones they take little; of large ones the model is what
 # takes time.
@@ -29,11 +31,11 @@ class Windows:
         inside = slice(padding, padding + size)
         sides = 2 if mirrored else 1
         padded = images.new_zeros(count, sides, width, width, channels)
-        for part, place in zip(torch.split(images, _AT_A_TIME), torch.split(padded, _AT_A_TIME), strict=True):
+        for part, target in zip(torch.split(images, _AT_A_TIME), torch.split(padded, _AT_A_TIME), strict=True):
             pixels = part.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1)
-            place[:, 0, inside, inside] = pixels
+            target[:, 0, inside, inside] = pixels
             if mirrored:
-                place[:, 1, inside, inside] = pixels.flip(2)
+                target[:, 1, inside, inside] = pixels.flip(2)
         per_image, per_side, per_row, per_column, _ = padded.stride()
         # view[i, side, top, left] is the crop of image i with that corner; no pixel is copied for it
         self._view = padded.as_strided(
@@ -52,10 +54,26 @@ class Windows:
         return self._view[indices, side, top, left].view(self._shape).permute(0, 3, 1, 2)
 
 
-def worth_keeping(images: torch.Tensor, padding: int) -> bool:
+def small_enough_to_keep(images: torch.Tensor, padding: int) -> bool:
     """Whether padded images, and mirror images, are kept of uint8 N×C×H×H, instead of being made in every batch."""
     count, channels, size, _ = images.shape
     return count * channels * (size + 2 * padding) ** 2 <= _MOST_BYTES
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crop:
+    """Zeros around the image, then a crop of its old size at a random position (RandomCrop)."""
+
+    name: Literal["crop"] = "crop"
+    padding: int = 4  # pixels on every side
+
+    def __post_init__(self) -> None:
+        check_whole("padding", self.padding, 1, 128)
+
+    def operation(self, images: ImageContext) -> Operation:  # noqa: ARG002 - any image can be padded
+        """The operation on such images."""
+        return RandomCrop(padding=self.padding)
 
 
 @final
@@ -74,6 +92,22 @@ class RandomCrop:
         """Crops of the size of the images."""
         windows = Windows(images, padding=self._padding, mirrored=False)
         return windows.crop(torch.arange(len(images), device=images.device), drawn, None)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flip:
+    """A mirror image, left for right (RandomHorizontalFlip)."""
+
+    name: Literal["flip"] = "flip"
+    probability: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_probability(self.probability)
+
+    def operation(self, images: ImageContext) -> Operation:  # noqa: ARG002 - any image can be mirrored
+        """The operation on such images."""
+        return RandomFlip(probability=self.probability)
 
 
 @final

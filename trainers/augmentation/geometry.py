@@ -1,14 +1,16 @@
 """Rotations, shears and shifts: a batch of images, each moved by a matrix of its own.
 
-A matrix (2×3, in pixels from the middle of the image, x to the right and y downwards) takes a place in the new image to where
+A matrix (2×3, in pixels from the middle of the image, x to the right and y downwards) takes a position in the new image to where
 it comes from in the old one. What comes from outside is black.
 """
 
+from dataclasses import dataclass
 from typing import Literal, final
 
 import torch
 
-from trainers.augmentation.operation import Drawn, uniform
+from trainers.augmentation.operation import Drawn, ImageContext, Operation, uniform
+from trainers.support.ranges import check_positive
 
 Interpolation = Literal["nearest", "bilinear"]
 
@@ -66,6 +68,22 @@ def warp(images: torch.Tensor, matrices: torch.Tensor, interpolation: Interpolat
         images.float(), sources, mode=interpolation, padding_mode="zeros", align_corners=False
     )
     return moved.round().to(torch.uint8)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rotation:
+    """A turn around the centre, the nearest pixel taken, black outside (RandomRotation)."""
+
+    name: Literal["rotation"] = "rotation"
+    degrees: float = 15.0  # at most, either way; uniform
+
+    def __post_init__(self) -> None:
+        check_positive("degrees", self.degrees, 180)
+
+    def operation(self, images: ImageContext) -> Operation:  # noqa: ARG002 - any image can be turned
+        """The operation on such images."""
+        return RandomRotation(degrees=self.degrees)
 
 
 @final

@@ -6,16 +6,18 @@ Rounding follows libjpeg (its transform "islow", smooth upsampling), which torch
 
 import functools
 import math
-from typing import final
+from dataclasses import dataclass
+from typing import Literal, final
 
 import torch
 
-from trainers.augmentation.operation import Drawn, choose, happens
+from trainers.augmentation.operation import Drawn, ImageContext, Operation, check_colours, choose, happens
+from trainers.support.ranges import check_probability, check_whole
 
 _BLOCK = 8  # pixels
 _ROOT = math.sqrt(_BLOCK)
 
-# The quantisation tables of quality 50, in steps of a coefficient: ITU-T T.81, tables K.1 (luminance) and K.2 (chrominance).
+# The quantisation tables of quality 50, a divisor for each coefficient: ITU-T T.81, tables K.1 (luminance) and K.2 (chrominance).
 _LUMINANCE = (
     (16, 11, 10, 16, 24, 40, 51, 61),
     (12, 12, 14, 19, 26, 58, 60, 55),
@@ -62,7 +64,7 @@ def jpeg(images: torch.Tensor, qualities: torch.Tensor) -> torch.Tensor:
 
 
 def _through_blocks(planes: torch.Tensor, table: torch.Tensor, qualities: torch.Tensor) -> torch.Tensor:
-    """float32 B×P×H×W, 0..255, after the transform of its blocks was rounded to steps of the table, as the qualities scale it."""
+    """float32 B×P×H×W, 0..255, after the transform of its blocks was rounded to multiples of the scaled table."""
     height, width = planes.shape[-2:]
     padded = torch.nn.functional.pad(planes, (0, -width % _BLOCK, 0, -height % _BLOCK), mode="replicate")
     count, channels, down, across = padded.shape
@@ -70,11 +72,11 @@ def _through_blocks(planes: torch.Tensor, table: torch.Tensor, qualities: torch.
     cosines = _cosines(planes.device)
     # libjpeg has whole numbers after the rows, four to a step of √8, and after the columns: the coefficients in eighths.
     eighths = _rounded(cosines @ _rounded((blocks - 128) @ cosines.T * (4 * _ROOT)) * (_ROOT / 4))
-    steps = _steps(table, qualities).view(-1, 1, 1, 1, _BLOCK, _BLOCK)
+    divisors = _divisors(table, qualities).view(-1, 1, 1, 1, _BLOCK, _BLOCK)
     # Halves are rounded away from 0.
-    levels = eighths.sign() * ((eighths.abs() + 4 * steps) / (8 * steps)).floor()
+    levels = eighths.sign() * ((eighths.abs() + 4 * divisors) / (8 * divisors)).floor()
     # On the way back the columns come first.
-    columns = _rounded(cosines.T @ (levels * steps) * (4 * _ROOT))
+    columns = _rounded(cosines.T @ (levels * divisors) * (4 * _ROOT))
     decoded = _rounded(columns @ cosines / (4 * _ROOT) + 128).clamp(0, 255)
     return decoded.transpose(3, 4).reshape(padded.shape)[:, :, :height, :width]
 
@@ -84,8 +86,8 @@ def _rounded(values: torch.Tensor) -> torch.Tensor:
     return (values + 0.501).floor()
 
 
-def _steps(table: torch.Tensor, qualities: torch.Tensor) -> torch.Tensor:
-    """float32 B×8×8: the table at each quality, by libjpeg's rule: halved or doubled steps at 75 and 25, 1 at least."""
+def _divisors(table: torch.Tensor, qualities: torch.Tensor) -> torch.Tensor:
+    """float32 B×8×8: the table at each quality, by libjpeg's rule: halved and doubled at 75 and 25, 1 at least."""
     percent = torch.where(qualities < 50, 5000 // qualities, 200 - 2 * qualities).view(-1, 1, 1)
     return ((table * percent + 50) // 100).clamp(1, 255).float()
 
@@ -98,8 +100,8 @@ def _tables(device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
 @functools.cache
 def _cosines(device: torch.device) -> torch.Tensor:
     """The orthonormal cosine transform of 8 values: float32 8×8, a row per frequency."""
-    frequency, place = torch.meshgrid(torch.arange(_BLOCK), torch.arange(_BLOCK), indexing="ij")
-    matrix = torch.cos(frequency * (2 * place + 1) * (math.pi / (2 * _BLOCK))) * math.sqrt(2 / _BLOCK)
+    frequency, position = torch.meshgrid(torch.arange(_BLOCK), torch.arange(_BLOCK), indexing="ij")
+    matrix = torch.cos(frequency * (2 * position + 1) * (math.pi / (2 * _BLOCK))) * math.sqrt(2 / _BLOCK)
     matrix[0] /= math.sqrt(2)
     return matrix.to(device)
 
@@ -120,6 +122,27 @@ def _doubled(planes: torch.Tensor) -> torch.Tensor:
 
 def _alternating(length: int, even: int, odd: int, device: torch.device) -> torch.Tensor:
     return torch.where(torch.arange(length, device=device) % 2 == 0, even, odd)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Jpeg:
+    """JPEG's losses, its quality drawn per image, uniform over whole numbers (JPEG)."""
+
+    name: Literal["jpeg"] = "jpeg"
+    probability: float = 0.5
+    worst: int = 40  # quality, of 1 to 100
+    best: int = 90
+
+    def __post_init__(self) -> None:
+        check_probability(self.probability)
+        check_whole("worst", self.worst, 1, 100)
+        check_whole("best", self.best, self.worst, 100)
+
+    def operation(self, images: ImageContext) -> Operation:
+        """The operation on such images. Raises InvalidInput where they are neither grey nor RGB."""
+        check_colours(self.name, images)
+        return RandomJpeg(probability=self.probability, worst=self.worst, best=self.best)
 
 
 @final

@@ -1,12 +1,14 @@
 """Rectangles of one colour: erasing and cutout."""
 
-from collections.abc import Sequence
-from typing import final
+from dataclasses import dataclass
+from typing import Literal, final
 
 import torch
 
+from orchestrator.errors import InvalidInput
 from trainers.augmentation.boxes import draw_boxes
-from trainers.augmentation.operation import Drawn, happens
+from trainers.augmentation.operation import Drawn, ImageContext, Operation, happens
+from trainers.support.ranges import check_number, check_probability, check_whole
 
 
 def cover(images: torch.Tensor, drawn: Drawn, colour: torch.Tensor) -> torch.Tensor:
@@ -18,9 +20,33 @@ def cover(images: torch.Tensor, drawn: Drawn, colour: torch.Tensor) -> torch.Ten
     return torch.where((vertical.unsqueeze(2) & horizontal.unsqueeze(1)).unsqueeze(1), colour, images)
 
 
-def nearest_colour(mean: Sequence[float], device: torch.device) -> torch.Tensor:
-    """uint8 C×1×1 for a colour on the scale 0..1."""
-    return torch.tensor(mean, device=device).mul(255).round().to(torch.uint8).view(-1, 1, 1)
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Erasing:
+    """A rectangle of the image's mean colour (Zhong et al. 2020; RandomErasing, which comes after normalisation there)."""
+
+    name: Literal["erasing"] = "erasing"
+    probability: float = 0.5
+    smallest: float = 0.02  # fraction of the area; uniform
+    largest: float = 0.33
+    ratio: float = 1 / 0.3  # height to width, at most, either way; log-uniform
+
+    def __post_init__(self) -> None:
+        check_probability(self.probability)
+        check_number("smallest", self.smallest, 0.001, 1)
+        check_number("largest", self.largest, self.smallest, 1)
+        check_number("ratio", self.ratio, 1, 10)
+
+    def operation(self, images: ImageContext) -> Operation:
+        """The operation on such images."""
+        return RandomErasing(
+            probability=self.probability,
+            smallest=self.smallest,
+            largest=self.largest,
+            ratio=self.ratio,
+            size=images.size,
+            colour=images.mean_colour,
+        )
 
 
 @final
@@ -37,7 +63,7 @@ class RandomErasing:
         self._colour = colour
 
     def draw(self, count: int, generator: torch.Generator) -> Drawn:
-        """Areas uniform, ratios of height to width log-uniform, the place uniform; a rectangle is smaller than the image."""
+        """Areas uniform, ratios of height to width log-uniform, the position uniform; a rectangle is smaller than the image."""
         boxes = draw_boxes(
             count, size=self._size, largest=self._size - 1, areas=self._areas, ratio=self._ratio, generator=generator
         )
@@ -47,6 +73,26 @@ class RandomErasing:
     def __call__(self, images: torch.Tensor, drawn: Drawn) -> torch.Tensor:
         """The rectangles get the colour."""
         return cover(images, drawn, self._colour)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cutout:
+    """A square of the data set's mean colour at a random centre, cut off at the border (DeVries and Taylor 2017)."""
+
+    name: Literal["cutout"] = "cutout"
+    size: int = 8  # pixels, of the images as they come to this transform
+
+    def __post_init__(self) -> None:
+        check_whole("size", self.size, 1, 1024)
+
+    def operation(self, images: ImageContext) -> Operation:
+        """The operation on such images. Raises InvalidInput where it could cover them entirely."""
+        if self.size >= images.size:
+            raise InvalidInput(
+                f"augmentation: a cutout of {self.size} pixels could cover images of {images.size} pixels entirely"
+            )
+        return RandomCutout(side=self.size, size=images.size, colour=images.mean_colour)
 
 
 @final

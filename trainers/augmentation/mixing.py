@@ -13,6 +13,7 @@ import torch
 from trainers.support.ranges import check_number
 
 
+@final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MixUp:
     """Each image becomes a weighted mean with another one; the weight is drawn from Beta(alpha, alpha) (Zhang et al. 2018)."""
@@ -25,6 +26,7 @@ class MixUp:
         _check(self.alpha, self.probability)
 
 
+@final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CutMix:
     """A rectangle of each image is taken from another one; its area is drawn from Beta(alpha, alpha) (Yun et al. 2019)."""

@@ -1,12 +1,34 @@
 """Crops of random area and shape, resized to the model's size."""
 
-from typing import final
+from dataclasses import dataclass
+from typing import Literal, final
 
 import torch
 
 from trainers.augmentation.boxes import draw_boxes
-from trainers.augmentation.operation import Drawn
+from trainers.augmentation.operation import Drawn, ImageContext, Operation
 from trainers.augmentation.resampling import resample, resizing
+from trainers.support.ranges import check_number
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResizedCrop:
+    """A part of the image, of random area and shape, resized to the model's size (RandomResizedCrop; Szegedy et al. 2015)."""
+
+    name: Literal["random-resized-crop"] = "random-resized-crop"
+    smallest: float = 0.08  # fraction of the area; uniform up to 1
+    ratio: float = 4 / 3  # width to height, at most, either way; log-uniform
+
+    def __post_init__(self) -> None:
+        check_number("smallest", self.smallest, 0.01, 1)
+        check_number("ratio", self.ratio, 1, 4)
+        if self.smallest == 1:
+            raise ValueError("smallest 1 leaves the image as it is: no other shape of its whole area fits into it")
+
+    def operation(self, images: ImageContext) -> Operation:
+        """The operation on such images."""
+        return RandomResizedCrop(smallest=self.smallest, ratio=self.ratio, size=images.size, to=images.model_size)
 
 
 @final
@@ -23,7 +45,7 @@ class RandomResizedCrop:
         self._to = to
 
     def draw(self, count: int, generator: torch.Generator) -> Drawn:
-        """Areas uniform up to the whole image, shapes log-uniform, places uniform; the whole image where nothing fits."""
+        """Areas uniform up to the whole image, shapes log-uniform, positions uniform; the whole image where nothing fits."""
         boxes = draw_boxes(
             count,
             size=self._size,

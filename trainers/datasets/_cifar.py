@@ -17,6 +17,7 @@ from orchestrator.support.atomic_files import disk_errors
 from trainers.support.download import Checksum, download
 
 
+@final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
     """What was published: where, and the md5 sums that the authors give."""
@@ -40,7 +41,7 @@ class Published:
 
 @final
 class Cifar:
-    """`FOLDER/cifar-…/FILE`, each file checked by its md5 before anything in it is believed.
+    """`FOLDER/cifar-…/FILE`, each file checked by its md5 before it is read.
 
     The files are pickles, which can run code: only the published bytes are ever unpickled.
     """
@@ -53,7 +54,7 @@ class Cifar:
         self._files = {name: Checksum(algorithm="md5", digits=digits) for name, digits in md5.items()}
 
     def info(self, folder: Path) -> DataSetInfo:  # noqa: ARG002 - published facts: no file is read
-        """Facts and what suits them; reads nothing."""
+        """Facts about the images, and defaults for training on them; reads nothing."""
         return self._info
 
     def class_names(self, folder: Path) -> Sequence[str]:
@@ -62,7 +63,7 @@ class Cifar:
         return tuple(map(str, self._unpickled(folder, file)[self._published.names_key]))
 
     def check(self, folder: Path) -> None:
-        """Prove that the files are there and right. Raises MissingInput (both ways to get them) or BadData."""
+        """Check that all files are there and unaltered. Raises MissingInput (both ways to get them) or BadData."""
         for name, checksum in self._files.items():
             path = self._present(folder, name)
             if not checksum.fits(path):
@@ -111,17 +112,17 @@ class Cifar:
         )
 
     def _ways(self, folder: Path) -> str:
-        return f"With network: orchestrate data fetch {self._published.name} --data-dir {folder}. {self._by_hand(folder)}"
+        return f"With network: run `orchestrate data fetch {self._published.name} --data-dir {folder}`. {self._by_hand(folder)}"
 
     def _by_hand(self, folder: Path) -> str:
         archive = self._published.archive
         return f"By hand: download {self._published.url} elsewhere, copy it to {folder} and unpack it there: tar -xzf {archive}"
 
     def _unpack(self, archive: Path, folder: Path) -> None:
-        """Unpack aside, check every file, and only then put it in place.
+        """Unpack aside, check every file, and only then rename it.
 
-        Only the content of the files that are wanted is read, under names of our own: nothing in an archive can decide where
-        something is written. (`extractall` has its filter against that only from Python 3.11.4 on.)
+        Only the content of the files that are wanted is read, under names that this class chooses: nothing in an archive can
+        decide where something is written. (`extractall` has its filter against that only from Python 3.11.4 on.)
         """
         target = folder / self._published.folder
         aside = target.with_name(target.name + ".part")
@@ -138,7 +139,7 @@ class Cifar:
                 target.mkdir(parents=True, exist_ok=True)
                 for name, checksum in self._files.items():
                     if not checksum.fits(aside / name):
-                        raise BadData(f"{archive} holds no right {target.name}/{name}. Delete it. {self._ways(folder)}")
+                        raise BadData(f"{archive} holds no valid {target.name}/{name}. Delete it. {self._ways(folder)}")
                     (aside / name).replace(target / name)
             finally:
                 shutil.rmtree(aside, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""From image files to uint8 pixels of one size: the one place that knows how files are decoded.
+"""From image files to uint8 pixels of one size: the only module that knows how files are decoded.
 
 torchvision decodes; its decoders are announced to leave it in favour of a library of their own (since torchvision 0.29).
 """
@@ -24,7 +24,7 @@ _MOST_THREADS = 8
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8"
-_JPEG_WITHOUT_LENGTH = (0x01, *range(0xD0, 0xDA))  # markers that stand alone
+_JPEG_WITHOUT_LENGTH = (0x01, *range(0xD0, 0xDA))  # markers without a length
 _JPEG_TABLES = (0xC4, 0xC8, 0xCC)  # between C0 and CF, and no start of a frame
 
 
@@ -63,14 +63,14 @@ def _square(file: Path, size: int) -> Images:
         raise BadData(f"{shown(file)} cannot be read: {error.strerror or error}") from error
     claimed = dimensions(content)
     if claimed is None:
-        raise BadData(f"{shown(file)} is no PNG, JPEG or WebP image, or it is damaged: repair it or take it away")
+        raise BadData(f"{shown(file)} is no PNG, JPEG or WebP image, or it is damaged: repair it or remove it")
     if claimed[0] * claimed[1] > _MOST_PIXELS:
         raise BadData(f"{shown(file)} claims {claimed[0]}×{claimed[1]} pixels, more than {_MOST_PIXELS:,}: make it smaller")
     try:
         return _resized(content, size)
     except (RuntimeError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise BadData(f"{shown(file)} is damaged or cannot be decoded ({reason}): repair it or take it away") from error
+        raise BadData(f"{shown(file)} is damaged or cannot be decoded ({reason}): repair it or remove it") from error
 
 
 def _resized(content: bytes, size: int) -> Images:

@@ -42,6 +42,7 @@ _SECONDS_TO_MAKE = 86_400.0  # after which what another process has aside is tak
 _DARKEST_STD = 1 / 255  # of a channel that is the same everywhere: normalisation divides by it
 
 
+@final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """The content of facts.json."""
@@ -72,15 +73,15 @@ class FolderCache:
         self._root = root
         self._size = size
         self._folders = data_folder / "folders"
-        place = hashlib.sha256(f"{_FORMAT}\0{size}\0".encode() + os.fsencode(root)).hexdigest()
-        self._stem = f"{name}-{place[:8]}"
+        location = hashlib.sha256(f"{_FORMAT}\0{size}\0".encode() + os.fsencode(root)).hexdigest()
+        self._stem = f"{name}-{location[:8]}"
 
     def facts(self) -> Facts:
         """Classes, numbers and statistics. Raises MissingInput, BadData or DiskError."""
         return self._found(listing(self._root))[1]
 
     def check(self) -> Path:
-        """Prove that the folder is read as it is now, and return where the result lies. Raises as `facts`."""
+        """Check that the decoded images are those of the folder as it is now, and return their location. Raises as `facts`."""
         listed = listing(self._root)
         place, _ = self._found(listed)
         return place if _whole(place) else self._make(listed)

@@ -6,6 +6,7 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import final
 
 from orchestrator.errors import BadData, MissingInput
 
@@ -38,6 +39,7 @@ _FEWEST_TRAIN = 4  # images of a class: validation and confirmation take one eac
 _TEST_SHARE = 10  # one in so many images is for the test, where the folder does not say which
 
 
+@final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageFile:
     """One image: `name` is its path in the folder, with `/`."""
@@ -48,6 +50,7 @@ class ImageFile:
     modified: int  # nanoseconds since 1970-01-01 UTC
 
 
+@final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
     """The images of a folder, each part in the order of the classes and of the files' names."""
@@ -66,6 +69,7 @@ class Listing:
         return digest.hexdigest()
 
 
+@final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Entry:
     path: Path
@@ -119,7 +123,7 @@ def _images(folder: Path, root: Path) -> Iterator[_Entry]:
         if entry.is_folder:
             raise BadData(
                 f"{shown(entry.path)} is a folder in the class {folder.name!r}: a class is one folder of images; below "
-                f"{shown(root)} stand the classes, or train/ and test/ with the classes in each"
+                f"{shown(root)} are the classes, or train/ and test/ with the classes in each"
             )
         if _is_image(entry):
             yield entry
@@ -144,10 +148,10 @@ def _entries(folder: Path, root: Path) -> list[_Entry]:
                     continue
                 path = folder / entry.name
                 if entry.is_symlink() and not path.resolve().is_relative_to(root.resolve()):
-                    raise BadData(f"{shown(path)} is a link that leads out of {shown(root)}: put a copy in its place")
+                    raise BadData(f"{shown(path)} is a link that leads out of {shown(root)}: replace it with a copy")
                 status = entry.stat()
                 if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
-                    raise BadData(f"{shown(path)} is neither a file nor a folder: take it away")
+                    raise BadData(f"{shown(path)} is neither a file nor a folder: remove it")
                 found.append(
                     _Entry(
                         path=path,

@@ -26,7 +26,7 @@ PUBLISHED = Published(
     names_key="label_names",
 )
 
-SUITS = DataSetInfo(
+INFO = DataSetInfo(
     classes=10,
     channels=3,
     size=32,
@@ -42,4 +42,4 @@ SUITS = DataSetInfo(
     retrain_epochs=100,
 )
 
-dataset = Cifar(PUBLISHED, SUITS)
+dataset = Cifar(PUBLISHED, INFO)

@@ -18,7 +18,7 @@ PUBLISHED = Published(
     names_key="fine_label_names",
 )
 
-SUITS = DataSetInfo(
+INFO = DataSetInfo(
     classes=100,
     channels=3,
     size=32,
@@ -34,4 +34,4 @@ SUITS = DataSetInfo(
     retrain_epochs=100,
 )
 
-dataset = Cifar(PUBLISHED, SUITS)
+dataset = Cifar(PUBLISHED, INFO)

@@ -7,7 +7,7 @@ import numpy as np
 
 from orchestrator.contracts import DataSetInfo, Labelled
 
-_WHITE = 16  # the images' own brightest value
+_WHITE = 16  # the brightest value of the images
 _TEST_EVERY, _TEST_FIRST = 10, 5
 
 
@@ -16,7 +16,7 @@ class Digits:
     """8×8 pixels, one channel, ten classes. Every tenth image of each class, in the order of the file, is for the test."""
 
     def info(self, folder: Path) -> DataSetInfo:  # noqa: ARG002 - the images come with scikit-learn
-        """Facts and what suits them; reads nothing."""
+        """Facts about the images, and defaults for training on them; reads nothing."""
         return DataSetInfo(
             classes=10,
             channels=1,

@@ -17,7 +17,7 @@ _SIZE = 32  # pixels
 _SMALLEST, _LARGEST = 8, 1024  # pixels
 _SETTING = re.compile(r"(?P<path>.*)\?(?P<name>[A-Za-z_]+)=(?P<value>[^/?]*)", re.DOTALL)
 
-# As for CIFAR-100, because nothing is known of how hard the images are.
+# As for CIFAR-100: how hard the images are is unknown.
 _TRIAL_EPOCHS, _RETRAIN_EPOCHS = 15, 100
 _MOST_VALIDATION = 5_000  # images
 _BATCH_SIZES = (4, 8, 16, 32, 64, 128, 256, 512)  # images
@@ -47,7 +47,7 @@ class ImageFolder:
         return tuple(shown(image.name) for image in (found.train if part == "train" else found.test))
 
     def check(self, folder: Path) -> None:
-        """Prove that there are images, and that they are read as they are now. Raises MissingInput, BadData or DiskError."""
+        """Check that there are images, and that they are decoded as they are now. Raises MissingInput, BadData or DiskError."""
         self._cache(folder).check()
 
     def fetch(self, folder: Path) -> None:
@@ -70,7 +70,7 @@ class ImageFolders:
     argument = "PATH"
 
     def settled(self, argument: str) -> str:
-        """With an absolute path, and without what is said anyway, so that it means the same from every working directory."""
+        """With an absolute path, and without the default size, so that it means the same from every working directory."""
         root, size = _parsed(argument)
         return str(root) if size == _SIZE else f"{root}?size={size}"
 
@@ -79,7 +79,7 @@ class ImageFolders:
         return _legal(_parsed(argument)[0].name)
 
     def member(self, argument: str) -> DataSet:
-        """The data set at this place. Raises InvalidInput; whether it is there, its own methods say."""
+        """The data set at this path. Raises InvalidInput; that the folder exists is checked by its methods."""
         root, size = _parsed(argument)
         return ImageFolder(root, size)
 
@@ -103,7 +103,7 @@ def _parsed(argument: str) -> tuple[Path, int]:
 
 
 def _legal(name: str) -> str:
-    """The name with what cannot stand in a folder's name on every system replaced."""
+    """The name without characters that some system does not allow in a folder's name."""
     return re.sub("[^A-Za-z0-9._]+", "-", name).strip("-.")[:32] or "folder"
 
 

@@ -1,4 +1,4 @@
-"""Averages of a model's weights, which are validated and kept in the place of the last ones."""
+"""Averages of a model's weights, which are validated and kept instead of the last ones."""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -11,6 +11,7 @@ from orchestrator.errors import InvalidInput
 from trainers.support.ranges import check_number
 
 
+@final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExponentialAverage:
     """A running mean over steps (Polyak averaging), whose memory grows to 1 / (1 - decay) steps.
@@ -25,6 +26,7 @@ class ExponentialAverage:
         check_number("decay", self.decay, 0.1, 0.999999)
 
 
+@final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StochasticAverage:
     """The plain mean of the weights at the ends of the last epochs (Izmailov et al. 2018, SWA)."""
@@ -45,7 +47,7 @@ def first_epoch(how: Averaging, epochs: int) -> int:
         return 1
     first = round(how.start * epochs) + 1
     if first >= epochs:
-        raise InvalidInput(f"averaging: the mean would begin after epoch {first - 1} of {epochs}, and be of one epoch at most")
+        raise InvalidInput(f"averaging: the mean would begin after epoch {first - 1} of {epochs}, and cover one epoch at most")
     return first
 
 
@@ -71,13 +73,13 @@ class AveragedWeights:
         """Whether there is a mean already."""
         return self._taken > 0
 
-    def stepped(self) -> None:
-        """A step was done."""
+    def after_step(self) -> None:
+        """Take in the weights after a step, for a mean over steps."""
         if isinstance(self._how, ExponentialAverage):
             self._take(1 - min(self._how.decay, (1 + self._taken) / (10 + self._taken)))
 
-    def ended(self, epoch: int) -> None:
-        """The steps of the epoch with this number, from 1, were done."""
+    def after_epoch(self, epoch: int) -> None:
+        """Take in the weights after the epoch with this number, from 1, for a mean over epochs."""
         if isinstance(self._how, StochasticAverage) and epoch >= self.first:
             self._take(1 / (1 + self._taken))
 
@@ -94,7 +96,7 @@ class AveragedWeights:
         """Move the mean by this share towards the model's weights; the first ones are taken whole."""
         share = share if self._taken else 1.0
         with torch.no_grad():
-            # As torch.optim.swa_utils does it: a few kernels in the place of one for each tensor.
+            # As torch.optim.swa_utils does it: a few kernels instead of one for each tensor.
             torch._foreach_lerp_(self._means, self._values, share)
             for mean, value in self._counters:
                 mean.copy_(value)

@@ -5,8 +5,9 @@ from typing import final
 import torch
 
 from orchestrator.contracts import DataSetInfo
-from trainers.augmentation.pipeline import Draws, Pipeline, suitable
-from trainers.augmentation.steps import RandomResizedCrop
+from trainers.augmentation.operation import ImageContext
+from trainers.augmentation.pipeline import Draws, Pipeline
+from trainers.augmentation.transforms import default_transforms, make_operations, resizes
 from trainers.loop.optimisation import Optimisation
 from trainers.loop.preprocessing import EvaluationTransform, Preprocessing, preprocessing
 
@@ -16,16 +17,27 @@ def preprocessing_of(settings: Optimisation, info: DataSetInfo) -> Preprocessing
     return preprocessing(info, normalisation=settings.normalisation, resize=settings.resize, center_crop=settings.center_crop)
 
 
+def check_augmentation(settings: Optimisation, prepared: Preprocessing, info: DataSetInfo) -> None:
+    """Raise InvalidInput for transforms that do nothing to the data set's images, or cannot be done to them."""
+    images = ImageContext(
+        channels=info.channels,
+        size=info.size,
+        model_size=prepared.size,
+        mean=prepared.mean,
+        device=torch.device("cpu"),
+    )
+    make_operations(settings.augmentation or (), images)
+
+
 @final
 class TrainingInputs:
     """Batches of `images`, uint8 N×C×H×H on their device, augmented and then prepared as evaluated images are."""
 
     def __init__(self, images: torch.Tensor, settings: Optimisation, prepared: Preprocessing, info: DataSetInfo) -> None:
-        steps = suitable(info) if settings.augmentation is None else settings.augmentation
-        self._augment = Pipeline(images, steps, size=prepared.size, mean=prepared.mean)
-        transform = EvaluationTransform(prepared, images.device)
-        sized = any(isinstance(step, RandomResizedCrop) for step in steps)  # these have the model's size already
-        self._prepare = transform.normalised if sized else transform
+        transforms = default_transforms(info) if settings.augmentation is None else settings.augmentation
+        self._augment = Pipeline(images, transforms, size=prepared.size, mean=prepared.mean)
+        evaluation = EvaluationTransform(prepared, images.device)
+        self._prepare = evaluation.normalised if any(map(resizes, transforms)) else evaluation
 
     def draw(self, generator: torch.Generator) -> Draws:
         """What one epoch does to each image, from a generator on the CPU."""

@@ -1,77 +1,22 @@
-"""How every model here is trained: the hyperparameters of the shared loop, and the optimisers that they name."""
+"""How every model here is trained: the hyperparameters of the shared loop."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
-
-import torch
+from typing import final
 
 from trainers.augmentation.mixing import Mix, check_mixing
-from trainers.augmentation.steps import Step
+from trainers.augmentation.transforms import Transform
 from trainers.loop.averaging import Averaging
+from trainers.loop.optimizers import AnyOptimizer, Sgd
 from trainers.loop.phases import Phase
 from trainers.loop.preprocessing import NORMALISATIONS
-from trainers.loop.schedules import AnyShape, Cosine
+from trainers.loop.schedules.cosine import Cosine
+from trainers.loop.schedules.learning_rate import AnySchedule
 from trainers.support.ranges import check_choice, check_number, check_whole
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sgd:
-    """Stochastic gradient descent with momentum. Weight decay is coupled: an L2 gradient."""
-
-    name: Literal["sgd"] = "sgd"
-    nesterov: bool = True  # whether the gradient is taken where the momentum leads
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Adam:
-    """Kingma and Ba 2015. Weight decay is coupled: an L2 gradient, which the step's scaling then distorts."""
-
-    name: Literal["adam"] = "adam"
-    beta2: float = 0.999  # fraction of the running mean of squared gradients that a step keeps
-
-    def __post_init__(self) -> None:
-        check_number("beta2", self.beta2, 0, 1, below=True)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AdamW:
-    """Loshchilov and Hutter 2019. Weight decay is decoupled: times the learning rate."""
-
-    name: Literal["adamw"] = "adamw"
-    beta2: float = 0.999
-
-    def __post_init__(self) -> None:
-        check_number("beta2", self.beta2, 0, 1, below=True)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NAdam:
-    """Adam with Nesterov's momentum (Dozat 2016). Weight decay is decoupled."""
-
-    name: Literal["nadam"] = "nadam"
-    beta2: float = 0.999
-
-    def __post_init__(self) -> None:
-        check_number("beta2", self.beta2, 0, 1, below=True)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RAdam:
-    """Adam that rectifies the variance of its first steps, a warm-up of its own (Liu et al. 2020). Weight decay is decoupled."""
-
-    name: Literal["radam"] = "radam"
-    beta2: float = 0.999
-
-    def __post_init__(self) -> None:
-        check_number("beta2", self.beta2, 0, 1, below=True)
-
-
-Optimizer = Sgd | Adam | AdamW | NAdam | RAdam
 
 _SGD, _COSINE = Sgd(), Cosine()
 
 
+@final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Optimisation:
     """The hyperparameters of the shared training loop.
@@ -84,15 +29,15 @@ class Optimisation:
     learning_rate: float = 0.05  # at its peak, per step
     weight_decay: float = 5e-4  # of all parameters; coupled or decoupled, as the optimiser has it
     label_smoothing: float = 0.0  # fraction of the target that is spread evenly over all classes
-    optimizer: Optimizer = _SGD
-    momentum: float = 0.9  # fraction of the running mean of gradients that a step keeps; Adam and its kin call it beta1
-    schedule: AnyShape = _COSINE
+    optimizer: AnyOptimizer = _SGD
+    momentum: float = 0.9  # fraction of the running mean of gradients that a step keeps; beta1 of the Adam family
+    schedule: AnySchedule = _COSINE
     warmup: float = 0.2  # fraction of all steps in which the rate rises to its peak
     phases: tuple[Phase, ...] = ()  # none: all layers, all epochs
     clip: float = 0.0  # largest norm of the gradient of a step, over all parameters; 0 does not clip
     averaging: Averaging | None = None  # of the weights
     patience: int = 0  # epochs without a higher validation accuracy after which the run ends; 0 trains all epochs
-    augmentation: tuple[Step, ...] | None = None  # null: the crop and the mirror image that suit the data set
+    augmentation: tuple[Transform, ...] | None = None  # null: the crop and the mirror image of the data set
     mixing: tuple[Mix, ...] = ()  # of the images in a batch
     normalisation: str = "data-set"  # a name in NORMALISATIONS
     resize: int = 0  # pixels that images are resized to before the model, in training and prediction; 0 leaves their size
@@ -108,7 +53,7 @@ class Optimisation:
         check_number("label_smoothing", self.label_smoothing, 0, 1, below=True)
         check_number("momentum", self.momentum, 0, 1, below=True)
         if self.momentum == 0 and isinstance(self.optimizer, Sgd) and self.optimizer.nesterov:
-            raise ValueError("nesterov looks ahead along the momentum, which is 0: give it false")
+            raise ValueError("nesterov needs a momentum above 0: set it to false")
         check_number("warmup", self.warmup, 0, 1, below=True)
         check_number("clip", self.clip, 0, 1e6)
         check_whole("patience", self.patience, 0, 100_000)
@@ -119,21 +64,3 @@ class Optimisation:
         check_whole("resize", self.resize, 0, 1024)
         check_whole("center_crop", self.center_crop, 0, 1024)
         check_choice("precision", self.precision, ("auto", "float32", "bfloat16"))
-
-
-def make_optimizer(parameters: Iterable[torch.nn.Parameter], settings: Optimisation) -> torch.optim.Optimizer:
-    """The optimiser that `settings` name, over these parameters: one kernel per step where torch has it."""
-    given = list(parameters)
-    rate, decay, momentum = settings.learning_rate, settings.weight_decay, settings.momentum
-    fused = all(parameter.device.type in ("cpu", "cuda", "mps") for parameter in given)
-    match settings.optimizer:
-        case Sgd(nesterov=nesterov):
-            return torch.optim.SGD(given, lr=rate, momentum=momentum, nesterov=nesterov, weight_decay=decay, fused=fused)
-        case Adam(beta2=beta2):
-            return torch.optim.Adam(given, lr=rate, betas=(momentum, beta2), weight_decay=decay, fused=fused)
-        case AdamW(beta2=beta2):
-            return torch.optim.AdamW(given, lr=rate, betas=(momentum, beta2), weight_decay=decay, fused=fused)
-        case NAdam(beta2=beta2):
-            return torch.optim.NAdam(given, lr=rate, betas=(momentum, beta2), weight_decay=decay, decoupled_weight_decay=True)
-        case RAdam(beta2=beta2):
-            return torch.optim.RAdam(given, lr=rate, betas=(momentum, beta2), weight_decay=decay, decoupled_weight_decay=True)

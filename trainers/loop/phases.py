@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, final
 
 import torch
 
@@ -10,6 +10,7 @@ from orchestrator.errors import InvalidInput
 from trainers.support.ranges import check_number, check_whole
 
 
+@final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
     """So many epochs in which these layers are trained. The schedule, warm-up included, runs through once in each phase.
@@ -28,19 +29,19 @@ class Phase:
             raise ValueError("rate 0 would train nothing: leave the phase out")
 
 
-def planned(phases: Sequence[Phase], epochs: int) -> tuple[Phase, ...]:
+def phases_of_run(phases: Sequence[Phase], epochs: int) -> tuple[Phase, ...]:
     """The phases of a run of so many epochs; without any, one of all layers. Raises InvalidInput where they do not add up."""
     if not phases:
         return (Phase(epochs=epochs),)
     if len(phases) == 1 and phases[0].layers == "all" and phases[0].rate == 1:
-        raise InvalidInput("phases: a single one of all layers at rate 1 is what happens without it: leave it out")
+        raise InvalidInput("phases: a single phase of all layers at rate 1 changes nothing: leave it out")
     total = sum(phase.epochs for phase in phases)
     if total != epochs:
         raise InvalidInput(f"the phases have {total} epochs together, and the run has {epochs}")
     return tuple(phases)
 
 
-def trained(model: torch.nn.Module, head: str, phase: Phase) -> list[torch.nn.Parameter]:
+def trainable_parameters(model: torch.nn.Module, head: str, phase: Phase) -> list[torch.nn.Parameter]:
     """The parameters that a phase trains; only these get gradients. Raises InvalidInput for a model that has no head."""
     parameters = list(model.parameters())
     for parameter in parameters:
@@ -53,7 +54,7 @@ def trained(model: torch.nn.Module, head: str, phase: Phase) -> list[torch.nn.Pa
     return chosen
 
 
-def train_mode(model: torch.nn.Module, head: str, phase: Phase) -> None:
+def set_train_mode(model: torch.nn.Module, head: str, phase: Phase) -> None:
     """Let the layers that a phase trains behave as in training, and the others as in evaluation."""
     model.train(phase.layers == "all")
     if phase.layers == "head":

@@ -13,19 +13,19 @@ Precision = Literal["float32", "bfloat16"]
 # Pixels. On a CPU with bfloat16 a small CNN trained 1.9 times as fast with it at 32 pixels, a ResNet-18 1.4 to 2.1 times, and
 # a CNN on digits of 8 pixels as fast as without.
 _FROM_PIXELS = 16
-# A gain below this is not worth the coarser numbers, and too near to chance: two workers must come to the same answer.
-_WORTH = 1.2
+# A smaller gain does not justify the coarser numbers, and is too near to noise: two workers must come to the same answer.
+_SMALLEST_GAIN = 1.2
 _ROUNDS = 3
 
 
-def settled(asked: str, device: torch.device, size: int) -> Precision:
-    """The type of a run's products: what the recipe asks for, or with "auto" what this device is faster with.
+def choose_precision(asked: str, device: torch.device, size: int) -> Precision:
+    """The type of a run's products: what the recipe asks for, or with "auto" the faster one on this device.
 
     `size` is of the model's images, in pixels.
     """
     if asked != "auto":
         return "bfloat16" if asked == "bfloat16" else "float32"
-    return faster(device.type) if size >= _FROM_PIXELS else "float32"
+    return faster_precision(device.type) if size >= _FROM_PIXELS else "float32"
 
 
 def checked_precision(name: object) -> Precision:
@@ -33,10 +33,10 @@ def checked_precision(name: object) -> Precision:
     for precision in get_args(Precision):
         if name == precision:
             return cast(Precision, precision)
-    raise ValueError(f"{name!r} is no type of products")
+    raise ValueError(f"{name!r} is not a precision")
 
 
-def repeated(precision: Precision, device: torch.device) -> Precision:
+def prediction_precision(precision: Precision, device: torch.device) -> Precision:
     """The type in which a model that was validated in this one predicts: the same, where the device has it."""
     return precision if precision == "float32" or _has_bfloat16(device.type) else "float32"
 
@@ -47,11 +47,11 @@ def autocast(device: torch.device, precision: Precision) -> torch.autocast:
 
 
 @contextlib.contextmanager
-def exact(device: torch.device) -> Iterator[None]:
+def exact_arithmetic(device: torch.device) -> Iterator[None]:
     """Kernels that give the same numbers every time, and float32 products that are float32, inside; as before, outside.
 
     cuDNN may choose a kernel by a race, or add up in no fixed order; and it computes float32 convolutions in TF32, which keeps
-    ten bits of a number, as matrix products are where somebody asked for that.
+    ten bits of a number, as matrix products do where that was switched on.
     """
     if device.type != "cuda":
         yield
@@ -74,7 +74,7 @@ def exact(device: torch.device) -> Iterator[None]:
 
 
 @functools.cache
-def faster(device: str) -> Precision:
+def faster_precision(device: str) -> Precision:
     """What this kind of device computes faster, found out once per process.
 
     GPUs of today all gain where they have the type. On a CPU that has it the training of one convolution is timed, both ways in
@@ -85,7 +85,7 @@ def faster(device: str) -> Precision:
     if device == "cuda":
         return "bfloat16"
     seconds = {precision: [_seconds(precision) for _ in range(_ROUNDS)] for precision in ("float32", "bfloat16")}
-    return "bfloat16" if min(seconds["bfloat16"]) * _WORTH <= min(seconds["float32"]) else "float32"
+    return "bfloat16" if min(seconds["bfloat16"]) * _SMALLEST_GAIN <= min(seconds["float32"]) else "float32"
 
 
 def _has_bfloat16(device: str) -> bool:
@@ -103,7 +103,7 @@ def _seconds(precision: Precision) -> float:
     """Of a convolution as ResNets have it, forwards and backwards, on 32 images of 32 pixels."""
     images = torch.ones(32, 64, 32, 32).to(memory_format=torch.channels_last)
     weight = torch.ones(64, 64, 3, 3, requires_grad=True)
-    began = time.process_time()  # of the processor: neighbours must not decide
+    began = time.process_time()  # of the processor: other processes must not decide
     with autocast(torch.device("cpu"), precision):
         total = torch.nn.functional.conv2d(images, weight, padding=1).float().sum()
     torch.autograd.backward(total)

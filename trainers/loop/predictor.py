@@ -6,10 +6,10 @@ import torch
 
 from orchestrator.errors import InvalidInput
 from orchestrator.support.gpu_memory import is_out_of_memory
-from trainers.loop.precision import Precision, autocast, exact
+from trainers.loop.precision import Precision, autocast, exact_arithmetic
 from trainers.loop.preprocessing import EvaluationTransform, Preprocessing, memory_format
 
-# Images at a time: enough to fill a GPU with the models here, and in pixels little enough for a few GB.
+# Images at a time: enough to fill a GPU with these models, and few enough pixels for a few GB.
 _MOST_IMAGES = 500
 _MOST_PIXELS = _MOST_IMAGES * 64**2
 
@@ -59,12 +59,12 @@ class ModelPredictor:
             except (RuntimeError, MemoryError) as error:
                 if size == 1 or not is_out_of_memory(error):
                     raise
-                size //= 2  # in evaluation each image is for itself: only the time changes
+                size //= 2  # in evaluation images are independent: only the time changes
                 continue
             first += len(batch)
         return probabilities
 
     def _predicted(self, batch: torch.Tensor) -> torch.Tensor:
-        with exact(self._device), torch.inference_mode(), autocast(self._device, self._precision):
+        with exact_arithmetic(self._device), torch.inference_mode(), autocast(self._device, self._precision):
             logits: torch.Tensor = self._model(self._transform(batch.to(self._device)))
             return logits.float().softmax(dim=1).cpu()

@@ -26,6 +26,7 @@ _STATISTICS: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = Mapping
 NORMALISATIONS = ("data-set", "half", *_STATISTICS)
 
 
+@final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageShape:
     """The images that a model is built for: square, `size` pixels wide."""
@@ -34,6 +35,7 @@ class ImageShape:
     size: int
 
 
+@final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preprocessing:
     """Normalisation and size. `stored` is the shape of the uint8 images that come in.
@@ -79,7 +81,7 @@ class Preprocessing:
 def preprocessing(info: DataSetInfo, *, normalisation: str, resize: int, center_crop: int) -> Preprocessing:
     """What a recipe says, for the images of a data set; 0 pixels leave a size as it is.
 
-    A resize to the size that they have is no mistake: it says what the model gets, and a plan may search it. Raises InvalidInput
+    A resize to the size that they have is accepted: a plan may search over sizes. Raises InvalidInput
     for a normalisation of other channels than the images have, and for a crop that would cut nothing off.
     """
     resized = resize or info.size

@@ -1,4 +1,4 @@
-"""Random streams of a training run that neither disturb nor hear anything else in the process."""
+"""Random streams of a training run, independent of everything else in the process."""
 
 import contextlib
 from collections.abc import Iterator

@@ -18,15 +18,14 @@ from orchestrator.errors import BadData, InvalidInput
 from orchestrator.hyperparameters import divide
 from orchestrator.recipe import Recipe
 from orchestrator.support.seeds import derive
-from trainers.augmentation.pipeline import check_steps
-from trainers.loop.inputs import preprocessing_of
+from trainers.loop.inputs import check_augmentation, preprocessing_of
 from trainers.loop.optimisation import Optimisation
-from trainers.loop.phases import trained
-from trainers.loop.precision import checked_precision, repeated
+from trainers.loop.phases import trainable_parameters
+from trainers.loop.precision import checked_precision, prediction_precision
 from trainers.loop.predictor import ModelPredictor
 from trainers.loop.preprocessing import ImageShape, Preprocessing
 from trainers.loop.random_streams import seeded
-from trainers.loop.stages import check_lengths
+from trainers.loop.running_phase import check_run_length
 from trainers.loop.training import SupervisedTraining
 
 __all__ = ["ImageShape", "Supervised"]
@@ -82,19 +81,19 @@ class Supervised:
         images = info.train_images - info.validation_images - info.confirmation_images
         if settings.batch_size > images:
             raise InvalidInput(f"batch_size {settings.batch_size} is more than the {images} images that there are to train on")
-        check_lengths(settings, recipe.epochs, images // settings.batch_size)
+        check_run_length(settings, recipe.epochs, images // settings.batch_size)
         preprocessing = preprocessing_of(settings, info)
-        check_steps(settings.augmentation or (), channels=info.channels, pixels=info.size, size=preprocessing.size)
+        check_augmentation(settings, preprocessing, info)
         with seeded(0, torch.device("cpu")), torch.inference_mode():
             model, random = self._begin_model(own, info.classes, preprocessing.image, data_folder)
             for phase in settings.phases:
-                trained(model, self._head, phase)
+                trainable_parameters(model, self._head, phase)
                 if phase.layers == "head" and random:
                     raise InvalidInput(
                         f"phases: the head cannot be trained alone above {', '.join(random)}, which would stay random: no "
                         "pretrained weights fit there; take the stock stem, or train all layers at once"
                     )
-            _try_on(model, info.channels, preprocessing.size, alone=settings.batch_size == 1)
+            _check_forward(model, info.channels, preprocessing.size, alone=settings.batch_size == 1)
 
     def begin(self, recipe: Recipe, data: Data, device: str) -> "SupervisedTraining":
         """A run at its very beginning. The model is initialised on the CPU, so that every device begins with the same weights."""
@@ -116,7 +115,7 @@ class Supervised:
     def restore(self, snapshot: Mapping[str, Any], device: str) -> ModelPredictor:
         """The predictor that `SupervisedTraining.snapshot` described. Raises BadData for any other content."""
         try:
-            # Only what the model is built from: how it was trained need not be allowed any more.
+            # Only what the model is built from: the settings of its training may have become invalid since.
             named = {name: value for name, value in snapshot["params"].items() if name in _names(self._own)}
             (own,) = divide((self._own,), named)
             preprocessing = Preprocessing.from_plain(snapshot["preprocessing"])
@@ -127,7 +126,7 @@ class Supervised:
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, InvalidInput) as error:
             raise BadData(f"this is not a snapshot of a model of this trainer: {type(error).__name__}: {error}") from error
         where = torch.device(device)
-        return ModelPredictor(model, preprocessing, snapshot["classes"], where, repeated(precision, where))
+        return ModelPredictor(model, preprocessing, snapshot["classes"], where, prediction_precision(precision, where))
 
     def _begin_model(
         self, own: Any, classes: int, image: ImageShape, data_folder: Path
@@ -141,7 +140,7 @@ class Supervised:
         return own, settings
 
 
-def _try_on(model: torch.nn.Module, channels: int, size: int, *, alone: bool) -> None:
+def _check_forward(model: torch.nn.Module, channels: int, size: int, *, alone: bool) -> None:
     """Pass two black images through a model, or one as in training where images are `alone` in a step. Raises InvalidInput."""
     try:
         model.train(alone)(torch.zeros(1 if alone else 2, channels, size, size))

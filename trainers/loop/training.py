@@ -20,11 +20,11 @@ from trainers.augmentation.pipeline import Draws
 from trainers.loop.averaging import AveragedWeights
 from trainers.loop.inputs import TrainingInputs
 from trainers.loop.optimisation import Optimisation
-from trainers.loop.precision import autocast, checked_precision, exact, settled
+from trainers.loop.precision import autocast, checked_precision, choose_precision, exact_arithmetic
 from trainers.loop.predictor import evaluation_batch
 from trainers.loop.preprocessing import EvaluationTransform, Preprocessing, memory_format
 from trainers.loop.random_streams import generator, seeded
-from trainers.loop.stages import Stage, check_lengths
+from trainers.loop.running_phase import RunningPhase, check_run_length
 
 _SMALLEST_MICRO_BATCH = 2  # images: BatchNorm cannot normalise one image whose features are single pixels
 
@@ -53,18 +53,18 @@ class SupervisedTraining:
         self._batch_size = min(settings.batch_size, images)
         self._micro_batch = self._batch_size
         self._steps = images // self._batch_size  # the incomplete last batch is left out: BatchNorm learns badly from few images
-        check_lengths(settings, recipe.epochs, self._steps)
+        check_run_length(settings, recipe.epochs, self._steps)
         self._model = model.to(device).to(memory_format=memory_format(preprocessing.size))
         self._averaged = AveragedWeights(self._model, settings.averaging, recipe.epochs) if settings.averaging else None
         self._head = head
         self._settings = settings
         self._epochs = recipe.epochs
-        self._stage = self._begin_stage(1)
+        self._phase = self._begin_phase(1)
         self._inputs = TrainingInputs(data.train_images, settings, preprocessing, data.info)
         self._mixer = Mixer(settings.mixing, data.info.classes) if settings.mixing else None
         self._transform = EvaluationTransform(preprocessing, device)
         self._preprocessing = preprocessing
-        self._precision = settled(settings.precision, device, preprocessing.size)
+        self._precision = choose_precision(settings.precision, device, preprocessing.size)
         self._seed = recipe.seed
         self._data = data
         self._device = device
@@ -81,16 +81,16 @@ class SupervisedTraining:
             raise ValueError(f"the recipe ends after {self._done} epochs")
         started = time.perf_counter()
         number = self._done + 1
-        if number > self._stage.last:
-            self._stage = self._begin_stage(number)
+        if number > self._phase.last:
+            self._phase = self._begin_phase(number)
         losses, train_acc = self._train(number)
         if self._averaged is not None:
-            self._averaged.ended(number)
+            self._averaged.after_epoch(number)
         train_loss = math.fsum(losses) / len(losses)
         val_loss, val_acc = self._validate()
         if not (math.isfinite(train_loss) and math.isfinite(val_loss)):
             raise Diverged(f"in epoch {number} the training loss was {train_loss:g}, the validation loss {val_loss:g}")
-        lr = self._stage.rate(number, self._steps - 1, self._val_losses)
+        lr = self._phase.rate(number, self._steps - 1, self._val_losses)
         self._val_losses.append(val_loss)
         self._val_accs.append(val_acc)
         return Epoch(
@@ -109,10 +109,10 @@ class SupervisedTraining:
         """Whether the recipe ends here: after its last epoch, or because its patience with the last phase is at an end."""
         if self._done >= self._epochs:
             return True
-        if self._stage.last < self._epochs:
+        if self._phase.last < self._epochs:
             return False
         # Patience is with the last phase, and with what is kept in the end: the mean, once it is one of several epochs.
-        first = max(self._stage.first, self._averaged.first if self._averaged is not None else 1)
+        first = max(self._phase.first, self._averaged.first if self._averaged is not None else 1)
         accs = self._val_accs[first - 1 :]
         patience = self._settings.patience
         return bool(patience and accs) and len(accs) - 1 - accs.index(max(accs)) >= patience
@@ -120,7 +120,7 @@ class SupervisedTraining:
     @property
     def steps_at_full_rate(self) -> int:
         """Steps of this phase that are done and came after its warm-up."""
-        return self._stage.steps_since_warm_up(self._done)
+        return self._phase.steps_since_warm_up(self._done)
 
     @property
     def label_smoothing(self) -> float:
@@ -149,7 +149,7 @@ class SupervisedTraining:
         """Weights, their mean, optimiser state and what was validated, copied to the CPU; all else follows from these."""
         return {
             "model": _copied(self._model.state_dict()),
-            "optimizer": _copied(self._stage.optimizer.state_dict()),
+            "optimizer": _copied(self._phase.optimizer.state_dict()),
             "averaged": None if self._averaged is None else _copied(self._averaged.state_dict()),
             "precision": self._precision,
             "val_losses": list(self._val_losses),
@@ -165,9 +165,9 @@ class SupervisedTraining:
         try:
             self._precision = checked_precision(state["precision"])
             self._val_losses, self._val_accs = list(map(float, state["val_losses"])), list(map(float, state["val_accs"]))
-            self._stage = self._begin_stage(max(self._done, 1))
+            self._phase = self._begin_phase(max(self._done, 1))
             self._model.load_state_dict(state["model"])
-            self._stage.optimizer.load_state_dict(_copied(state["optimizer"]))
+            self._phase.optimizer.load_state_dict(_copied(state["optimizer"]))
             if self._averaged is not None:
                 self._averaged.load_state_dict(state["averaged"])
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
@@ -182,7 +182,7 @@ class SupervisedTraining:
             "params": to_plain(self._params),
             "preprocessing": self._preprocessing.to_plain(),
             "precision": self._precision,
-            "model": _copied(self._judged.state_dict()),
+            "model": _copied(self._validated_model.state_dict()),
         }
 
     @property
@@ -191,12 +191,14 @@ class SupervisedTraining:
         return len(self._val_losses)
 
     @property
-    def _judged(self) -> torch.nn.Module:
+    def _validated_model(self) -> torch.nn.Module:
         """The model that is validated and kept: with averaged weights, once there are any."""
         return self._averaged.model if self._averaged is not None and self._averaged.begun else self._model
 
-    def _begin_stage(self, number: int) -> Stage:
-        return Stage(self._model, self._head, self._settings, epochs=self._epochs, steps_per_epoch=self._steps, number=number)
+    def _begin_phase(self, number: int) -> RunningPhase:
+        return RunningPhase(
+            self._model, self._head, self._settings, epochs=self._epochs, steps_per_epoch=self._steps, number=number
+        )
 
     def _train(self, number: int) -> tuple[list[float], float]:
         """One pass: the loss of every step, in nats, and the accuracy over all of them. Waits for the device once, at the end."""
@@ -205,11 +207,11 @@ class SupervisedTraining:
         draws = self._inputs.draw(generator(derive(self._seed, "augmentation", number)))
         losses = torch.zeros(self._steps, device=self._device)
         hits = torch.zeros((), dtype=torch.int64, device=self._device)
-        self._stage.train_mode()
-        with exact(self._device), seeded(derive(self._seed, "dropout", number), self._device):
+        self._phase.train_mode()
+        with exact_arithmetic(self._device), seeded(derive(self._seed, "dropout", number), self._device):
             for step in range(self._steps):
                 chosen = order[step * self._batch_size : (step + 1) * self._batch_size]
-                self._stage.begin_step(number, step, self._val_losses)
+                self._phase.begin_step(number, step, self._val_losses)
                 for part, inputs, target in self._parts(chosen, draws):
                     with autocast(self._device, self._precision):
                         logits = self._model(inputs)
@@ -221,9 +223,9 @@ class SupervisedTraining:
                     # Of a mixed image the class that it is most of counts.
                     answers = target if self._mixer is None else target.argmax(dim=1)
                     hits += (logits.detach().argmax(dim=1) == answers).sum()
-                self._stage.end_step()
+                self._phase.end_step()
                 if self._averaged is not None:
-                    self._averaged.stepped()
+                    self._averaged.after_step()
                 reached(CrashPoint.IN_EPOCH)
         return losses.tolist(), int(hits) / (self._steps * self._batch_size)
 
@@ -249,8 +251,8 @@ class SupervisedTraining:
         size = evaluation_batch(self._preprocessing.size)
         if self._micro_batch < self._batch_size:
             size = min(size, self._micro_batch)
-        model = self._judged.eval()
-        with exact(self._device), torch.inference_mode(), autocast(self._device, self._precision):
+        model = self._validated_model.eval()
+        with exact_arithmetic(self._device), torch.inference_mode(), autocast(self._device, self._precision):
             for batch, answers in zip(torch.split(images, size), torch.split(labels, size), strict=True):
                 logits = model(self._transform(batch)).float()
                 loss += torch.nn.functional.cross_entropy(logits, answers, reduction="sum")

@@ -1,4 +1,4 @@
-"""Torchvision's networks by name, and the parts of them that small or grey images ask to be exchanged."""
+"""Torchvision's networks by name, and the replacement of their first convolution for small or grey images."""
 
 from typing import cast
 
@@ -21,7 +21,7 @@ def network(architecture: str, classes: int) -> nn.Module:
 
 
 def fit_first_convolution(model: nn.Module, name: str, *, channels: int, kernel: int, stride: int, padding: int) -> None:
-    """Put another convolution with as many filters in the place of the one called `name`, unless it is like that already.
+    """Replace the convolution called `name` by one of this kind with as many filters, unless it is of this kind.
 
     Lengths are in pixels.
     """

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import final
 
 from torch import nn
 
 from trainers.support.ranges import check_number, check_whole
 
 
+@final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadLayer:
     """A dense layer before the last one, with ReLU. With BatchNorm, which has a bias, it has none of its own."""

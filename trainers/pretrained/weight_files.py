@@ -1,8 +1,9 @@
-"""Files of pretrained weights: torchvision's by name, from the disk or the network, or one's own with its sha256."""
+"""Files of pretrained weights: torchvision's by name, from the disk or the network, or a user's own with its sha256."""
 
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import final
 from urllib.parse import urlparse
 
 import torch
@@ -16,6 +17,7 @@ from trainers.support.ranges import check_choice
 _FILE_ENDINGS = (".pth", ".pt")
 
 
+@final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedWeights:
     """Weights that torchvision publishes, `resnet50-IMAGENET1K_V1`. The file's name ends in the start of its sha256."""
@@ -33,24 +35,24 @@ class PublishedWeights:
         """The one that the file's name promises."""
         return Checksum(algorithm="sha256", digits=self.file.removesuffix(".pth").rsplit("-", 1)[1])
 
-    def places(self, folder: Path) -> tuple[Path, Path]:
+    def paths(self, folder: Path) -> tuple[Path, Path]:
         """Where the file is looked for: below the data folder `folder`, then in torch's own cache."""
         return folder / "weights" / self.file, Path(torch.hub.get_dir()) / "checkpoints" / self.file
 
     def find(self, folder: Path) -> Path:
         """The file, checked. Raises MissingInput (both ways to get it), or BadData when only an altered one is there."""
-        places = self.places(folder)
-        for place in places:
-            if self.checksum.fits(place):
-                return place
-        for place in places:
-            if place.exists():
-                raise BadData(f"{place} is truncated or altered: delete it, then {self._ways(folder)}")
-        raise MissingInput(f"the pretrained weights {self.name} are neither {places[0]} nor {places[1]}: {self._ways(folder)}")
+        paths = self.paths(folder)
+        for path in paths:
+            if self.checksum.fits(path):
+                return path
+        for path in paths:
+            if path.exists():
+                raise BadData(f"{path} is truncated or altered: delete it, then {self._ways(folder)}")
+        raise MissingInput(f"the pretrained weights {self.name} are neither {paths[0]} nor {paths[1]}: {self._ways(folder)}")
 
     def fetch(self, folder: Path) -> Path:
         """The file below `folder`, downloaded unless it is there. Raises MissingInput, BadData or DiskError."""
-        target = self.places(folder)[0]
+        target = self.paths(folder)[0]
         if not self.checksum.fits(target):
             download(self.url, target, self.checksum, by_hand=self._by_hand(folder))
         return target
@@ -110,7 +112,7 @@ def find(architecture: str, weights: str, sha256: str, folder: Path) -> Path:
     if not weights.endswith(_FILE_ENDINGS):
         return published(architecture, weights).find(folder)
     own = Path(weights).expanduser()
-    file = next((place for place in (own, folder / "weights" / own) if place.is_file()), None)
+    file = next((path for path in (own, folder / "weights" / own) if path.is_file()), None)
     if file is None:
         raise MissingInput(
             f"there is no file of weights {own}, nor in {folder / 'weights'}; give one, or a name that torchvision has for "

@@ -32,7 +32,7 @@ def preview(
     """
     loop = next((part for part in settings if isinstance(part, Optimisation)), None)
     if loop is None:
-        raise InvalidInput("this trainer does not train with the shared loop: what it does to its images is not known")
+        raise InvalidInput("this trainer does not use the shared training loop: what it does to its images is unknown")
     prepared = preprocessing_of(loop, info)
     source = torch.from_numpy(images)
     inputs = TrainingInputs(source, loop, prepared, info)
@@ -61,7 +61,7 @@ def picture(columns: Sequence[torch.Tensor]) -> bytes:
 
 
 def _visible(normalised: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
-    """What the model gets, back in colours: uint8."""
+    """What the model gets, as colours again: uint8."""
     std, mean = (torch.tensor(values).view(-1, 1, 1) for values in (preprocessing.std, preprocessing.mean))
     return ((normalised * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)
 

@@ -1,4 +1,4 @@
-"""Downloads that leave either the right file or nothing: written aside, checked, then renamed."""
+"""Downloads that leave either the right file or none: written aside, checked, then renamed."""
 
 import hashlib
 import http.client
@@ -7,7 +7,7 @@ import sys
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Literal, final
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
@@ -15,10 +15,11 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from orchestrator.errors import BadData, MissingInput
 from orchestrator.support.atomic_files import disk_errors
 
-_PATIENCE = 30.0  # seconds without a byte after which the network counts as gone
+_TIMEOUT = 30.0  # seconds without a byte after which the network counts as gone
 _BLOCK = 1 << 20  # bytes read at a time
 
 
+@final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checksum:
     """What a file's digest must begin with, in hexadecimal."""
@@ -27,7 +28,7 @@ class Checksum:
     digits: str
 
     def fits(self, path: Path) -> bool:
-        """Whether `path` is a file with this digest. Raises BadData when it is there and cannot be read."""
+        """Whether `path` is a file with this digest. Raises BadData when it exists and cannot be read."""
         return path.is_file() and digest(path, self.algorithm).startswith(self.digits)
 
 
@@ -44,7 +45,7 @@ def download(url: str, target: Path, checksum: Checksum, *, by_hand: str) -> Non
     """Put what `url` serves at `target`, with a progress bar on a terminal.
 
     Raises MissingInput, ending in the advice `by_hand`, when it cannot be had, BadData when it is not what was expected, and
-    DiskError. Whatever happens, `target` is as it was, or complete and right.
+    DiskError. Whatever happens, `target` is as it was, or complete and verified.
     """
     aside = target.with_name(target.name + ".part")
     with disk_errors(f"write {target}"):
@@ -69,7 +70,7 @@ def _transfer(url: str, stream: IO[bytes], name: str, by_hand: str) -> None:
 
     request = urllib.request.Request(url, headers={"User-Agent": "sweep-conductor"})
     try:
-        response = urllib.request.urlopen(request, timeout=_PATIENCE)
+        response = urllib.request.urlopen(request, timeout=_TIMEOUT)
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise unreachable(getattr(error, "reason", error)) from error
     with response, _progress() as progress:

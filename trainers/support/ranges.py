@@ -11,6 +11,18 @@ def check_number(name: str, value: object, low: float, high: float, *, below: bo
         raise ValueError(f"{name} must be a number in [{low:g}, {high:g}{')' if below else ']'}, not {value!r}")
 
 
+def check_positive(name: str, value: float, high: float) -> None:
+    """Raise ValueError unless `value` is a number in (0, high], 0 being a setting without effect."""
+    check_number(name, value, 0, high)
+    if value == 0:
+        raise ValueError(f"{name} 0 would do nothing: leave it out")
+
+
+def check_probability(value: float) -> None:
+    """Raise ValueError unless `value` is a probability in (0, 1]."""
+    check_positive("probability", value, 1)
+
+
 def check_whole(name: str, value: object, low: int, high: int) -> None:
     """Raise ValueError unless `value` is a whole number in [low, high]."""
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:

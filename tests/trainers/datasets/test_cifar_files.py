@@ -1,6 +1,6 @@
 """Getting CIFAR-10 and CIFAR-100: from a web server, by hand, and never half; nothing unpublished is ever unpickled.
 
-The files are made here, in the published layout; their md5 sums take the place of the published ones.
+The files are made here, in the published layout; their md5 sums are used instead of the published ones.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ def md5(content: bytes) -> str:
 
 @dataclass(frozen=True)
 class Made:
-    """A data set in small: what was published, with the content of each file in place of the real one."""
+    """A data set in small: what was published, with the content of each file instead of the real one."""
 
     published: Published
     content: dict[str, bytes]
@@ -71,7 +71,7 @@ class Made:
             test=sums(self.published.test),
             meta=sums(self.published.meta),
         )
-        return Cifar(published, cifar100.SUITS)
+        return Cifar(published, cifar100.INFO)
 
 
 def batch(images: np.ndarray, key: str, labels: list[int]) -> bytes:

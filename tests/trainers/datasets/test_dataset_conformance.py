@@ -1,4 +1,4 @@
-"""What every data set promises (contracts.DataSet), proved of each one that is there."""
+"""What every data set promises (contracts.DataSet), tested for each one."""
 
 import subprocess
 import sys
@@ -23,7 +23,7 @@ def dataset(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Path]:
             return "cifar100", request.getfixturevalue("cifar100_folder")
         case "cifar10":
             pytest.skip(
-                "needs the real CIFAR-10, and nothing here has it; test_cifar_files.py proves the reading on files that it makes"
+                "needs the real CIFAR-10, which is not here; test_cifar_files.py tests the reading on files that it makes"
             )
         case "folder":
             return f"folder:{pictures(tmp_path / 'pictures', images=100)}", tmp_path / "data"

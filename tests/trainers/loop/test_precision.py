@@ -38,10 +38,10 @@ SAID = [
 
 
 def test_a_gpu_computes_exactly_inside_and_as_the_user_has_it_outside() -> None:
-    """In processes of their own: torch's older and newer ways of saying so do not mix. The switches need no GPU."""
+    """In processes of their own: torch's older and newer switches do not mix. The switches need no GPU."""
     program = f"""
 import os, torch
-from trainers.loop.precision import exact
+from trainers.loop.precision import exact_arithmetic
 
 def switches():
     cudnn = torch.backends.cudnn
@@ -51,10 +51,10 @@ def switches():
 def check():
     before = switches()
     for _ in range(2):
-        with exact(torch.device("cuda")):
+        with exact_arithmetic(torch.device("cuda")):
             assert switches() == (["ieee"] * 3, False, True), switches()
         assert switches() == before, (switches(), before)
-    with exact(torch.device("cpu")):
+    with exact_arithmetic(torch.device("cpu")):
         assert switches() == before
 
 failed = []

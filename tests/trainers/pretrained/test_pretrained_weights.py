@@ -110,7 +110,7 @@ def test_a_wrong_or_broken_download_leaves_nothing(server: Server, tmp_path: Pat
 
 def test_an_altered_file_is_named_unless_torchs_cache_has_the_right_one(server: Server, tmp_path: Path) -> None:
     published = small(server)
-    own, cached = published.places(tmp_path)
+    own, cached = published.paths(tmp_path)
     assert cached.is_relative_to(tmp_path / "torch")
     own.parent.mkdir()
     own.write_bytes(CONTENT[:-1])

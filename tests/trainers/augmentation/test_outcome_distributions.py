@@ -12,25 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision.transforms import v2
 
+from trainers.augmentation.aug_mix import AugMix
 from trainers.augmentation.boxes import draw_boxes
+from trainers.augmentation.colour import ColorJitter
+from trainers.augmentation.crop_and_flip import Crop, Flip
+from trainers.augmentation.geometry import Rotation
+from trainers.augmentation.jpeg import Jpeg
+from trainers.augmentation.masks import Cutout, Erasing
+from trainers.augmentation.noise_and_blur import GaussianBlur, GaussianNoise
 from trainers.augmentation.pipeline import Pipeline
-from trainers.augmentation.policies import ALL, Layer, trivial_augment_strengths
-from trainers.augmentation.steps import (
-    AugMix,
-    ColorJitter,
-    Crop,
-    Cutout,
-    Erasing,
-    Flip,
-    GaussianBlur,
-    GaussianNoise,
-    Jpeg,
-    RandAugment,
-    RandomResizedCrop,
-    Rotation,
-    Step,
-    TrivialAugment,
-)
+from trainers.augmentation.policies import RandAugment, TrivialAugment
+from trainers.augmentation.policy_layers import ALL, Layer, trivial_augment_strengths
+from trainers.augmentation.resized_crop import ResizedCrop
+from trainers.augmentation.transforms import Transform
 from trainers.loop.random_streams import generator, seeded
 
 COUNT = 500  # outcomes on each side
@@ -77,7 +71,7 @@ def noise(image: torch.Tensor) -> torch.Tensor:
     return (noisy * 255).round().to(torch.uint8)
 
 
-REFERENCES: list[tuple[Step, Callable[[torch.Tensor], Any]]] = [
+REFERENCES: list[tuple[Transform, Callable[[torch.Tensor], Any]]] = [
     (Crop(padding=6), v2.RandomCrop(32, padding=6)),
     (Flip(probability=0.3), v2.RandomHorizontalFlip(0.3)),
     (Rotation(degrees=40), v2.RandomRotation(40)),
@@ -93,8 +87,8 @@ REFERENCES: list[tuple[Step, Callable[[torch.Tensor], Any]]] = [
     (RandAugment(operations=1, magnitude=30), v2.RandAugment(1, 30)),
     (AugMix(severity=4, alpha=0.8), v2.AugMix(severity=4, alpha=0.8)),
     (AugMix(severity=10, width=1, depth=2, alpha=0.2), v2.AugMix(10, mixture_width=1, chain_depth=2, alpha=0.2)),
-    (RandomResizedCrop(smallest=0.1, ratio=1.5), resized_crop(0.1, 1.5)),
-    (RandomResizedCrop(smallest=0.3, ratio=1.0), resized_crop(0.3, 1.0)),
+    (ResizedCrop(smallest=0.1, ratio=1.5), resized_crop(0.1, 1.5)),
+    (ResizedCrop(smallest=0.3, ratio=1.0), resized_crop(0.3, 1.0)),
     (Erasing(probability=0.7, smallest=0.05, largest=0.3, ratio=2.5), erasing(0.7, (0.05, 0.3), 2.5)),
     # Nearly no shape fits into the image: then nothing is erased.
     (Erasing(probability=1.0, smallest=0.8, largest=1.0, ratio=4.0), erasing(1.0, (0.8, 1.0), 4.0)),
@@ -109,7 +103,7 @@ REFERENCES: list[tuple[Step, Callable[[torch.Tensor], Any]]] = [
 
 
 def features(images: torch.Tensor) -> dict[str, np.ndarray[Any, Any]]:
-    """Numbers that tell brightness, colour, detail, place and what is black, of each of N×3×S×S images."""
+    """Numbers that tell brightness, colour, detail, position and what is black, of each of N×3×S×S images."""
     values = images.double()
     ramp = torch.linspace(-1, 1, images.shape[-1], dtype=torch.float64)
     found = {
@@ -130,18 +124,18 @@ def distance(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> float:
     """The largest difference between two samples' distribution functions (Kolmogorov-Smirnov)."""
     # Where both have the same value up to rounding, it must not count which side rounded down.
     one, other = one.round(1), other.round(1)
-    places = np.concatenate([one, other])
-    below = [np.searchsorted(np.sort(sample), places, side="right") / len(sample) for sample in (one, other)]
+    values = np.concatenate([one, other])
+    below = [np.searchsorted(np.sort(sample), values, side="right") / len(sample) for sample in (one, other)]
     return float(np.abs(below[0] - below[1]).max())
 
 
-def outcomes(image: torch.Tensor, step: Step, count: int, seed: int) -> torch.Tensor:
-    augment = Pipeline(image.expand(count, -1, -1, -1), [step], size=24, mean=MEAN)
+def outcomes(image: torch.Tensor, transform: Transform, count: int, seed: int) -> torch.Tensor:
+    augment = Pipeline(image.expand(count, -1, -1, -1), [transform], size=24, mean=MEAN)
     return augment.batch(torch.arange(count), augment.draw(generator(seed)))
 
 
-def compare(step: Step, reference: Callable[[torch.Tensor], Any], image: torch.Tensor, count: int) -> None:
-    ours = outcomes(image, step, count, seed=1)
+def compare(transform: Transform, reference: Callable[[torch.Tensor], Any], image: torch.Tensor, count: int) -> None:
+    ours = outcomes(image, transform, count, seed=1)
     with seeded(2, torch.device("cpu")), warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of torchvision's JPEG
         theirs = torch.stack([reference(image) for _ in range(count)])
@@ -152,29 +146,29 @@ def compare(step: Step, reference: Callable[[torch.Tensor], Any], image: torch.T
 
 
 NAMED = pytest.mark.parametrize(
-    ("step", "reference"), REFERENCES, ids=[f"{step.name} {number}" for number, (step, _) in enumerate(REFERENCES)]
+    ("transform", "reference"), REFERENCES, ids=[f"{transform.name} {number}" for number, (transform, _) in enumerate(REFERENCES)]
 )
 
 
 @NAMED
 def test_outcomes_are_as_likely_as_with_torchvision(
-    step: Step, reference: Callable[[torch.Tensor], Any], photographs: torch.Tensor
+    transform: Transform, reference: Callable[[torch.Tensor], Any], photographs: torch.Tensor
 ) -> None:
-    compare(step, reference, photographs[7], COUNT)
+    compare(transform, reference, photographs[7], COUNT)
 
 
 @pytest.mark.slow
 @NAMED
 def test_many_outcomes_are_as_likely_as_with_torchvision(
-    step: Step, reference: Callable[[torch.Tensor], Any], photographs: torch.Tensor
+    transform: Transform, reference: Callable[[torch.Tensor], Any], photographs: torch.Tensor
 ) -> None:
-    compare(step, reference, photographs[13], 8_000)
+    compare(transform, reference, photographs[13], 8_000)
 
 
 def test_the_comparison_sees_a_wrong_strength(photographs: torch.Tensor) -> None:
     image = photographs[7]
 
-    def differ(one: Step, other: Step) -> bool:
+    def differ(one: Transform, other: Transform) -> bool:
         expected = features(outcomes(image, other, COUNT, seed=2))
         found = features(outcomes(image, one, COUNT, seed=1))
         return max(distance(values, expected[name]) for name, values in found.items()) > largest_distance(COUNT)
@@ -202,8 +196,8 @@ def test_every_operation_and_sign_of_a_policy_is_as_frequent() -> None:
 
 def test_a_resized_crop_that_cannot_be_is_the_whole_image() -> None:
     images = torch.zeros(200, 3, 32, 32, dtype=torch.uint8)
-    augment = Pipeline(images, [RandomResizedCrop(smallest=0.9999, ratio=4.0)], size=8, mean=MEAN)
-    (drawn,) = augment.draw(generator(0)).steps
+    augment = Pipeline(images, [ResizedCrop(smallest=0.9999, ratio=4.0)], size=8, mean=MEAN)
+    (drawn,) = augment.draw(generator(0)).transforms
     assert {name: set(values.tolist()) for name, values in drawn.items()} == {
         "top": {0},
         "left": {0},
@@ -245,7 +239,7 @@ def test_every_order_of_color_jitter_is_drawn() -> None:
         size=4,
         mean=MEAN,
     )
-    (drawn,) = augment.draw(generator(0)).steps
+    (drawn,) = augment.draw(generator(0)).transforms
     orders = torch.unique(drawn["order"], dim=0, return_counts=True)[1].double()
     assert len(orders) == 24
     # Pearson's chi-squared with 23 degrees of freedom exceeds 55.5 once in 10,000 times.
@@ -256,8 +250,8 @@ def test_noise_is_normal_and_independent_of_the_place() -> None:
     grey = torch.full((64, 3, 32, 32), 128, dtype=torch.uint8)
     augment = Pipeline(grey, [GaussianNoise(probability=1.0, largest=0.1)], size=32, mean=MEAN)
     draws = augment.draw(generator(0))
-    noisy = (augment.batch(torch.arange(64), draws).double() - 128) / draws.steps[0]["deviation"].double().view(-1, 1, 1, 1)
-    strong = noisy[draws.steps[0]["deviation"] > 10]
+    noisy = (augment.batch(torch.arange(64), draws).double() - 128) / draws.transforms[0]["deviation"].double().view(-1, 1, 1, 1)
+    strong = noisy[draws.transforms[0]["deviation"] > 10]
     assert abs(strong.mean()) < 0.01
     assert abs(strong.std() - 1) < 0.01
     assert abs((strong.abs() < 1).double().mean() - 0.6827) < 0.02

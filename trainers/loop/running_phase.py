@@ -1,4 +1,4 @@
-"""A phase of a run in progress: what it trains, with its own optimiser and its own course of the rate."""
+"""A phase of a run in progress: the parameters it trains, its own optimiser and its own learning rate."""
 
 from collections.abc import Sequence
 from typing import final
@@ -7,35 +7,31 @@ import torch
 
 from orchestrator.errors import InvalidInput
 from trainers.loop.averaging import first_epoch
-from trainers.loop.optimisation import Optimisation, make_optimizer
-from trainers.loop.phases import Phase, planned, train_mode, trained
-from trainers.loop.schedules import Schedule
+from trainers.loop.optimisation import Optimisation
+from trainers.loop.phases import Phase, phases_of_run, set_train_mode, trainable_parameters
+from trainers.loop.schedules.base import RunLength
+from trainers.loop.schedules.learning_rate import LearningRate
 
 
-def check_lengths(settings: Optimisation, epochs: int, steps_per_epoch: int) -> None:
+def check_run_length(settings: Optimisation, epochs: int, steps_per_epoch: int) -> None:
     """Raise InvalidInput for settings that do not fit a run of so many epochs, or would never act in it."""
-    phases = planned(settings.phases, epochs)
+    phases = phases_of_run(settings.phases, epochs)
     for phase in phases:
-        _schedule(settings, phase, steps_per_epoch)
+        _learning_rate(settings, phase, steps_per_epoch)
     averaged = first_epoch(settings.averaging, epochs) if settings.averaging is not None else 1
     judged = min(phases[-1].epochs, epochs - averaged + 1)
-    # The first of them has nothing to fall behind, and to end after the last one is no end.
+    # The first of them has none to be compared with, and to end after the last one is no end.
     if settings.patience and settings.patience > judged - 2:
         raise InvalidInput(f"patience {settings.patience} can never end a run whose last {judged} epochs are judged by it")
 
 
-def _schedule(settings: Optimisation, phase: Phase, steps_per_epoch: int) -> Schedule:
-    return Schedule(
-        shape=settings.schedule,
-        peak=settings.learning_rate * phase.rate,
-        warmup=settings.warmup,
-        epochs=phase.epochs,
-        steps_per_epoch=steps_per_epoch,
-    )
+def _learning_rate(settings: Optimisation, phase: Phase, steps_per_epoch: int) -> LearningRate:
+    length = RunLength(epochs=phase.epochs, steps_per_epoch=steps_per_epoch, warmup=settings.warmup)
+    return LearningRate(schedule=settings.schedule, peak=settings.learning_rate * phase.rate, length=length)
 
 
 @final
-class Stage:
+class RunningPhase:
     """The phase that the epoch with the number `number` belongs to, at its beginning."""
 
     def __init__(
@@ -43,22 +39,24 @@ class Stage:
     ) -> None:
         self._model, self._head = model, head
         first = 1
-        for phase in planned(settings.phases, epochs):
+        for phase in phases_of_run(settings.phases, epochs):
             if number < first + phase.epochs:
                 break
             first += phase.epochs
         self._phase: Phase = phase
         self.first = first  # the number of its first epoch
         self.last = first + phase.epochs - 1
-        self._parameters = trained(model, head, phase)
+        self._parameters = trainable_parameters(model, head, phase)
         self._clip = settings.clip
         self._steps = steps_per_epoch
-        self.optimizer = make_optimizer(self._parameters, settings)
-        self._schedule = _schedule(settings, phase, steps_per_epoch)
+        self.optimizer = settings.optimizer.make(
+            self._parameters, rate=settings.learning_rate, momentum=settings.momentum, decay=settings.weight_decay
+        )
+        self._learning_rate = _learning_rate(settings, phase, steps_per_epoch)
 
     def train_mode(self) -> None:
         """Let the model behave as in training, where this phase trains it."""
-        train_mode(self._model, self._head, self._phase)
+        set_train_mode(self._model, self._head, self._phase)
 
     def begin_step(self, epoch: int, step: int, val_losses: Sequence[float]) -> None:
         """Before the gradients of a step are computed: `epoch` from 1 in the run, `step` from 0 in the epoch."""
@@ -75,8 +73,8 @@ class Stage:
 
     def steps_since_warm_up(self, epochs: int) -> int:
         """Of the steps of this phase, those that are done after so many epochs of the run and came after its warm-up."""
-        return max((epochs - self.first + 1) * self._steps - self._schedule.rising, 0)
+        return max((epochs - self.first + 1) * self._steps - self._learning_rate.length.warmup_steps, 0)
 
     def rate(self, epoch: int, step: int, val_losses: Sequence[float]) -> float:
         """The learning rate of a step; `val_losses` are those of all epochs of the run that are done."""
-        return self._schedule.rate((epoch - self.first) * self._steps + step, val_losses[self.first - 1 : epoch - 1])
+        return self._learning_rate.at((epoch - self.first) * self._steps + step, val_losses[self.first - 1 : epoch - 1])

@@ -12,7 +12,8 @@ from torchvision.transforms.v2 import functional
 from trainers.augmentation import colour, geometry
 from trainers.augmentation.aug_mix import RandomAugMix
 from trainers.augmentation.jpeg import jpeg
-from trainers.augmentation.policies import (
+from trainers.augmentation.noise_and_blur import RandomBlur
+from trainers.augmentation.policy_layers import (
     ALL,
     AUG_MIX,
     Layer,
@@ -21,7 +22,6 @@ from trainers.augmentation.policies import (
     rand_augment_strengths,
     trivial_augment_strengths,
 )
-from trainers.augmentation.quality import RandomBlur
 from trainers.augmentation.resized_crop import RandomResizedCrop
 from trainers.loop.random_streams import generator, seeded
 
