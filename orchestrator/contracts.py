@@ -331,7 +331,8 @@ Report = Callable[["Frames"], "pd.DataFrame"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frames:
-    """What a report is a pure function of: one row per run, and one row per epoch (`reports/_frames.py` says which columns)."""
+    """The input of a report: one row per run, and one row per epoch (`reports/tables/frames.py` lists the columns)."""
 
     runs: pd.DataFrame
     epochs: pd.DataFrame
+    searched: tuple[str, ...] = ()  # the hyperparameters that the studies search, in the order of their plans
