@@ -9,9 +9,9 @@ from typing import Any, TextIO
 
 import click
 
-from orchestrator.cli.common import say
-from orchestrator.cli.groups import Commands
 from orchestrator.cli.interruptions import Terminated, raise_interruptions
+from orchestrator.cli.lazy_group import LazyGroup
+from orchestrator.cli.messages import say
 from orchestrator.cli.process_list import hide_passwords_from_process_list
 from orchestrator.errors import DiskError, OrchestrateError
 
@@ -50,7 +50,7 @@ _CARRY_ON = "what was recorded stands, and the same command carries on"
 
 
 @click.group(
-    cls=Commands,
+    cls=LazyGroup,
     modules=_MODULES,
     help=_HELP,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},

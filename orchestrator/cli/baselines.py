@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.common import FORMATS, format_option
+from orchestrator.cli.options import FORMATS, format_option
 
 if TYPE_CHECKING:
     from orchestrator.contracts import ReferenceSystem

@@ -5,12 +5,13 @@ from typing import Any
 
 import click
 
-from orchestrator.cli.common import data_option, say
-from orchestrator.cli.groups import Commands
-from orchestrator.cli.parameters import Location, WholeNumber
+from orchestrator.cli.lazy_group import LazyGroup
+from orchestrator.cli.messages import say
+from orchestrator.cli.options import data_option
+from orchestrator.cli.parameter_types import Location, WholeNumber
 
 
-@click.group("data", cls=Commands, short_help="Download data sets and weights, or check them.")
+@click.group("data", cls=LazyGroup, short_help="Download data sets and weights, or check them.")
 def data() -> None:
     """Download data sets and pretrained weights, or check those that are there."""
 

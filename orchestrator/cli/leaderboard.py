@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.common import FORMATS, format_option, runs_option
+from orchestrator.cli.options import FORMATS, format_option, runs_option
 
 
 @click.command("leaderboard", short_help="All runs as a table, the best first.")

@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from orchestrator.cli.common import chosen_study, mirror_option, runs_option, say, storage_option
+from orchestrator.cli.messages import say
+from orchestrator.cli.options import chosen_study, mirror_option, runs_option, storage_option
 
 
 @click.command("mirror", short_help="Rebuild the copies in W&B and in Optuna's database.")

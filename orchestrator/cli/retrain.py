@@ -6,8 +6,9 @@ from typing import Any, TypeVar
 
 import click
 
-from orchestrator.cli.common import chosen_study, ood_option, partial_option, say, work_options
-from orchestrator.cli.parameters import MOST_EPOCHS, WholeNumber
+from orchestrator.cli.messages import say
+from orchestrator.cli.options import chosen_study, ood_option, partial_option, work_options
+from orchestrator.cli.parameter_types import MOST_EPOCHS, WholeNumber
 
 F = TypeVar("F", bound=Callable[..., Any])
 

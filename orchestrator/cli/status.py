@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from orchestrator.cli.common import chosen_study, format_option, runs_option
+from orchestrator.cli.options import chosen_study, format_option, runs_option
 
 
 @click.command("status", short_help="How far a study is.")

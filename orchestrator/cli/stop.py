@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from orchestrator.cli.common import runs_option, say
+from orchestrator.cli.messages import say
+from orchestrator.cli.options import runs_option
 
 
 @click.command("stop", short_help="End a study's session politely.")

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.common import format_option, say, storage_option, work_options
-from orchestrator.cli.parameters import MOST_EPOCHS, Duration, WholeNumber
+from orchestrator.cli.messages import say
+from orchestrator.cli.options import format_option, storage_option, work_options
+from orchestrator.cli.parameter_types import MOST_EPOCHS, Duration, WholeNumber
 
 if TYPE_CHECKING:
     from orchestrator.sessions.open_study import Request

@@ -5,8 +5,9 @@ from typing import Any
 
 import click
 
-from orchestrator.cli.common import data_option, device_option, ood_option, partial_option, runs_option, say
-from orchestrator.cli.parameters import Location
+from orchestrator.cli.messages import say
+from orchestrator.cli.options import data_option, device_option, ood_option, partial_option, runs_option
+from orchestrator.cli.parameter_types import Location
 
 
 @click.command("submit", short_help="Write submission.csv again, or check one.")

@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from orchestrator.cli.common import runs_option, say, work_options
-from orchestrator.cli.parameters import MOST_EPOCHS, WholeNumber
+from orchestrator.cli.messages import say
+from orchestrator.cli.options import runs_option, work_options
+from orchestrator.cli.parameter_types import MOST_EPOCHS, WholeNumber
 
 
 @click.command("train", short_help="Train one recipe: a reference system, or a file.")

@@ -1,6 +1,5 @@
-"""Options that several commands share, and how commands speak."""
+"""Options that several commands share."""
 
-import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -8,7 +7,8 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from orchestrator.cli.parameters import Location, OneOf
+from orchestrator.cli.messages import say
+from orchestrator.cli.parameter_types import Location, OneOf
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_folder import StudyFolder
 from orchestrator.support.secrets import holds_password
@@ -155,9 +155,3 @@ def work_options(command: F) -> F:
 def chosen_study(store: RunsFolder, name: str | None, *, search: bool = False) -> StudyFolder:
     """The study of this name, or the one that was worked on last; with `search` one that holds more than single runs."""
     return store.known(name) if name is not None else store.latest(search=search)
-
-
-def say(line: str) -> None:
-    """A line for the user: to stderr, so that stdout holds nothing but data. Nobody has to read it."""
-    with contextlib.suppress(OSError, ValueError):
-        click.echo(line, err=True)
