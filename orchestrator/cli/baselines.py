@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from orchestrator.contracts import ReferenceSystem
 
 
-@click.command("baselines", short_help="The fifteen reference systems.")
+@click.command("baselines", short_help="List the reference systems.")
 @format_option(*FORMATS)
 def baselines(form: str) -> None:
-    """List the fifteen reference systems of public reports on the challenge: `orchestrate train NAME` runs one.
+    """List the reference systems: published solutions of the challenge, and those in search_spaces/reference_systems.
 
-    The json form has for each its whole recipe, what its report says came of it (accuracies as fractions), and what the report
-    leaves open and was chosen here.
+    To train one: `orchestrate train NAME`. The json format adds the recipe, the reported accuracies (fractions), and the choices
+    made where the report is silent.
     """
     from orchestrator import plugins
 

@@ -585,7 +585,7 @@ def test_data_verify_and_fetch_take_a_folder(root: Path, data: Path, capsys: pyt
     for word in ("verify", "fetch"):
         result = call(capsys, "data", word, f"folder:{root}", "--data-dir", data)
         assert result.code == 0
-        assert "is there and right" in result.messages
+        assert "is complete and verified" in result.messages
         refused(capsys, 66, "data", word, f"folder:{root}x", "--data-dir", data, says=(f"there is no folder {root}x",))
     assert json.loads((places(data)[0] / "facts.json").read_text())["classes"] == ["one", "two", "zero"]
 
