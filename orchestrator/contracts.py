@@ -1,4 +1,4 @@
-"""The borders: what a plan, a data set, a trainer, a scheduler, an executor, an observer and a report promise.
+"""The borders: what a plan, a reference system, a data set, a trainer and a report promise.
 
 Protocols stand at the borders, final classes inside. Nothing here imports torch, optuna or pandas at run time.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, final, runtime_checkable
 
 from orchestrator.recipe import Recipe
 from orchestrator.record import Epoch, Metric
@@ -218,6 +218,81 @@ class Trainer(Protocol):
         """The predictor that `Training.snapshot` described. Raises BadData for any other content."""
 
 
+# ---------------------------------------------------------------------------------------------- reference systems
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported:
+    """Results that a report states of its system: accuracies as fractions, None where it states none."""
+
+    val_acc: float | None = None
+    test_acc: float | None = None
+    train_acc: float | None = None
+    kaggle: float | None = None  # on the challenge's out-of-distribution images
+    remark: str = ""  # whatever is not one of these figures
+
+    def figures(self) -> dict[str, float]:
+        """The stated accuracies by name."""
+        named = {"val_acc": self.val_acc, "test_acc": self.test_acc, "train_acc": self.train_acc, "kaggle": self.kaggle}
+        return {name: value for name, value in named.items() if value is not None}
+
+    def text(self) -> str:
+        """All of it in one line."""
+        figures = ", ".join(f"{name} {value:.5g}" for name, value in self.figures().items())
+        return "; ".join(filter(None, [figures, self.remark])) or "no accuracy stated"
+
+
+@runtime_checkable
+class ReferenceSystem(Protocol):
+    """A published system as a recipe. `search_spaces/reference_systems/NAME.py` holds a sequence of them as `SYSTEMS`.
+
+    `orchestrate train`, `recipe` and `baselines` find it by `system` or `name`, which no other system may have.
+    """
+
+    @property
+    def system(self) -> str:
+        """A short name: report and part of the challenge, "004-P1"."""
+
+    @property
+    def name(self) -> str:
+        """A descriptive name, also the plan's name in its recipe: 1 to 64 letters, digits, ".", "_" or "-"."""
+
+    @property
+    def part(self) -> int | None:
+        """The part of the challenge, None where it belongs to none."""
+
+    @property
+    def trainer(self) -> str:
+        """The name of its trainer."""
+
+    @property
+    def parameters(self) -> int:
+        """Of the model."""
+
+    @property
+    def weights(self) -> str:
+        """The pretrained weights; "" for training from scratch."""
+
+    @property
+    def epochs(self) -> int:
+        """Of the report's training."""
+
+    @property
+    def reported(self) -> Reported:
+        """The results that the report states."""
+
+    @property
+    def choices(self) -> Sequence[str]:
+        """One sentence for each setting that the report leaves open."""
+
+    def recipe(self, epochs: int | None = None) -> Recipe:
+        """The recipe, scaled to `epochs` where they differ from its own."""
+
+    def scaling(self, epochs: int) -> Sequence[str]:
+        """One sentence for each setting that the recipe of so many epochs scales or leaves out."""
+
+
 # ---------------------------------------------------------------------------------------------------------- plans
 
 
@@ -256,7 +331,8 @@ Report = Callable[["Frames"], "pd.DataFrame"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frames:
-    """What a report is a pure function of: one row per run, and one row per epoch (`reports/_frames.py` says which columns)."""
+    """The input of a report: one row per run, and one row per epoch (`reports/tables/frames.py` lists the columns)."""
 
     runs: pd.DataFrame
     epochs: pd.DataFrame
+    searched: tuple[str, ...] = ()  # the hyperparameters that the studies search, in the order of their plans

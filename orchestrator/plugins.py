@@ -8,17 +8,20 @@ import contextlib
 import importlib
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
-from orchestrator.contracts import DataSet, DataSetFamily, Plan, Report, Trainer
+from orchestrator.contracts import DataSet, DataSetFamily, Plan, ReferenceSystem, Report, Trainer
 from orchestrator.errors import BadData, InvalidInput, MissingInput, OrchestrateError, UnknownName
+from orchestrator.support.names import NAME
 
 # kind of plug-in, in a user's words -> the package that holds it
 PACKAGES = {
     "plan": "search_spaces",
+    "reference system": "search_spaces.reference_systems",
     "trainer": "trainers",
     "data set": "trainers.datasets",
     "report": "reports",
@@ -41,6 +44,21 @@ def plan(name_or_file: str) -> tuple[str, str, Plan]:
     else:
         name, module = name_or_file, _load("plan", name_or_file)
     return name, str(_attribute(module, "DATASET")), cast(Plan, _attribute(module, "plan"))
+
+
+def reference_systems() -> tuple[ReferenceSystem, ...]:
+    """All reference systems, ordered by `system`. Raises BadData for an invalid one, and for a name that two share."""
+    what = "reference system"
+    found = [system for name in names(what) for system in _systems(_load(what, name))]
+    for word, count in Counter(word for system in found for word in {system.system, system.name}).items():
+        if count > 1:
+            raise BadData(f"{count} reference systems are named {word!r}; `system` and `name` must be unique, so rename one")
+    return tuple(sorted(found, key=lambda system: system.system))
+
+
+def reference_system(name: str) -> ReferenceSystem | None:
+    """The reference system with this `system` or `name`, None where there is none. Raises as `reference_systems`."""
+    return next((system for system in reference_systems() if name in (system.system, system.name)), None)
 
 
 def trainer(name: str) -> Trainer:
@@ -104,6 +122,17 @@ def _load(what: str, name: str) -> ModuleType:
         raise UnknownName(what, name, known)
     with blaming(f"{what} {name!r}"):
         return importlib.import_module(f"{PACKAGES[what]}.{name}")
+
+
+def _systems(module: ModuleType) -> tuple[ReferenceSystem, ...]:
+    with blaming(f"{module.__file__}: SYSTEMS"):
+        systems = tuple(_attribute(module, "SYSTEMS"))
+        for system in systems:
+            if not isinstance(system, ReferenceSystem):
+                raise BadData(f"{module.__file__}: SYSTEMS holds a {type(system).__name__}, which is not a ReferenceSystem")
+            if not NAME.fullmatch(system.name):
+                raise BadData(f"{module.__file__}: the name {system.name!r} must be 1 to 64 letters, digits, '.', '_' or '-'")
+    return systems
 
 
 def _dataset(name: str) -> tuple[ModuleType, DataSetFamily | None, str]:

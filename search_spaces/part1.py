@@ -4,11 +4,12 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from orchestrator.contracts import DataSetInfo, StudyPlan
 from orchestrator.recipe import Recipe
-from search_spaces._references import baselines, fitted
+from search_spaces._baselines import baselines
+from search_spaces.reference_systems.part1 import SYSTEMS
 
 DATASET = "cifar100"
 
-# Why settings of the reference systems cannot stand for them here: the network and the loop are the plan's.
+# Why the settings of these reference systems cannot be first trials: network, optimiser and schedule are the plan's.
 _MISFITS = {
     "001-P1": "its schedule is StepLR(1, .9), the plan's is cosine; batch 8 and no weight decay are outside the ranges",
     "002-P1": "its optimiser is Adam, the plan's is SGD",
@@ -18,7 +19,7 @@ _MISFITS = {
 
 
 def plan(dataset: str, info: DataSetInfo) -> StudyPlan:
-    """The plan for a data set and what suits it."""
+    """The plan for a data set."""
     space = {
         # images in a step: few leave many noisy steps in an epoch, many make an epoch quick
         "batch_size": CategoricalDistribution(info.batch_sizes),
@@ -52,5 +53,5 @@ def plan(dataset: str, info: DataSetInfo) -> StudyPlan:
         epochs=epochs,
         confirm_epochs=epochs,  # a confirmation repeats what the trial claims, on another seed and other images
         retrain_epochs=min(60, info.retrain_epochs),
-        baselines=fitted(baselines(1, _MISFITS), space),
+        baselines=baselines(SYSTEMS, space, _MISFITS),
     )

@@ -4,7 +4,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from orchestrator.contracts import DataSetInfo, StudyPlan
 from orchestrator.recipe import Recipe
-from search_spaces._references import baselines, fitted
+from search_spaces._baselines import baselines
+from search_spaces.reference_systems.part3 import SYSTEMS
 
 DATASET = "cifar100"
 
@@ -14,7 +15,7 @@ DATASET = "cifar100"
 # stock stem at 32 pixels, and lost the first layer's weights with a stem of their own.
 _ENLARGEMENT = 4
 
-# Why settings of the reference systems cannot stand for them here: the network and the loop are the plan's.
+# Why the settings of these reference systems cannot be first trials: network, optimiser and schedule are the plan's.
 _MISFITS = {
     "000-P3": "its optimiser is SGD, the plan's is AdamW",
     "001-P3": "its optimiser is SGD with StepLR(1, .9), the plan's AdamW with cosine; batch 8 is outside the range",
@@ -25,7 +26,7 @@ _MISFITS = {
 
 
 def plan(dataset: str, info: DataSetInfo) -> StudyPlan:
-    """The plan for a data set and what suits it."""
+    """The plan for a data set."""
     space = {
         # images in a step: few leave many noisy steps in an epoch, many make an epoch quick
         "batch_size": CategoricalDistribution(info.batch_sizes),
@@ -61,5 +62,5 @@ def plan(dataset: str, info: DataSetInfo) -> StudyPlan:
         epochs=epochs,
         confirm_epochs=epochs,  # a confirmation repeats what the trial claims, on another seed and other images
         retrain_epochs=min(20, info.retrain_epochs),
-        baselines=fitted(baselines(3, _MISFITS), space),
+        baselines=baselines(SYSTEMS, space, _MISFITS),
     )

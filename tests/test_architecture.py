@@ -114,7 +114,6 @@ def test_rooms_beside_the_floors_know_neither_upper_floors_nor_each_other(module
         assert other == room or floor(name) <= 1 or name == "orchestrator", f"{module} imports {name}"
 
 
-@pytest.mark.skip(reason="reference systems are not a kind of plug-in yet")
 @pytest.mark.parametrize("module", sorted(module for module in MODULES if module.startswith("orchestrator")))
 def test_the_core_imports_no_content(module: str) -> None:
     """Plans, trainers, data sets, reports and reference systems are found by their names."""

@@ -5,28 +5,29 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.common import FORMATS, format_option
+from orchestrator.cli.options import FORMATS, format_option
 
 if TYPE_CHECKING:
-    from search_spaces.reference_systems.system import ReferenceSystem
+    from orchestrator.contracts import ReferenceSystem
 
 
-@click.command("baselines", short_help="The fifteen reference systems.")
+@click.command("baselines", short_help="List the reference systems.")
 @format_option(*FORMATS)
 def baselines(form: str) -> None:
-    """List the fifteen reference systems of public reports on the challenge: `orchestrate train NAME` runs one.
+    """List the reference systems: published solutions of the challenge, and those in search_spaces/reference_systems.
 
-    The json form has for each its whole recipe, what its report says came of it (accuracies as fractions), and what the report
-    leaves open and was chosen here.
+    To train one: `orchestrate train NAME`. The json format adds the recipe, the reported accuracies (fractions), and the choices
+    made where the report is silent.
     """
-    from search_spaces.reference_systems import SYSTEMS
+    from orchestrator import plugins
 
+    systems = plugins.reference_systems()
     if form == "json":
-        click.echo(json.dumps([_whole(system) for system in SYSTEMS], indent=1, ensure_ascii=False))
+        click.echo(json.dumps([_whole(system) for system in systems], indent=1, ensure_ascii=False))
         return
     from orchestrator.sessions.tables import render_rows
 
-    click.echo(render_rows([_row(system) for system in SYSTEMS], form), nl=False)
+    click.echo(render_rows([_row(system) for system in systems], form), nl=False)
 
 
 def _whole(system: "ReferenceSystem") -> dict[str, Any]:

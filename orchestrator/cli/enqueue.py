@@ -5,18 +5,19 @@ from typing import Any
 
 import click
 
-from orchestrator.cli.common import runs_option, say
+from orchestrator.cli.messages import say
+from orchestrator.cli.options import runs_option
 
 
-@click.command("enqueue", short_help="Try a given setting next.")
+@click.command("enqueue", short_help="Add a setting to try next.")
 @click.argument("study")
 @click.argument("values", nargs=-1, required=True, metavar="NAME=VALUE...")
 @runs_option
 def enqueue(study: str, values: tuple[str, ...], runs: Path) -> None:
-    """Let STUDY try a setting next, each NAME=VALUE a hyperparameter that it samples: learning_rate=0.03 dropout=0.1.
+    """Let STUDY try a setting next.
 
-    What is not given is sampled. It is one of the trials that the study was asked for, and begins when a worker is free; nothing
-    has to be running now.
+    NAME=VALUE sets a hyperparameter that the study searches, as in learning_rate=0.03; those that are left out are sampled. The
+    trial counts as one of the requested trials. It starts when a worker is free, or with the next session.
     """
     from orchestrator.sessions.enqueue import enqueue as add
     from orchestrator.storage.runs import RunsFolder

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM become exceptions, at a moment when one can be raised."""
+"""Turns Ctrl-C and SIGTERM into exceptions, when it is safe to raise one."""
 
 import signal
 from types import FrameType
@@ -8,7 +8,7 @@ _IMPORTING = "<frozen importlib._bootstrap>"
 
 
 class Terminated(BaseException):
-    """SIGTERM: passes through everything, like KeyboardInterrupt, so that workers are ended and records stand."""
+    """SIGTERM. Not an Exception, like KeyboardInterrupt, so that only the cleanup of workers and records handles it."""
 
 
 _MEANINGS: dict[int, type[BaseException]] = {signal.SIGTERM: Terminated, signal.SIGINT: KeyboardInterrupt}
@@ -17,9 +17,9 @@ _MEANINGS: dict[int, type[BaseException]] = {signal.SIGTERM: Terminated, signal.
 def raise_interruptions() -> None:
     """Raise `Terminated` on SIGTERM and KeyboardInterrupt on Ctrl-C, in the main thread, never inside an import.
 
-    A library that is being imported runs C++ code that calls Python; an exception that arrives there cannot pass and
+    A library that is being imported runs C++ code that calls Python; an exception that is raised there cannot propagate and
     aborts the process (seen: exit by SIGABRT while the command was loading its libraries). Imports end within seconds,
-    so a signal waits for their end. A Ctrl-C that whoever started the process chose to ignore stays ignored.
+    so a signal waits for their end. A Ctrl-C that the parent process set to be ignored stays ignored.
     """
     waiting: list[int] = []
 

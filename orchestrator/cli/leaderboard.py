@@ -4,20 +4,20 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.common import FORMATS, format_option, runs_option
+from orchestrator.cli.options import FORMATS, format_option, runs_option
 
 
-@click.command("leaderboard", short_help="All runs as a table, the best first.")
+@click.command("leaderboard", short_help="List all runs, best first.")
 @click.argument("studies", nargs=-1, metavar="[STUDY]...")
 @runs_option
 @format_option(*FORMATS)
 @click.option(
-    "--report", "name", metavar="NAME", default="leaderboard", show_default=True, help="Another table: a file in reports/."
+    "--report", "name", metavar="NAME", default="leaderboard", show_default=True, help="Table to print: a file name in reports/."
 )
 def leaderboard(studies: tuple[str, ...], runs: Path, form: str, name: str) -> None:
-    """All runs of one or more studies as a table, the best first; accuracies are fractions.
+    """List all runs of one or more studies, best first. Accuracies are fractions.
 
-    Without STUDY: the study that was worked on last.
+    Without STUDY, the most recently used study is shown.
     """
     from orchestrator import plugins
     from orchestrator.sessions import tables

@@ -5,18 +5,19 @@ from typing import Any
 
 import click
 
-from orchestrator.cli.common import chosen_study, mirror_option, runs_option, say, storage_option
+from orchestrator.cli.messages import say
+from orchestrator.cli.options import chosen_study, mirror_option, runs_option, storage_option
 
 
-@click.command("mirror", short_help="Rebuild the copies in W&B and in Optuna's database.")
+@click.command("mirror", short_help="Rebuild the copies in W&B and Optuna's database.")
 @click.argument("study", required=False)
 @mirror_option
 @storage_option
 @runs_option
 def copies(study: str | None, mirror: str, storage: str | None, runs: Path) -> None:
-    """Rebuild the copies of STUDY, in Weights & Biases and in Optuna's database, from its run folders.
+    """Rebuild the copies of STUDY in Weights & Biases and in Optuna's database from its run folders.
 
-    Without STUDY: the study that was worked on last.
+    Without STUDY, the most recently used study is taken.
     """
     from orchestrator.sessions.mirror import rebuild_copies
     from orchestrator.storage.runs import RunsFolder

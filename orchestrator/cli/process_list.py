@@ -1,4 +1,4 @@
-"""Keeps passwords out of the list of processes, which every user of a machine can read."""
+"""Keeps passwords out of the process list, which every user of a machine can read."""
 
 import os
 import sys
@@ -11,24 +11,24 @@ _VARIABLE = "ORCHESTRATE_STORAGE"
 
 
 def hide_passwords_from_process_list() -> None:
-    """Start this process again with the database's URL in its environment, if it was given a password on its command line.
+    """Replace this process by one with the database URL in its environment, if the command line has a password in it.
 
-    Only its own user can read the environment. The words of the command line stand in the list for the moment until here.
+    Only the user of a process can read its environment. Until here the process list shows the password.
     """
-    words, url = without_storage(sys.orig_argv)
+    arguments, url = without_storage(sys.orig_argv)
     if holds_password(url):
-        os.execve(sys.executable, [sys.executable, *words[1:]], {**os.environ, _VARIABLE: url})
+        os.execve(sys.executable, [sys.executable, *arguments[1:]], {**os.environ, _VARIABLE: url})
 
 
-def without_storage(words: Sequence[str]) -> tuple[list[str], str]:
-    """A command line without its option --storage, and the URL that it gave last; "" where it gave none."""
+def without_storage(arguments: Sequence[str]) -> tuple[list[str], str]:
+    """A command line without its options --storage, and the URL of the last one; "" where there is none."""
     kept: list[str] = []
     url = ""
-    rest = iter(words)
-    for word in rest:
-        name, separator, value = word.partition("=")
+    rest = iter(arguments)
+    for argument in rest:
+        name, separator, value = argument.partition("=")
         if name != _OPTION:
-            kept.append(word)
+            kept.append(argument)
         elif separator:
             url = value
         else:

@@ -6,30 +6,32 @@ from typing import Any, TypeVar
 
 import click
 
-from orchestrator.cli.common import chosen_study, ood_option, partial_option, say, work_options
-from orchestrator.cli.parameters import MOST_EPOCHS, WholeNumber
+from orchestrator.cli.messages import say
+from orchestrator.cli.options import chosen_study, ood_option, partial_option, work_options
+from orchestrator.cli.parameter_types import MOST_EPOCHS, WholeNumber
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _options(command: F) -> F:
     epochs = click.option(
-        "--epochs", type=WholeNumber(1, MOST_EPOCHS), metavar="E", help="Epochs.  [default: the plan's full number]"
+        "--epochs", type=WholeNumber(1, MOST_EPOCHS), metavar="E", help="Number of epochs.  [default: the plan's retrain epochs]"
     )
     for option in (work_options, partial_option, ood_option, epochs):
         command = option(command)
     return command
 
 
-@click.command("retrain-best", short_help="Train the best setting fully, and write submission.csv.")
+@click.command("retrain-best", short_help="Train the best setting fully and write submission.csv.")
 @click.argument("study", required=False)
 @_options
 def retrain_best(study: str | None, runs: Path, **options: Any) -> None:
-    """Train the setting of the best COMPLETE trial of STUDY fully, and write submission.csv.
+    """Train the setting of the best COMPLETE trial of STUDY fully and write submission.csv.
 
-    The training begins from scratch with a fresh seed, on the training and the confirmation images. The best epoch is chosen on
-    the validation images, and its accuracy on the test images is measured once. The same command carries on after an
-    interruption. Without STUDY: the study that was worked on last.
+    Training starts from scratch with a new seed, on the training and confirmation images. The best epoch is chosen on the
+    validation images; its accuracy on the test images is measured once. Run the same command to resume after an interruption.
+
+    Without STUDY, the most recently used study is taken.
     """
     from orchestrator.sessions.retrain import best_trial
     from orchestrator.storage.runs import RunsFolder
@@ -38,11 +40,14 @@ def retrain_best(study: str | None, runs: Path, **options: Any) -> None:
     _retrain(folder, best_trial(folder), runs, **options)
 
 
-@click.command("retrain", short_help="The same for a given run.")
+@click.command("retrain", short_help="Train the setting of a given run fully.")
 @click.argument("run")
 @_options
 def retrain(run: str, runs: Path, **options: Any) -> None:
-    """Train the setting of RUN, a trial such as part2/7 or a single run, fully, and write submission.csv as retrain-best does."""
+    """Train the setting of RUN fully and write submission.csv, as retrain-best does.
+
+    RUN is a trial such as part2/7, or a single run.
+    """
     from orchestrator.storage.runs import RunsFolder
 
     folder, source = RunsFolder(runs).find_run(run)

@@ -6,15 +6,15 @@ from typing import Any
 
 import click
 
-from orchestrator.cli.common import chosen_study, format_option, runs_option
+from orchestrator.cli.options import chosen_study, format_option, runs_option
 
 
-@click.command("status", short_help="How far a study is.")
+@click.command("status", short_help="Show the progress of a study.")
 @click.argument("study", required=False)
 @runs_option
 @format_option("table", "json")
 def status(study: str | None, runs: Path, form: str) -> None:
-    """How far STUDY is. Without STUDY: the study that was worked on last."""
+    """Show the progress of STUDY. Without STUDY, the most recently used study is shown."""
     from orchestrator.storage.runs import RunsFolder
     from orchestrator.storage.status import study_status
 

@@ -5,25 +5,26 @@ from typing import Any
 
 import click
 
-from orchestrator.cli.common import runs_option, say
+from orchestrator.cli.messages import say
+from orchestrator.cli.options import runs_option
 
 
-@click.command("stop", short_help="End a study's session politely.")
+@click.command("stop", short_help="Stop a running study and suspend its trials.")
 @click.argument("study")
 @runs_option
 def stop(study: str, runs: Path) -> None:
-    """Ask whoever works on STUDY to end: what is trained is paused after its epoch, with its checkpoint kept.
+    """Stop a running STUDY. Its trials are checkpointed and suspended after their current epochs.
 
-    The command that conducts the study, or retrains its best, then ends with exit code 0, and goes on when it is given again.
+    The command that runs the study, or its retrain, then ends with exit code 0. Run it again to resume.
     """
     from orchestrator.storage.runs import RunsFolder
 
     folder = RunsFolder(runs).known(study)
     if not folder.locked():
-        say(f"nobody is working on {study}: there is nothing to stop")
+        say(f"{study} is not running")
         return
     folder.request_stop()
-    say(f"asked: work on {study} ends when the epochs that run now are over")
+    say(f"stop requested: {study} ends after the current epochs")
 
 
 COMMANDS: dict[str, Any] = {"stop": stop}

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.common import format_option, new_work_options, say, storage_option
-from orchestrator.cli.parameters import MOST_EPOCHS, Duration, WholeNumber
+from orchestrator.cli.messages import say
+from orchestrator.cli.options import format_option, new_work_options, storage_option
+from orchestrator.cli.parameter_types import MOST_EPOCHS, Duration, WholeNumber
 
 if TYPE_CHECKING:
     from orchestrator.sessions.open_study import Request
@@ -20,31 +21,26 @@ if TYPE_CHECKING:
 
 @click.command("study", short_help="Search for the best hyperparameters.")
 @click.argument("plan")
-@click.option("--trials", type=WholeNumber(1), metavar="N", help="How many finished trials the study shall have in all.")
+@click.option("--trials", type=WholeNumber(1), metavar="N", help="Number of finished trials, in total.")
 @click.option("--study", "name", metavar="NAME", help="Name of the study.  [default: PLAN, or PLAN-DATASET]")
 @click.option("--dataset", metavar="NAME", help="Data set: cifar100, cifar10, digits, folder:PATH.  [default: the plan's]")
-@click.option("--epochs", type=WholeNumber(1, MOST_EPOCHS), metavar="E", help="Epochs of a trial.  [default: the plan's]")
-@click.option("--seed", type=WholeNumber(0), metavar="S", help="Seed of everything that is random in the study.  [default: 0]")
+@click.option("--epochs", type=WholeNumber(1, MOST_EPOCHS), metavar="E", help="Epochs per trial.  [default: the plan's]")
+@click.option("--seed", type=WholeNumber(0), metavar="S", help="Seed of the sampler and of the trials.  [default: 0]")
 @click.option(
     "--pruner",
     metavar="NAME",
-    help="Which trials are ended early: promote, median, percentile, patient, asha, hyperband, none.  [default: the plan's]",
+    help="Pruner: promote, median, percentile, patient, asha, hyperband, none.  [default: the plan's]",
 )
-@click.option("--sampler", metavar="NAME", help="What suggests the next trial: tpe, random.  [default: tpe]")
+@click.option("--sampler", metavar="NAME", help="Sampler: tpe, random.  [default: tpe]")
 @click.option(
     "--budget",
     type=Duration(),
     metavar="TIME",
-    help="Wall time of this command and what follows it: the search ends when the rest, as measured, is what confirmation, full "
-    "retrain and submission will need. 90s, 45m, 6h, 1.5d.",
+    help="Wall time, such as 90s, 45m, 6h or 1.5d. The search leaves enough of it for confirmation, retrain and submission.",
 )
-@click.option(
-    "--patience", type=WholeNumber(1), metavar="N", help="End when N trials, one after the other, brought no better one."
-)
-@click.option(
-    "--replicate", is_flag=True, help="When every setting of the search space was tried, train them again with fresh seeds."
-)
-@click.option("--dry-run", is_flag=True, help="Say what it would do, and the time and disk it expects; write nothing.")
+@click.option("--patience", type=WholeNumber(1), metavar="N", help="End after N trials in a row without a better one.")
+@click.option("--replicate", is_flag=True, help="When all settings have been tried, repeat them with new seeds.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, with estimated time and disk space.")
 @storage_option
 @format_option("table", "json")
 @new_work_options
@@ -67,14 +63,17 @@ def study(
     data_dir: Path | None,
     **work: Any,
 ) -> int:
-    """Search for the best hyperparameters of PLAN, a plan's name or its Python file.
+    """Search for the best hyperparameters of PLAN, the name or the Python file of a plan.
 
-    The study ends when it has exactly N finished trials. The same command goes on with a study that was interrupted, and a
-    larger N extends it; then all options but --trials may be left out. Only --trials, --budget, --patience, --replicate, --mirror
-    and where it works (--device, --workers, --workers-per-device, --executor, --ray-address) may differ from what the study was
-    begun with. No setting is tried twice: a study ends when its search space is exhausted, unless --replicate is given.
+    The study ends after exactly N finished trials. Run the same command to resume an interrupted study. A larger N extends it.
+    On resume, the options that define the study may be left out.
+
+    These options may change on resume: --trials, --budget, --patience, --replicate, --mirror, --device, --workers,
+    --workers-per-device, --executor, --ray-address. Any other change is refused.
+
+    No setting is tried twice. The study ends early when its search space is exhausted, unless --replicate is given.
     """
-    began = time.time()  # the libraries that come next take seconds, which a budget counts
+    began = time.time()  # the imports below take seconds, which count towards the budget
     from orchestrator.sessions.open_study import Request
     from orchestrator.sessions.resources import Resources
     from orchestrator.sessions.study import run_study
@@ -104,7 +103,7 @@ def study(
 
 
 def _dry_run(request: "Request", limits: "Limits", resources: "Resources", form: str) -> int:
-    sys.dont_write_bytecode = True  # of the user's plug-ins either
+    sys.dont_write_bytecode = True  # also for the user's plug-ins: a dry run writes nothing
     from orchestrator.sessions.dry_run import dry_run
 
     planned = dry_run(request, limits, resources, say)
@@ -114,8 +113,8 @@ def _dry_run(request: "Request", limits: "Limits", resources: "Resources", form:
 
 def _last_failure(outcome: "StudyStatus") -> str:
     last = outcome.trials[-1]
-    reason = f"{last.failure.kind}: {last.failure.message}" if last.failure is not None else "for no recorded reason"
-    return f"the last one, {last.run_id}, {reason}; the workers' logs are in the folder logs of the study"
+    reason = f"{last.failure.kind}: {last.failure.message}" if last.failure is not None else "no reason was recorded"
+    return f"the last one, {last.run_id}, failed with {reason}; the workers' logs are in the study's folder logs"
 
 
 COMMANDS: dict[str, Any] = {"study": study}

@@ -5,18 +5,15 @@ from typing import Any
 
 import click
 
-from orchestrator.cli.common import device_option, ood_option, partial_option, runs_option, say, study_data_option
-from orchestrator.cli.parameters import Location
+from orchestrator.cli.messages import say
+from orchestrator.cli.options import device_option, ood_option, partial_option, runs_option, study_data_option
+from orchestrator.cli.parameter_types import Location
 
 
-@click.command("submit", short_help="Write submission.csv again, or check one.")
+@click.command("submit", short_help="Write or check a submission.")
 @click.argument("run", required=False)
-@click.option(
-    "--check", "file", type=Location(), metavar="FILE", help="Only check this submission, line by line; nothing is predicted."
-)
-@click.option(
-    "--dataset", metavar="NAME", help="With --check: the data set that the file is for.  [default: its run's, else cifar100]"
-)
+@click.option("--check", "file", type=Location(), metavar="FILE", help="Check this submission line by line; predict nothing.")
+@click.option("--dataset", metavar="NAME", help="With --check: data set of the submission.  [default: its run's, else cifar100]")
 @ood_option
 @partial_option
 @device_option
@@ -32,11 +29,10 @@ def submit(
     data_dir: Path | None,
     runs: Path,
 ) -> None:
-    """Write submission.csv of RUN again, or check a submission that is there.
+    """Write submission.csv from the weights of RUN, or check an existing submission.
 
-    RUN is a retrain such as part2/retrain/0007-1a2b3c4d, or a trial whose weights were kept, such as part2/7. Without RUN: the
-    newest retrain of all studies. A submission is predictions for the out-of-distribution files if they are there, and
-    otherwise for the test images.
+    RUN is a retrain such as part2/retrain/0007-1a2b3c4d, or a trial whose weights were kept, such as part2/7. Without RUN, the
+    newest retrain is taken. The submission predicts the out-of-distribution files if they exist, otherwise the test images.
     """
     from orchestrator.executors.devices import assign_devices
     from orchestrator.sessions import submit

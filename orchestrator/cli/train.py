@@ -6,21 +6,22 @@ from typing import Any
 
 import click
 
-from orchestrator.cli.common import new_work_options, runs_option, say
-from orchestrator.cli.parameters import MOST_EPOCHS, WholeNumber
+from orchestrator.cli.messages import say
+from orchestrator.cli.options import new_work_options, runs_option
+from orchestrator.cli.parameter_types import MOST_EPOCHS, WholeNumber
 
 
-@click.command("train", short_help="Train one recipe: a reference system, or a file.")
+@click.command("train", short_help="Train one recipe: a reference system, a plan or a file.")
 @click.argument("name")
 @click.option(
     "--epochs",
     type=WholeNumber(1, MOST_EPOCHS),
     metavar="E",
-    help="Epochs, to which a reference system is scaled.  [default: the recipe's]",
+    help="Number of epochs; a reference system is scaled to it.  [default: the recipe's]",
 )
-@click.option("--seed", type=WholeNumber(0), metavar="S", help="Seed of everything random.  [default: the recipe's]")
-@click.option("--dataset", metavar="NAME", help="Data set.  [default: the recipe's]")
-@click.option("--study", metavar="NAME", default="train", show_default=True, help="The folder of runs that it belongs to.")
+@click.option("--seed", type=WholeNumber(0), metavar="S", help="Seed of the training.  [default: the recipe's]")
+@click.option("--dataset", metavar="NAME", help="Data set: cifar100, cifar10, digits, folder:PATH.  [default: the recipe's]")
+@click.option("--study", metavar="NAME", default="train", show_default=True, help="Folder of the run, below the runs folder.")
 @new_work_options
 def train(
     name: str,
@@ -34,9 +35,11 @@ def train(
 ) -> None:
     """Train one recipe, without a search.
 
-    NAME is a reference system such as 001-P2 (`orchestrate baselines` lists them), a plan, or a FILE.json that holds a recipe as
-    `orchestrate recipe` prints it. The best epoch is chosen on the validation images, and its weights are kept: for `orchestrate
-    submit RUN`, or for `orchestrate retrain RUN`, which measures the test set. The same command carries on after an interruption.
+    NAME is a reference system such as 001-P2 (`orchestrate baselines` lists them), a plan, or a FILE.json with a recipe as
+    `orchestrate recipe` prints it. Run the same command to resume after an interruption.
+
+    The weights of the best epoch on the validation images are kept, for `orchestrate submit RUN`. The test set is not used; to
+    measure it: `orchestrate retrain RUN`.
     """
     from orchestrator.sessions.find_recipe import find_recipe
     from orchestrator.sessions.resources import Resources
@@ -52,14 +55,15 @@ def train(
     train_recipe(TrainRequest(recipe=recipe, study=study), Resources(runs=runs, data_folder=data_dir, **work), say)
 
 
-@click.command("recipe", short_help="Print a recipe as a file to train.")
+@click.command("recipe", short_help="Print a recipe, for `orchestrate train`.")
 @click.argument("run")
 @runs_option
 def recipe(run: str, runs: Path) -> None:
-    """Print the recipe of RUN, such as part2/7, as a file that `orchestrate train` takes.
+    """Print the recipe of RUN, such as part2/7, as a JSON file for `orchestrate train`.
 
-    It says everything: trained again on the same kind of device, it gives the same numbers. In place of a run, a reference system
-    or a plan may be named, to have something to begin with; what such a recipe leaves out are its trainer's defaults.
+    The recipe of a run is complete: trained again on the same kind of device, it gives the same numbers.
+
+    RUN may also be a reference system or a plan. Hyperparameters that such a recipe leaves out have their trainer's defaults.
     """
     from orchestrator.sessions.find_recipe import find_recipe
     from orchestrator.storage.runs import RunsFolder

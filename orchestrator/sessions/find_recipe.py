@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator import plugins
+from orchestrator.contracts import ReferenceSystem
 from orchestrator.errors import BadData, MissingInput, UnknownName
 from orchestrator.recipe import Recipe
 from orchestrator.support.names import NAME
 from orchestrator.support.serialization import from_plain, parse
-from search_spaces.reference_systems import SYSTEMS, find
-from search_spaces.reference_systems.system import ReferenceSystem
 
 _ENDING = ".json"
 _FIELDS = {field.name: field for field in dataclasses.fields(Recipe)}
@@ -40,12 +39,13 @@ def find_recipe(
     """
     if name.endswith(_ENDING):
         found = read_recipe(Path(name).expanduser())
-    elif (system := find(name)) is not None:
+    elif (system := plugins.reference_system(name)) is not None:
         found = system.recipe(epochs)
     elif name.endswith(".py") or name in plugins.names("plan"):
         found = _of_plan(name, dataset, data_folder)
     else:
-        known = [*plugins.names("plan"), *(word for system in SYSTEMS for word in (system.name, system.system))]
+        references = (word for system in plugins.reference_systems() for word in (system.name, system.system))
+        known = [*plugins.names("plan"), *references]
         raise UnknownName("recipe", name, known, "or give a file FILE.json")
     return replace(
         found,
@@ -93,7 +93,7 @@ def reference_of(recipe: Recipe, complete: Callable[[Mapping[str, Any]], Mapping
 
     `complete` fills in the trainer's defaults.
     """
-    system = find(recipe.plan)
+    system = plugins.reference_system(recipe.plan)
     if system is None:
         return None
     own = system.recipe(recipe.epochs)

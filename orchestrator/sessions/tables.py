@@ -11,12 +11,14 @@ if TYPE_CHECKING:
 
 
 def frames(store: RunsFolder, studies: Sequence[str]) -> Frames:
-    """One row per run and one per epoch, of these studies or, when none is named, of all. Raises UnknownName, BadData."""
+    """The frames of these studies, or of all when none is named. Raises UnknownName, BadData."""
     from reports.tables.frames import frames as frames_of
 
     folders = [store.known(name) for name in studies or store.studies()]
     runs = [(folder, record) for folder in folders for record in folder.runs()]
-    return frames_of((folder.name, record, folder.folder(record).epochs()) for folder, record in runs)
+    searches = [search for folder in folders if (search := folder.read().search) is not None]
+    searched = [name for search in searches for name in search.plan_content["space"]]
+    return frames_of(((folder.name, record, folder.folder(record).epochs()) for folder, record in runs), searched)
 
 
 def render_rows(rows: Sequence[Mapping[str, Any]], form: str) -> str:

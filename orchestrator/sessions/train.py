@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import final
 
 from orchestrator import plugins
+from orchestrator.contracts import ReferenceSystem
 from orchestrator.hyperparameters import complete
 from orchestrator.recipe import Recipe
 from orchestrator.record import Kind, Provenance, RunRecord, Status
@@ -20,7 +21,6 @@ from orchestrator.storage.study_folder import StudyFolder
 from orchestrator.support.clock import SystemClock
 from orchestrator.support.environment import commit
 from orchestrator.support.wording import several
-from search_spaces.reference_systems.system import ReferenceSystem
 
 STUDY = "train"  # the folder of single runs, unless another is named
 

@@ -6,12 +6,12 @@
                                                started for it; how many of them were tried again
     micro_batch                                images that passed through the model at a time; 0: the whole batch
     status failure failure_message             RUNNING PAUSED COMPLETE PRUNED FAILED; why it failed
-    metric direction rule                      what the run is judged by
+    metric direction rule                      how runs are compared
     best_value best_epoch best_val_loss        the metric's value, the epoch that it comes from, that epoch's loss in nats
     best_val_acc                               that epoch's validation accuracy, a fraction
     epochs seconds                             recorded so far; wall time of training and validation
     test_images test_loss test_acc             measured once, after a retrain
-    reference                                  the reference system whose setting this is, "004-P1"
+    reference                                  the reference system that has this setting, "004-P1"
     replicate_of                               the trial whose setting it trains again with another seed, "part2/trials/0007"
     plan trainer dataset recipe_epochs seed split_seed train_on        of its recipe
     params.NAME                                each hyperparameter; sequences and mixtures as JSON texts
@@ -89,8 +89,11 @@ _EPOCHS = {
 _MICROSECONDS = 1_000_000
 
 
-def frames(runs: Iterable[tuple[str, RunRecord, Sequence[Epoch]]]) -> Frames:
-    """The frames of runs, each given as the name of its study, its record and its epochs."""
+def frames(runs: Iterable[tuple[str, RunRecord, Sequence[Epoch]]], searched: Iterable[str] = ()) -> Frames:
+    """The frames of runs, each given as the name of its study, its record and its epochs.
+
+    `searched` are the hyperparameters that the studies search; one that several studies search counts once.
+    """
     run_rows: list[dict[str, Any]] = []
     param_rows: list[Mapping[str, Any]] = []
     epoch_rows: list[dict[str, Any]] = []
@@ -102,7 +105,11 @@ def frames(runs: Iterable[tuple[str, RunRecord, Sequence[Epoch]]]) -> Frames:
         extra_rows += [epoch.extra for epoch in epochs]
     params = {f"params.{name}": _param_column([row.get(name) for row in param_rows]) for name in _names(param_rows)}
     extras = {f"extra.{name}": pd.Series([row.get(name) for row in extra_rows], dtype="float64") for name in _names(extra_rows)}
-    return Frames(runs=_frame(run_rows, _RUNS, params), epochs=_frame(epoch_rows, _EPOCHS, extras))
+    return Frames(
+        runs=_frame(run_rows, _RUNS, params),
+        epochs=_frame(epoch_rows, _EPOCHS, extras),
+        searched=tuple(dict.fromkeys(searched)),
+    )
 
 
 def _frame(rows: Sequence[Mapping[str, Any]], types: Mapping[str, str], further: Mapping[str, "pd.Series[Any]"]) -> pd.DataFrame:

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from search_spaces.reference_systems.settings import (
+from orchestrator.contracts import Reported
+from search_spaces.reference_systems.support.settings import (
     ADAM,
     COSINE,
     CROP_AND_FLIP,
@@ -14,7 +15,7 @@ from search_spaces.reference_systems.settings import (
     VALIDATION,
     falling,
 )
-from search_spaces.reference_systems.system import ReferenceSystem, Reported
+from search_spaces.reference_systems.support.system import ReportedSystem
 
 
 def _blocks(*channels: int, **settings: Any) -> list[dict[str, Any]]:
@@ -25,7 +26,7 @@ def _blocks(*channels: int, **settings: Any) -> list[dict[str, Any]]:
 _STARTER = "What the report does not state of the input is the starter's, as in 000-P1 and 001-P1, which keep its rate .1, too: "
 
 SYSTEMS = (
-    ReferenceSystem(
+    ReportedSystem(
         system="000-P1",
         name="cnn-3conv-batch512-cosine",
         trainer="cnn",
@@ -45,7 +46,7 @@ SYSTEMS = (
         reported=Reported(remark="poor"),
         choices=(SEEDED,),
     ),
-    ReferenceSystem(
+    ReportedSystem(
         system="001-P1",
         name="cnn-2conv-batch8",
         trainer="cnn",
@@ -65,7 +66,7 @@ SYSTEMS = (
         reported=Reported(val_acc=0.0090, test_acc=0.0100, remark="chance: it diverged"),
         choices=(SEEDED, "A run that stays at chance is stopped and marked; the report trained it to the end and quoted it."),
     ),
-    ReferenceSystem(
+    ReportedSystem(
         system="002-P1",
         name="cnn-1conv-adam",
         trainer="cnn",
@@ -89,7 +90,7 @@ SYSTEMS = (
             "counts 820,996, which nothing that it describes adds up to.",
         ),
     ),
-    ReferenceSystem(
+    ReportedSystem(
         system="003-P1",
         name="cnn-4conv-batchnorm",
         trainer="cnn",
@@ -116,7 +117,7 @@ SYSTEMS = (
             "A run that stays at chance is stopped and marked; the report trained it to the end and quoted it.",
         ),
     ),
-    ReferenceSystem(
+    ReportedSystem(
         system="004-P1",
         name="cnn-3conv-dropout",
         trainer="cnn",

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from search_spaces.reference_systems.settings import (
+from orchestrator.contracts import Reported
+from search_spaces.reference_systems.support.settings import (
     ADAM,
     COLOR_JITTER,
     COSINE,
@@ -14,7 +15,7 @@ from search_spaces.reference_systems.settings import (
     VALIDATION,
     falling,
 )
-from search_spaces.reference_systems.system import ReferenceSystem, Reported
+from search_spaces.reference_systems.support.system import ReportedSystem
 
 # 000-P2 and 000-P3 are one network: conv1 3×3, the maximum pooling kept, two further layers before the classes.
 RESNET34_OF_000: dict[str, Any] = {
@@ -27,7 +28,7 @@ DROPOUTS_OF_000 = "Dropout .3 acts twice: before the layer of 256 units and befo
 POOLING_KEPT = "The maximum pooling stays, as in the report's code, which meant to replace it and did not: the stem says so here."
 
 SYSTEMS = (
-    ReferenceSystem(
+    ReportedSystem(
         system="000-P2",
         name="resnet34-scratch-maxpool-jitter",
         trainer="resnet",
@@ -53,7 +54,7 @@ SYSTEMS = (
             SEEDED,
         ),
     ),
-    ReferenceSystem(
+    ReportedSystem(
         system="001-P2",
         name="resnet18-scratch-batch8",
         trainer="resnet",
@@ -74,7 +75,7 @@ SYSTEMS = (
         reported=Reported(val_acc=0.2933, test_acc=0.3047),
         choices=(VALIDATION, SEEDED),
     ),
-    ReferenceSystem(
+    ReportedSystem(
         system="002-P2",
         name="resnet50-scratch-stock-stem",
         trainer="resnet",
@@ -95,7 +96,7 @@ SYSTEMS = (
         reported=Reported(val_acc=0.3468, test_acc=0.3712),
         choices=(VALIDATION,),
     ),
-    ReferenceSystem(
+    ReportedSystem(
         system="003-P2",
         name="resnet34-imagenet-smoothing",
         trainer="resnet",
@@ -122,7 +123,7 @@ SYSTEMS = (
             "The stem is not stated: the stock one, which keeps all of the pretrained weights, at 32 pixels.",
         ),
     ),
-    ReferenceSystem(
+    ReportedSystem(
         system="004-P2",
         name="resnet18-scratch-batch64-cosine",
         trainer="resnet",

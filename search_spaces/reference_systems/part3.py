@@ -1,7 +1,8 @@
 """Part 3 of the challenge: transfer learning, from weights that were trained on ImageNet."""
 
+from orchestrator.contracts import Reported
 from search_spaces.reference_systems.part2 import DROPOUTS_OF_000, POOLING_KEPT, RESNET34_OF_000
-from search_spaces.reference_systems.settings import (
+from search_spaces.reference_systems.support.settings import (
     ADAM,
     COLOR_JITTER,
     COSINE,
@@ -13,10 +14,10 @@ from search_spaces.reference_systems.settings import (
     VALIDATION,
     falling,
 )
-from search_spaces.reference_systems.system import ReferenceSystem, Reported
+from search_spaces.reference_systems.support.system import ReportedSystem
 
 SYSTEMS = (
-    ReferenceSystem(
+    ReportedSystem(
         system="000-P3",
         name="resnet34-imagenet-maxpool-rotation",
         trainer="resnet",
@@ -42,7 +43,7 @@ SYSTEMS = (
             SEEDED,
         ),
     ),
-    ReferenceSystem(
+    ReportedSystem(
         system="001-P3",
         name="resnet50-imagenet-224px-batch8",
         trainer="resnet",
@@ -69,7 +70,7 @@ SYSTEMS = (
             SEEDED,
         ),
     ),
-    ReferenceSystem(
+    ReportedSystem(
         system="002-P3",
         name="resnet50-imagenet-batch512-smoothing",
         trainer="resnet",
@@ -97,7 +98,7 @@ SYSTEMS = (
             VALIDATION,
         ),
     ),
-    ReferenceSystem(
+    ReportedSystem(
         system="003-P3",
         name="resnet50-imagenet-two-phases",
         trainer="resnet",
@@ -130,7 +131,7 @@ SYSTEMS = (
             "The image size is not stated: 32 pixels, with the stock stem. So the crop of its evaluation would cut nothing off.",
         ),
     ),
-    ReferenceSystem(
+    ReportedSystem(
         system="004-P3",
         name="resnet18-imagenet-mixup-one-cycle",
         trainer="resnet",

@@ -131,7 +131,7 @@ def test_asked_to_stop_it_says_how_to_go_on(
     assert conductor.returncode == code
     assert time.monotonic() - asked <= 5.0
     assert says in messages
-    assert "the same command carries on" in messages
+    assert "run the same command to resume" in messages
     assert "Traceback" not in messages
     wait_for(lambda: all(map(ended, children)), "the end of all children", 2.0)
     run(*words(tmp_path))

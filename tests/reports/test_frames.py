@@ -62,6 +62,10 @@ def test_every_column_is_documented() -> None:
     assert {name for name in names if not name.startswith("params.")} <= documented
 
 
+def test_searched_hyperparameters_are_listed_once_in_their_order() -> None:
+    assert frames([], searched=["dropout", "depth", "dropout"]).searched == ("dropout", "depth")
+
+
 def test_params_of_several_trainers_share_a_frame() -> None:
     params: list[dict[str, Any]] = [
         {"batch_size": 8, "depth": 3, "nesterov": True},

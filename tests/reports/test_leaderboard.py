@@ -68,7 +68,7 @@ def test_a_study_of_all_kinds_and_states() -> None:
 
 
 def test_the_columns_of_one_study() -> None:
-    table = report(frames([run(0, [0.5])]))
+    table = report(frames([run(0, [0.5])], searched=PARAMS))
     assert list(table.columns) == [
         *("rank", "run", "kind", "state", "best_val_acc", "standard_error", "test_acc", "best_epoch", "epochs"),
         *("batch_size", "learning_rate", "weight_decay", "label_smoothing", "dropout"),
@@ -139,8 +139,25 @@ def test_hyperparameters_that_a_study_varies_are_shown_and_others_are_not() -> N
 
 def test_a_trainer_without_the_usual_hyperparameters_has_no_columns_for_them() -> None:
     record = record_of(0, [])
-    table = report(frames([("a", replace(record, recipe=replace(record.recipe, params={"batch_size": 8})), [])]))
+    runs: list[Run] = [("a", replace(record, recipe=replace(record.recipe, params={"batch_size": 8})), [])]
+    table = report(frames(runs, searched=PARAMS))
     assert [name for name in PARAMS if name in table.columns] == ["batch_size"]
+
+
+def test_searched_hyperparameters_come_first_and_in_the_order_of_the_plan() -> None:
+    runs: list[Run] = [("a", record_of(number, [], study="a", params={"depth": number, "dropout": 0.1}), []) for number in (2, 3)]
+    table = report(frames(runs, searched=["weight_decay", "batch_size", "weight_decay"]))
+    assert [name for name in table.columns if name in {*PARAMS, "depth"}] == ["weight_decay", "batch_size", "depth"]
+
+
+def test_single_runs_of_a_folder_show_what_they_differ_in() -> None:
+    first, second = run(0, [0.5], kind=Kind.SINGLE, study="train"), run(1, [0.5], kind=Kind.SINGLE, study="train")
+    assert "batch_size" not in report(frames([first, second])).columns
+    changed = replace(second[1], recipe=replace(second[1].recipe, params={**PARAMS, "batch_size": 8}))
+    table = report(frames([first, ("train", changed, second[2])]))
+    assert [name for name in PARAMS if name in table.columns] == ["batch_size"]
+    elsewhere = report(frames([first, ("other", changed, second[2])]))
+    assert [name for name in PARAMS if name in elsewhere.columns] == []
 
 
 def test_the_frames_are_left_as_they_were() -> None:

@@ -1,16 +1,17 @@
-"""What every plan promises (contracts.Plan), proved of each one that is there, on each data set."""
+"""What every plan promises (contracts.Plan), checked for each plan on each data set."""
 
 import itertools
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from orchestrator import plugins
-from orchestrator.contracts import Baseline, DataSetInfo, StudyPlan
+from orchestrator.contracts import DataSetInfo, StudyPlan
 from orchestrator.hyperparameters import complete
-from search_spaces._references import fitted
+from search_spaces._baselines import baselines
+from search_spaces.reference_systems.support.system import ReportedSystem
 from tests.helpers.image_folders import pictures
 
 PLANS = plugins.names("plan")
@@ -20,7 +21,7 @@ SAMPLED = {"batch_size", "learning_rate", "weight_decay", "label_smoothing", "dr
 
 @pytest.fixture(scope="module")
 def facts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, DataSetInfo]:
-    """What suits each data set; a folder of pictures stands for all folders."""
+    """The info of each data set; a folder of pictures stands for all folders."""
     folder = tmp_path_factory.mktemp("facts")
     found = {name: plugins.dataset(name) for name in plugins.names("data set") if name != "folder"}
     found["folder"] = plugins.dataset(f"folder:{pictures(folder / 'pictures')}")
@@ -30,6 +31,11 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, DataSetInfo]:
 def make(name: str, dataset: str, info: DataSetInfo) -> StudyPlan:
     _, _, plan = plugins.plan(name)
     return plan(dataset, info)
+
+
+def stated(**params: Any) -> ReportedSystem:
+    """A system that states these settings and nothing else."""
+    return ReportedSystem(system="1", name="one", trainer="cnn", parameters=1, epochs=1, params=params)
 
 
 def ends(distribution: Any) -> list[Any]:
@@ -99,7 +105,17 @@ def test_the_settings_that_can_be_tried_on_the_challenges_data(facts: dict[str, 
 
 def test_a_setting_outside_the_ranges_is_given_every_reason() -> None:
     space = {"batch_size": CategoricalDistribution((32, 64)), "dropout": FloatDistribution(0.0, 0.5)}
-    (baseline,) = fitted((Baseline(system="1", params={"batch_size": 512, "dropout": 0.7}),), space)
+    (baseline,) = baselines([stated(batch_size=512, dropout=0.7)], space, {})
     assert baseline.misfit == "batch_size 512 is none of 32, 64; dropout 0.7 is outside 0 to 0.5"
-    (baseline,) = fitted((Baseline(system="1", params={"batch_size": 64, "dropout": 0.5}),), space)
+    (baseline,) = baselines([stated(batch_size=64, dropout=0.5)], space, {})
     assert baseline.misfit == ""
+
+
+def test_a_setting_holds_what_the_plan_searches_and_nothing_else() -> None:
+    space = {"depth": IntDistribution(1, 3), "label_smoothing": FloatDistribution(0.0, 0.2)}
+    (baseline,) = baselines([stated(depth=2, batch_size=64)], space, {})
+    assert (baseline.params, baseline.misfit) == ({"depth": 2, "label_smoothing": 0.0}, "")
+    (baseline,) = baselines([stated(depth=4)], space, {})
+    assert baseline.misfit == "depth 4 is outside 1 to 3"
+    (baseline,) = baselines([stated(batch_size=64)], space, {})
+    assert baseline.misfit == "depth is not stated"

@@ -7,13 +7,16 @@ from typing import Any
 
 import pytest
 import torch
+from optuna.distributions import CategoricalDistribution, FloatDistribution
 
+from orchestrator import plugins
 from orchestrator.hyperparameters import divide
 from orchestrator.support.serialization import to_plain
-from search_spaces._references import baselines
-from search_spaces.reference_systems import SYSTEMS, find
-from search_spaces.reference_systems.system import ReferenceSystem
+from search_spaces._baselines import baselines
+from search_spaces.reference_systems import part1, part3
+from search_spaces.reference_systems.support.system import ReportedSystem
 from tests.helpers.in_process_cli import call
+from tests.helpers.reference_systems import SYSTEMS, by_number, reported_system
 from trainers.loop.supervised import ImageShape
 
 # What the challenge's page says of them. 002-P1's is misprinted there as 820,996.
@@ -99,11 +102,7 @@ TABLE = {
 }
 
 
-def by_number(system: ReferenceSystem) -> str:
-    return system.system
-
-
-def image_size(system: ReferenceSystem) -> int:
+def image_size(system: ReportedSystem) -> int:
     return int(system.params.get("center_crop", system.params.get("resize", 32)))
 
 
@@ -114,14 +113,14 @@ def test_there_are_fifteen_five_for_each_part_and_each_has_one_name() -> None:
     assert {system.epochs for system in SYSTEMS if system.part == 1} == {5, 20}
     assert [system.epochs for system in SYSTEMS] == [epochs for three in EPOCHS.values() for epochs in three]
     for system in SYSTEMS:
-        assert find(system.name) is find(system.system) is system
+        assert plugins.reference_system(system.name) is plugins.reference_system(system.system) is system
         assert bool(system.weights) == (system.part == 3 or system.system == "003-P2")
         assert all(sentence.endswith(".") for sentence in system.choices)
         assert all(0 < value < 1 for value in system.reported.figures().values())
 
 
 @pytest.mark.parametrize("system", SYSTEMS, ids=by_number)
-def test_its_model_has_the_parameters_that_it_says(system: ReferenceSystem) -> None:
+def test_its_model_has_the_parameters_that_it_says(system: ReportedSystem) -> None:
     assert system.parameters == PARAMETERS.get(system.system, system.parameters)
     module = importlib.import_module(f"trainers.{system.trainer}")
     names = {field.name for field in dataclasses.fields(module.Hyperparameters)}
@@ -136,7 +135,7 @@ def named(value: Any) -> str:
 
 
 @pytest.mark.parametrize("system", SYSTEMS, ids=by_number)
-def test_its_recipe_is_what_the_table_says(system: ReferenceSystem) -> None:
+def test_its_recipe_is_what_the_table_says(system: ReportedSystem) -> None:
     params, expected = to_plain(system.params), TABLE[system.system]
     layers = [*params.get("blocks", ()), *params.get("head", ()), params]
     assert expected == Described(
@@ -182,8 +181,7 @@ def test_what_only_one_of_them_has() -> None:
 
 
 def test_what_is_counted_in_epochs_is_scaled_with_them_and_said() -> None:
-    two_phases = find("003-P3")
-    assert two_phases is not None
+    two_phases = reported_system("003-P3")
     assert [phase["epochs"] for phase in two_phases.recipe(33).params["phases"]] == [3, 30]
     assert two_phases.scaling(33) == ("The phases of 10 and 100 epochs become 3 and 30 epochs.",)
     assert [phase["epochs"] for phase in two_phases.recipe(4).params["phases"]] == [2, 2]
@@ -192,13 +190,11 @@ def test_what_is_counted_in_epochs_is_scaled_with_them_and_said() -> None:
     assert "phases" not in only_last
     assert only_last["learning_rate"] == pytest.approx(1e-4)
     assert "there is only the last one" in two_phases.scaling(1)[0]
-    steps = find("002-P3")
-    assert steps is not None
+    steps = reported_system("002-P3")
     assert steps.recipe(60).params["schedule"] == {"name": "step", "every": 14, "factor": 0.1}
     assert steps.recipe(4).params["schedule"] == {"name": "step", "every": 1, "factor": 0.1}
     assert steps.recipe(1).params["schedule"] == "constant"
-    every = find("001-P1")  # .9 after each of 5 epochs
-    assert every is not None
+    every = reported_system("001-P1")  # .9 after each of 5 epochs
     assert every.recipe(3).params["schedule"] == {"name": "step", "every": 1, "factor": 0.9}
     assert every.scaling(3) == ("The rate falls after each epoch of 5: here it falls after each epoch, 2 times instead of 4.",)
     assert "it is constant" in steps.scaling(1)[0]
@@ -206,8 +202,7 @@ def test_what_is_counted_in_epochs_is_scaled_with_them_and_said() -> None:
 
 
 def test_falls_keep_their_places_and_their_number_where_the_epochs_allow() -> None:
-    twice = find("002-P1")  # after 7 and 14 of 20 epochs
-    assert twice is not None
+    twice = reported_system("002-P1")  # after 7 and 14 of 20 epochs
     assert twice.recipe(7).params["schedule"] == {"name": "multi-step", "at": (2, 5), "factor": 0.1}
     assert twice.scaling(7) == ("The rate falls every 7 epochs of 20: here it falls after 2 and 5.",)
     assert twice.recipe(4).params["schedule"]["at"] == (1, 3)
@@ -215,11 +210,12 @@ def test_falls_keep_their_places_and_their_number_where_the_epochs_allow() -> No
 
 
 def test_plans_begin_with_the_same_numbers() -> None:
-    (second,) = [baseline for baseline in baselines(3, {"003-P3": "two phases"}) if baseline.system == "003-P3"]
+    space = {"batch_size": CategoricalDistribution((128,)), "learning_rate": FloatDistribution(1e-5, 1e-1)}
+    (second,) = [found for found in baselines(part3.SYSTEMS, space, {"003-P3": "two phases"}) if found.system == "003-P3"]
     assert second.misfit == "two phases"
     assert second.params["learning_rate"] == pytest.approx(1e-4)  # of the phase that trains all layers
     assert second.params["batch_size"] == 128
-    assert [baseline.system for baseline in baselines(1, {})] == [f"00{report}-P1" for report in range(5)]
+    assert [baseline.system for baseline in baselines(part1.SYSTEMS, space, {})] == [f"00{report}-P1" for report in range(5)]
 
 
 def test_the_list_as_json_has_every_recipe_whole(capsys: pytest.CaptureFixture[str]) -> None:

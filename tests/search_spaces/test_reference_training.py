@@ -19,9 +19,9 @@ from orchestrator.contracts import Data, Training
 from orchestrator.hyperparameters import complete
 from orchestrator.recipe import Recipe
 from orchestrator.sessions.find_recipe import reference_of
-from search_spaces.reference_systems import SYSTEMS, find
-from search_spaces.reference_systems.system import ReferenceSystem
+from search_spaces.reference_systems.support.system import ReportedSystem
 from tests.helpers.in_process_cli import call
+from tests.helpers.reference_systems import SYSTEMS, by_number, reported_system
 from tests.helpers.training_runs import figures, same
 
 # Those whose networks work on many pixels: seconds on a CPU even for few images.
@@ -29,17 +29,13 @@ SLOW = {"000-P3": 256, "001-P2": 256, "001-P3": 200, "004-P2": 256, "004-P3": 25
 QUICK_IMAGES = 200
 
 
-def by_number(system: ReferenceSystem) -> str:
-    return system.system
-
-
-def completed(system: ReferenceSystem, recipe: Recipe) -> Recipe:
+def completed(system: ReportedSystem, recipe: Recipe) -> Recipe:
     kinds = plugins.trainer(system.trainer).hyperparameters
     return dataclasses.replace(recipe, params=complete(kinds, recipe.params))
 
 
 @pytest.mark.parametrize("system", SYSTEMS, ids=by_number)
-def test_its_recipe_is_recognised_until_a_hyperparameter_is_changed(system: ReferenceSystem) -> None:
+def test_its_recipe_is_recognised_until_a_hyperparameter_is_changed(system: ReportedSystem) -> None:
     def filled(params: Any) -> dict[str, Any]:
         return complete(plugins.trainer(system.trainer).hyperparameters, params)
 
@@ -59,7 +55,7 @@ def images(cifar100_folder: Path) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.from_numpy(labelled.images[:400].copy()), torch.from_numpy(labelled.labels[:400].astype(np.int64))
 
 
-def own_weights(system: ReferenceSystem, folder: Path) -> dict[str, Any]:
+def own_weights(system: ReportedSystem, folder: Path) -> dict[str, Any]:
     """In place of published weights, which take a network: a file of random ones in their form."""
     if not system.weights:
         return {}
@@ -95,7 +91,7 @@ def data_of(images: tuple[torch.Tensor, torch.Tensor], count: int, folder: Path)
     ids=by_number,
 )
 def test_it_trains_an_epoch_on_real_images(
-    system: ReferenceSystem, images: tuple[torch.Tensor, torch.Tensor], tmp_path: Path
+    system: ReportedSystem, images: tuple[torch.Tensor, torch.Tensor], tmp_path: Path
 ) -> None:
     count = SLOW.get(system.system, QUICK_IMAGES)
     recipe = system.recipe(1)
@@ -116,7 +112,7 @@ def test_it_trains_an_epoch_on_real_images(
 @pytest.mark.slow
 @pytest.mark.parametrize("system", SYSTEMS, ids=by_number)
 def test_killed_after_any_epoch_it_comes_to_the_same_numbers_and_weights(
-    system: ReferenceSystem, images: tuple[torch.Tensor, torch.Tensor], tmp_path: Path
+    system: ReportedSystem, images: tuple[torch.Tensor, torch.Tensor], tmp_path: Path
 ) -> None:
     epochs = 4 if system.params.get("phases") else 3
     count = 8 if system.system in SLOW else 24
@@ -143,8 +139,7 @@ def test_killed_after_any_epoch_it_comes_to_the_same_numbers_and_weights(
 
 @pytest.mark.slow
 def test_the_system_with_two_phases_trains_its_head_first(images: tuple[torch.Tensor, torch.Tensor], tmp_path: Path) -> None:
-    system = find("003-P3")
-    assert system is not None
+    system = reported_system("003-P3")
     recipe = system.recipe(4)
     recipe = dataclasses.replace(recipe, params={**recipe.params, **own_weights(system, tmp_path), "batch_size": 16})
     training = plugins.trainer(system.trainer).begin(recipe, data_of(images, 32, tmp_path), "cpu")

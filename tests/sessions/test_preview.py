@@ -19,10 +19,10 @@ from orchestrator.recipe import Recipe
 from orchestrator.sessions.find_recipe import read_recipe
 from orchestrator.support.serialization import to_plain
 from orchestrator.worker.splits import split
-from search_spaces.reference_systems import SYSTEMS
-from search_spaces.reference_systems.system import ReferenceSystem
+from search_spaces.reference_systems.support.system import ReportedSystem
 from tests.helpers.in_process_cli import call, refused
 from tests.helpers.paths import PLUGINS
+from tests.helpers.reference_systems import SYSTEMS
 from trainers.cnn import Hyperparameters
 from trainers.loop.random_streams import generator
 from trainers.loop.supervised import ImageShape, Supervised
@@ -167,7 +167,7 @@ def test_mixed_images_are_mixed_in_the_picture_too(tmp_path: Path, photographs: 
 
 @pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: str(system.system))
 def test_what_every_reference_system_does_to_its_images_can_be_seen(
-    system: ReferenceSystem, photographs: torch.Tensor, tmp_path: Path
+    system: ReportedSystem, photographs: torch.Tensor, tmp_path: Path
 ) -> None:
     recipe = system.recipe(None)
     settings = divide(plugins.trainer(recipe.trainer).hyperparameters, recipe.params)

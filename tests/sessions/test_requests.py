@@ -160,7 +160,7 @@ def test_a_running_study_takes_a_setting_and_stops_when_it_is_asked_to(tmp_path:
     wait_for(lambda: finished(tmp_path) >= 4, "the fourth trial")
     asked = time.monotonic()
     _, messages = run("stop", "slow_curves", "--runs", tmp_path / "runs")
-    assert "asked: work on slow_curves ends" in messages
+    assert "stop requested: slow_curves ends" in messages
     _, messages = conductor.communicate(timeout=60)
     assert conductor.returncode == 0, messages
     assert time.monotonic() - asked < 30
@@ -172,7 +172,7 @@ def test_a_running_study_takes_a_setting_and_stops_when_it_is_asked_to(tmp_path:
     output, _ = run("status", "slow_curves", "--runs", tmp_path / "runs")
     assert "ended early: stopped" in output
     _, messages = run("stop", "slow_curves", "--runs", tmp_path / "runs")
-    assert "nobody is working on slow_curves" in messages
+    assert "slow_curves is not running" in messages
     study.request_stop()  # a request that came too late for its session
     run(*words(tmp_path, 8))
     records = study.runs(Kind.TRIAL)

@@ -11,7 +11,7 @@ import torch
 from orchestrator import plugins
 from orchestrator.errors import BadData, MissingInput
 from orchestrator.record import Kind, Status
-from orchestrator.sessions.fetch_data import ensure, look
+from orchestrator.sessions.fetch_data import ensure_data_set, report_missing_data_set
 from orchestrator.sessions.find_recipe import find_recipe
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.support.serialization import to_plain
@@ -140,7 +140,7 @@ def test_a_missing_folder_is_reported_before_anything_is_fetched(tmp_path: Path,
         with pytest.raises(MissingInput, match="there is no folder"):
             use(data)
     said: list[str] = []
-    for find in (ensure, look):
+    for find in (ensure_data_set, report_missing_data_set):
         with pytest.raises(MissingInput, match="there is no folder"):
             find(f"folder:{tmp_path / 'gone'}", data, said.append)
     assert said == []

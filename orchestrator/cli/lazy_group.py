@@ -1,4 +1,4 @@
-"""Groups of commands: what is asked for is imported when it is asked for, and what is unknown is answered with what is known."""
+"""A group of commands that imports a command when it is called, and answers an unknown name with the known ones."""
 
 import importlib
 from collections.abc import Mapping
@@ -10,8 +10,8 @@ from orchestrator.errors import UnknownName
 
 
 @final
-class Commands(click.Group):
-    """A click group; `modules` names, in the order of the help, the module of this package that holds each command."""
+class LazyGroup(click.Group):
+    """A click group; `modules` maps each command, in the order of the help, to the module of this package that defines it."""
 
     def __init__(self, *arguments: Any, modules: Mapping[str, str] | None = None, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
@@ -29,7 +29,7 @@ class Commands(click.Group):
         return cast(click.Command, module.COMMANDS[cmd_name])
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that the words call. Raises UnknownName."""
+        """The command that the arguments name. Raises UnknownName."""
         known = self.list_commands(ctx)
         if args and not args[0].startswith("-") and args[0] not in known:
             raise UnknownName("command", args[0], known, f"see: {ctx.command_path} --help")

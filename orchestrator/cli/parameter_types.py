@@ -1,4 +1,4 @@
-"""Kinds of values that options take; what does not fit is answered with what would."""
+"""Types of option values. An invalid value is refused with the valid ones."""
 
 import re
 from collections.abc import Sequence
@@ -10,12 +10,12 @@ import click
 from orchestrator.errors import InvalidInput, UnknownName
 from orchestrator.support.durations import parse_duration
 
-MOST_EPOCHS = 100_000  # that a run can have; more is a slip of the keyboard
+MOST_EPOCHS = 100_000  # of a run; more is taken for a typing error
 
 
 @final
 class WholeNumber(click.ParamType[int]):
-    """A whole number that is large enough, and no larger than makes sense."""
+    """A whole number in a range."""
 
     name = "number"
 
@@ -49,7 +49,7 @@ class Duration(click.ParamType[float]):
 
 @final
 class OneOf(click.ParamType[str]):
-    """One of a few names; `what` they name, in a user's words."""
+    """One of a few names; `what` says in a user's words what they name."""
 
     name = "name"
 
@@ -58,7 +58,7 @@ class OneOf(click.ParamType[str]):
         self._names = names
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002 - click's signature
-        """How the help shows the value."""
+        """The value in the help."""
         return "|".join(self._names)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002 - click's
@@ -70,12 +70,12 @@ class OneOf(click.ParamType[str]):
 
 @final
 class Location(click.ParamType[Path]):
-    """A file or folder, which need not be there."""
+    """A file or folder, which need not exist."""
 
     name = "path"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """The path, with `~` for the home folder. Raises click.BadParameter for an empty one, which would be any folder."""
+        """The path, with `~` for the home folder. Raises click.BadParameter for an empty one."""
         if not str(value):
             self.fail("it is empty", param, ctx)
         try:

@@ -1,6 +1,5 @@
-"""Options that several commands share, and how commands speak."""
+"""Options that several commands share."""
 
-import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -8,7 +7,8 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from orchestrator.cli.parameters import Location, OneOf
+from orchestrator.cli.messages import say
+from orchestrator.cli.parameter_types import Location, OneOf
 from orchestrator.storage.remembered import DEFAULT_DATA, DEFAULT_RUNS, remembered_runs_folder
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_folder import StudyFolder
@@ -86,16 +86,14 @@ def ood_option(command: F) -> F:
         "--ood-dir",
         type=Location(),
         metavar="DIR",
-        help="Folder of the out-of-distribution files.  [default: ood-test in the data folder, if it is there]",
+        help="Folder of the out-of-distribution files.  [default: ood-test in the data folder, if it exists]",
     )
     return option(command)
 
 
 def partial_option(command: F) -> F:
     """`--partial`."""
-    option = click.option(
-        "--partial", is_flag=True, help="Predict the out-of-distribution files that are there, although some are missing."
-    )
+    option = click.option("--partial", is_flag=True, help="Accept missing out-of-distribution files, and predict the others.")
     return option(command)
 
 
@@ -107,7 +105,7 @@ def format_option(*names: str) -> Callable[[F], F]:
         type=OneOf("format", names),
         default=names[0],
         show_default=True,
-        help="How the result is printed.",
+        help="Output format.",
     )
 
 
@@ -118,8 +116,8 @@ def storage_option(command: F) -> F:
         metavar="URL",
         envvar="ORCHESTRATE_STORAGE",
         callback=_advise_about_password,
-        help="Database of the copy for optuna-dashboard and colleagues, also taken from ORCHESTRATE_STORAGE.  "
-        "[default: as before, else optuna.db in the runs folder]",
+        help="Database for optuna-dashboard; also read from ORCHESTRATE_STORAGE.  "
+        "[default: the study's, else optuna.db in the runs folder]",
     )
     return option(command)
 
@@ -127,7 +125,7 @@ def storage_option(command: F) -> F:
 def _advise_about_password(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     typed = context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
     if typed and value is not None and holds_password(value):
-        say("warning: everybody on this machine can read a command line; a URL with a password belongs in ORCHESTRATE_STORAGE")
+        say("warning: all users of this machine can read a command line; put a URL with a password in ORCHESTRATE_STORAGE")
     return value
 
 
@@ -138,7 +136,7 @@ def mirror_option(command: F) -> F:
         type=OneOf("mirror", MIRRORS),
         default="auto",
         show_default=True,
-        help="The copy in Weights & Biases; auto: online if it is logged in, else in files to upload later.",
+        help="Mirror to Weights & Biases. auto: online if logged in, otherwise offline.",
     )
     return option(command)
 
@@ -150,7 +148,7 @@ def device_option(command: F) -> F:
         metavar="auto|cpu|mps|cuda[:N]",
         default="auto",
         show_default=True,
-        help="What to compute on; auto: the GPUs, if there are any.",
+        help="Device. auto: all GPUs, otherwise the CPU.",
     )
     return option(command)
 
@@ -161,7 +159,7 @@ def new_work_options(command: F) -> F:
 
 
 def work_options(command: F) -> F:
-    """What decides where a command works, and changes nothing about its results."""
+    """The options of resources and of the mirror, which do not change results."""
     return runs_option(_workers_and_data(command))
 
 
@@ -171,29 +169,29 @@ def _workers_and_data(command: F) -> F:
         metavar="auto|N",
         default="auto",
         show_default=True,
-        help="How many runs are trained at a time; auto: one per GPU, or one.",
+        help="Number of runs to train at the same time. auto: one per GPU, or one.",
     )
     per_device = click.option(
         "--workers-per-device",
         metavar="auto|N",
         default="1",
         show_default=True,
-        help="How many workers share a GPU, or the cores of a machine without one; auto: as many as measured memory and speed "
-        "allow, found out while the study runs.",
+        help="Number of workers that share a GPU, or the cores of a machine without one. "
+        "auto: as many as measured memory and speed allow.",
     )
     executor = click.option(
         "--executor",
         type=OneOf("executor", EXECUTORS),
         default="processes",
         show_default=True,
-        help="Where they are trained; in-process: in this process, for debugging; ray: on a cluster.",
+        help="Where runs are trained. in-process: in this process, for debugging. ray: on a Ray cluster.",
     )
     address = click.option(
         "--ray-address",
         metavar="HOST:PORT",
         envvar="RAY_ADDRESS",
         default="",
-        help="The cluster that --executor ray works on, also taken from RAY_ADDRESS.  [default: Ray is started on this machine]",
+        help="Address of the Ray cluster; also read from RAY_ADDRESS.  [default: start Ray on this machine]",
     )
     for option in (mirror_option, address, executor, per_device, workers, device_option, study_data_option):
         command = option(command)
@@ -201,11 +199,5 @@ def _workers_and_data(command: F) -> F:
 
 
 def chosen_study(store: RunsFolder, name: str | None, *, search: bool = False) -> StudyFolder:
-    """The study of this name, or the one that was worked on last; with `search` one that holds more than single runs."""
+    """The study of this name, or the most recently used one; with `search` only one that searches, not single runs."""
     return store.known(name) if name is not None else store.latest(search=search)
-
-
-def say(line: str) -> None:
-    """A line for the user: to stderr, so that stdout holds nothing but data. Nobody has to read it."""
-    with contextlib.suppress(OSError, ValueError):
-        click.echo(line, err=True)

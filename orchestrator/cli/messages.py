@@ -1,0 +1,11 @@
+"""Messages for the user."""
+
+import contextlib
+
+import click
+
+
+def say(line: str) -> None:
+    """Print a line to stderr, so that stdout holds only data. A stderr that is closed or full is ignored."""
+    with contextlib.suppress(OSError, ValueError):
+        click.echo(line, err=True)

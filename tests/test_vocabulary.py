@@ -1,0 +1,70 @@
+"""One word for each thing (docs/architecture.md has the glossary): what we no longer say, and how long a sentence may be."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.paths import ROOT
+
+LONGEST_SENTENCE = 30  # words
+
+# Words of our own for what the field has words for, or with several meanings.
+RETIRED = re.compile(
+    r"\b(hire[ds]?|hiring|staff|staffed|company|workforce|workplace|shelf|put by|put_by|worth|spoken|behind|prove[nds]?|proving|"
+    r"carr(?:y|ies|ied) on|its like|burning|politely|nobody knows|suits)\b",
+    re.IGNORECASE,
+)
+# Where a retired word is the subject: this list, and the names under which earlier versions wrote what is read.
+EXCEPTIONS = {"tests/test_vocabulary.py"}
+SOURCES = ("orchestrator", "trainers", "search_spaces", "reports", "benchmarks", "tests")
+
+
+def texts() -> dict[str, str]:
+    files = [path for top in SOURCES for path in (ROOT / top).rglob("*.py")]
+    files += [
+        *(ROOT / "docs").rglob("*.md"),
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").rglob("*.sbatch"),
+        ROOT / "benchmarks" / "README.md",
+    ]
+    return {str(path.relative_to(ROOT)): path.read_text() for path in files}
+
+
+@pytest.mark.parametrize("file", sorted(texts().keys() - EXCEPTIONS))
+def test_no_retired_word_is_used(file: str) -> None:
+    lines = texts()[file].splitlines()
+    found = [f"{number}: {line.strip()}" for number, line in enumerate(lines, 1) if RETIRED.search(line)]
+    assert not found
+
+
+def messages(path: Path) -> Iterator[tuple[int, str]]:
+    """The texts that a file raises or says, with their lines; a value that is put in counts as a word."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Raise) or (isinstance(node, ast.Call) and ast.unparse(node.func).endswith("say")):
+            for part in ast.walk(node):
+                if isinstance(part, ast.JoinedStr | ast.Constant):
+                    text = flat(part)
+                    if " " in text:
+                        yield part.lineno, text
+
+
+def flat(node: ast.AST) -> str:
+    if isinstance(node, ast.JoinedStr):
+        return "".join(flat(value) for value in node.values)
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else ""
+    return "VALUE"
+
+
+@pytest.mark.parametrize("top", ["orchestrator", "trainers", "search_spaces", "reports"])
+def test_messages_have_short_sentences(top: str) -> None:
+    found = []
+    for path in sorted((ROOT / top).rglob("*.py")):
+        for line, text in messages(path):
+            for sentence in re.split(r"[.!?](?:\s|$)|\n", text):
+                if len(sentence.split()) > LONGEST_SENTENCE:
+                    found.append(f"{path.relative_to(ROOT)}:{line}: {sentence.strip()}")
+    assert not found
