@@ -171,7 +171,7 @@ class RunningJob:
 
 
 def evaluation(probabilities: np.ndarray, labels: np.ndarray) -> Evaluation:
-    """What predictions, N×classes, are worth on N labels."""
+    """Loss (nats) and accuracy of probabilities, N×classes, on N labels."""
     chosen = probabilities[np.arange(len(labels)), labels]
     loss = float(-np.log(np.maximum(chosen, _SMALLEST_PROBABILITY)).mean())
     return Evaluation(images=len(labels), loss=loss, acc=float((probabilities.argmax(1) == labels).mean()))
@@ -186,7 +186,7 @@ def _chance(data: Data, label_smoothing: float) -> ChanceLevel:
 
 
 def free_memory() -> None:
-    """Give back what nothing uses any more, and what the allocator of the device keeps for later."""
+    """Release unused memory, and what the device's allocator keeps for later."""
     import torch
 
     gc.collect()
