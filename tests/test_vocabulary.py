@@ -64,7 +64,7 @@ def test_messages_have_short_sentences(top: str) -> None:
     found = []
     for path in sorted((ROOT / top).rglob("*.py")):
         for line, text in messages(path):
-            for sentence in re.split(r"[.!?](?:\s|$)|\n", text):
-                if len(sentence.split()) > LONGEST_SENTENCE:
-                    found.append(f"{path.relative_to(ROOT)}:{line}: {sentence.strip()}")
+            sentences = re.split(r"[.!?](?:\s|$)|\n", text)
+            long = [sentence for sentence in sentences if len(sentence.split()) > LONGEST_SENTENCE]
+            found += [f"{path.relative_to(ROOT)}:{line}: {sentence.strip()}" for sentence in long]
     assert not found

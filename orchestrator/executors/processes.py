@@ -196,7 +196,7 @@ class _Worker:
     def send(self, command: Command) -> None:
         """Say something; a worker that is gone is noticed when it is heard."""
         with contextlib.suppress(OSError):
-            self.channel.sendall(wire.encode(command))
+            self.channel.sendall(wire.COMMANDS.encode(command))
 
     def hear(self) -> tuple[list[Event], bool]:
         """The events that have come, and whether the worker still lives. Half a line waits for its other half."""
@@ -208,7 +208,7 @@ class _Worker:
         events = []
         for line in lines:
             with contextlib.suppress(BadData):  # a line torn by a death in the middle of it
-                events.append(wire.decode_event(line))
+                events.append(wire.EVENTS.decode(line))
         return events, bool(received)
 
     def kill(self) -> None:

@@ -195,7 +195,7 @@ class RayActors:
         job = place.job
         events = []
         for line in said.events.splitlines():
-            event = wire.decode_event(line)
+            event = wire.EVENTS.decode(line)
             events.append(event)
             if isinstance(event, Began):
                 self._deaths_in_a_row = 0
@@ -318,7 +318,7 @@ class _Place:
 
     def send(self, command: Command, checkpoint: bytes | None = None) -> None:
         """Say something; it is heard after everything said before."""
-        self.calls.append(self._actor.obey.remote(wire.encode(command), checkpoint))
+        self.calls.append(self._actor.obey.remote(wire.COMMANDS.encode(command), checkpoint))
 
     def step(self) -> None:
         """Let it train an epoch, if its job may."""

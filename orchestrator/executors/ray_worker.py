@@ -80,7 +80,7 @@ class RayWorker:
 
     def obey(self, line: bytes, last_checkpoint: bytes | None) -> Said:
         """Do what the conductor says; `last_checkpoint` is what a job goes on from, for a worker that cannot read it."""
-        match wire.decode_command(line):
+        match wire.COMMANDS.decode(line):
             case Job() as job:
                 return self._said(self._runner.start(self._placed(job, last_checkpoint)))
             case Grant(run_id=run_id, until_epoch=until_epoch):
@@ -108,7 +108,7 @@ class RayWorker:
     def _said(self, events: Sequence[Event]) -> Said:
         located = [_located(event) for event in events]
         return Said(
-            events=b"".join(map(wire.encode, located)),
+            events=b"".join(map(wire.EVENTS.encode, located)),
             can_step=self._runner.can_step,
             checkpoints=self._written(events) if self._own is not None else {},
         )

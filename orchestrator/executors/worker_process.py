@@ -36,7 +36,7 @@ def main() -> None:
 
     import torch  # noqa: F401 - seconds that pass while the conductor still prepares the first job
 
-    from orchestrator.executors.wire import decode_command
+    from orchestrator.executors.wire import COMMANDS
     from orchestrator.recipe import Recipe
     from orchestrator.support.serialization import from_plain
     from orchestrator.worker.runner import Runner
@@ -47,7 +47,7 @@ def main() -> None:
             runner.prepare(from_plain(Recipe, settings["expected"]))
     while True:
         while not runner.can_step or not lines.empty():
-            _obey(decode_command(lines.get()), runner, channel)
+            _obey(COMMANDS.decode(lines.get()), runner, channel)
         _send(channel, runner.step())
 
 
@@ -65,9 +65,9 @@ def _obey(command: "Command", runner: "Runner", channel: socket.socket) -> None:
 
 
 def _send(channel: socket.socket, events: "Sequence[Event]") -> None:
-    from orchestrator.executors.wire import encode
+    from orchestrator.executors.wire import EVENTS
 
-    channel.sendall(b"".join(map(encode, events)))
+    channel.sendall(b"".join(map(EVENTS.encode, events)))
 
 
 def _listen(channel: socket.socket, lines: "queue.SimpleQueue[bytes]") -> None:

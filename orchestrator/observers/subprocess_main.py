@@ -71,7 +71,7 @@ def main(factory: str, answers: int, awaited: bool) -> int:
 
     def say(answer: wire.Answer) -> None:
         with contextlib.suppress(OSError):  # nobody listens any more
-            os.write(answers, wire.line(answer))
+            os.write(answers, wire.ANSWERS.encode(answer))
 
     try:
         _hold_log()
@@ -110,7 +110,7 @@ def _next(inbox: "queue.SimpleQueue[bytes | None]") -> wire.Call | None:
         text = inbox.get(timeout=IDLE)
     except queue.Empty:
         return None
-    return wire.Finish(timeout=LAST_WORDS / 2) if text is None else cast(wire.Call, wire.message(text))
+    return wire.Finish(timeout=LAST_WORDS / 2) if text is None else wire.CALLS.decode(text)
 
 
 def _carry_out(message: wire.Call | None, observer: Observer) -> None:

@@ -138,7 +138,7 @@ class SubprocessObserver:
             return
         while (item := self._outbox.get()) is not None:
             try:
-                pipe.write(item if isinstance(item, bytes) else wire.line(item))
+                pipe.write(item if isinstance(item, bytes) else wire.CALLS.encode(item))
                 pipe.flush()
             except (OSError, TypeError, ValueError):  # the child is gone, or this is not plain data
                 self._broken = True
@@ -150,9 +150,7 @@ class SubprocessObserver:
         with open(answers, "rb") as stream:
             for text in stream:
                 with contextlib.suppress(BadData):  # the last line of a killed child
-                    message = wire.message(text)
-                    if isinstance(message, wire.Started | wire.Finished):
-                        self._answers.put(message)
+                    self._answers.put(wire.ANSWERS.decode(text))
         self._answers.put(None)
 
     def _last_answer(self, deadline: float) -> str | None:

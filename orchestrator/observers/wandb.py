@@ -24,7 +24,7 @@ from orchestrator.support.serialization import canonical, from_plain, to_plain
 
 PROJECT = "sp25-ds542-challenge"  # of the challenge's starter
 _LETTERS = {Kind.TRIAL: "t", Kind.CONFIRM: "c", Kind.RETRAIN: "r", Kind.SINGLE: "s"}
-_COLUMNS = ("train_loss", "train_acc", "val_loss", "val_acc", "lr")
+_COLUMNS = ("train_loss", "train_acc", "val_loss", "val_acc", "lr", "seconds")
 # Written into a run's local folder once W&B has all of it: names the content, so that the same is never sent twice.
 _COMPLETE = "mirrored.sha256"
 # Exit codes of a W&B run: it shows 0 as finished and the others as failed; 255 is its own for an interrupted one.
@@ -72,17 +72,16 @@ class _Open:
     def log(self, epoch: Epoch) -> None:
         self.epochs.append(epoch)
         if epoch.number >= self.first_step:
-            values = {name: getattr(epoch, name) for name in _COLUMNS}
             # commit, because a row with a given step is otherwise held back until the next one comes
-            self.run.log({"epoch": epoch.number, **values}, step=epoch.number, commit=True)
+            self.run.log(_row(epoch), step=epoch.number, commit=True)
 
 
 @final
 class Mirror:
     """The Observer that writes W&B runs.
 
-    A run that is opened again is written again from its first epoch: offline in place of its earlier folder, online behind
-    what the server has. A finished run that W&B has whole already is left alone.
+    A run that is opened again is written again from its first epoch: offline its earlier folder is replaced,
+    online the server gets the rows that it lacks. A finished run that W&B has whole already is left alone.
     """
 
     def __init__(self, configuration: MirrorConfiguration) -> None:
@@ -237,6 +236,12 @@ def _has_key() -> bool:
     return bool(settings.api_key or wbauth.read_netrc_auth(host=settings.base_url))
 
 
+def _row(epoch: Epoch) -> dict[str, float]:
+    """The epoch's columns, and what its trainer measured besides; `extra.` tells an extra from a column of the same name."""
+    row = {"epoch": epoch.number, **{name: getattr(epoch, name) for name in _COLUMNS}}
+    return row | {f"extra.{name}" if name in row else name: value for name, value in epoch.extra.items()}
+
+
 def _config(record: RunRecord) -> dict[str, Any]:
     """The recipe's fields, nested as in the record, and where the run's numbers come from."""
     return {
@@ -250,7 +255,7 @@ def _config(record: RunRecord) -> dict[str, Any]:
 
 
 def _summary(record: RunRecord) -> dict[str, Any]:
-    """What the run was worth and how it ended. Seconds are those of training and validation; losses are in nats."""
+    """The run's best epoch and how it ended. Seconds are those of training and validation; losses are in nats."""
     summary: dict[str, Any] = {"state": record.status.value, "epochs": record.epochs, "seconds": record.seconds}
     if record.best is not None:
         summary |= {f"best_{record.metric.name}": record.best.value, "best_epoch": record.best.epoch}

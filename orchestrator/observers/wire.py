@@ -1,4 +1,4 @@
-"""What a conductor and the process of an observer say to each other: one JSON text a line, never a pickle.
+"""The messages between a conductor and the process of an observer.
 
 conductor -> process   the configuration, then Opened, Measured, Closed …, then Finish
 process -> conductor   one Started, and one Finished
@@ -7,9 +7,9 @@ process -> conductor   one Started, and one Finished
 from dataclasses import dataclass
 from typing import Literal
 
-from orchestrator.errors import BadData, Mismatch, OrchestrateError, TryAgainLater, Unavailable
+from orchestrator.errors import Mismatch, OrchestrateError, TryAgainLater, Unavailable
 from orchestrator.record import Epoch, RunRecord
-from orchestrator.support.serialization import dumps, from_plain, parse
+from orchestrator.support.message_lines import LineCodec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,17 +72,5 @@ class Finished:
 Call = Opened | Measured | Closed | Finish
 Answer = Started | Finished
 
-_KINDS: dict[str, type[Call | Answer]] = {kind.__name__: kind for kind in (Opened, Measured, Closed, Finish, Started, Finished)}
-
-
-def line(message: Call | Answer) -> bytes:
-    """A message as one line."""
-    return (dumps({type(message).__name__: message}) + "\n").encode()
-
-
-def message(text: bytes) -> Call | Answer:
-    """The message that a line holds. Raises BadData."""
-    match parse(text):
-        case dict(named) if len(named) == 1 and (name := next(iter(named))) in _KINDS:
-            return from_plain(_KINDS[name], named[name])
-    raise BadData(f"{text[:80]!r} is no message between a conductor and an observer")
+CALLS = LineCodec[Call](Opened, Measured, Closed, Finish)
+ANSWERS = LineCodec[Answer](Started, Finished)

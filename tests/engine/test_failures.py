@@ -142,7 +142,7 @@ def test_a_loss_that_explodes_without_becoming_infinite_is_divergence(tmp_path: 
     assert kinds(records[1]) == ([], FailureKind.DIVERGED)
     assert records[1].epochs == 4  # 59 steps are too few to judge
     assert records[1].failure is not None
-    assert "exploded: 700 in epoch 4, where not knowing anything costs 2.3 with 10 classes" in records[1].failure.message
+    assert "exploded: 700 in epoch 4; chance-level loss is ln(10) = 2.3" in records[1].failure.message
 
 
 @pytest.mark.slow

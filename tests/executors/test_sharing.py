@@ -16,7 +16,7 @@ from orchestrator.errors import InvalidInput
 from orchestrator.executors.gpu_capacity import Timed, gain, room
 from orchestrator.executors.gpu_sharing import GpuSharing, GrowableExecutor
 from orchestrator.executors.processes import Processes
-from orchestrator.executors.wire import decode_event, encode
+from orchestrator.executors.wire import EVENTS
 from orchestrator.hyperparameters import complete
 from orchestrator.jobs import Began, Event, Facts, Failed, Finished, Job, Measured, Reduced, WorkerLost
 from orchestrator.recipe import Recipe
@@ -92,7 +92,7 @@ def test_what_a_worker_knows_of_its_gpu_travels_with_every_epoch(tmp_path: Path,
         (measured,) = runner.step()
         assert isinstance(measured, Measured)
         assert measured.memory == PLENTY
-        assert decode_event(encode(measured)) == measured
+        assert EVENTS.decode(EVENTS.encode(measured)) == measured
 
 
 # ------------------------------------------------------------------------------------------------------- simulated GPUs

@@ -24,6 +24,8 @@ from tests.helpers.paths import ROOT
 from tests.observers.test_observer_optuna import configuration
 
 METHODS = ("opened", "measured", "closed", "finish")
+# Of the package: the protocol, and what observers are made of.
+NO_OBSERVERS = {"base", "replay", "wire", "database_url", "subprocess_main"}
 
 
 class SystemClock:
@@ -43,7 +45,9 @@ def in_process(factory: str, settings: Callable[[Path], object]) -> Callable[[Pa
 OBSERVERS: dict[str, Callable[[Path], Observer]] = {
     "console": console,
     "optuna": in_process("orchestrator.observers.optuna:open_copy", configuration),
-    "process": in_process("tests._observed:open_recording", lambda folder: {"file": str(folder / "calls")}),
+    "subprocess_observer": in_process(
+        "tests.helpers.observed_runs:open_recording", lambda folder: {"file": str(folder / "calls")}
+    ),
     "wandb": in_process(
         "orchestrator.observers.wandb:open_mirror", lambda folder: {"study": "part2", "folder": str(folder), "mode": "offline"}
     ),
@@ -52,10 +56,11 @@ OBSERVERS: dict[str, Callable[[Path], Observer]] = {
 
 def modules_with_observers() -> set[str]:
     found = set()
-    for module in pkgutil.iter_modules(observers.__path__):
-        for _, kind in inspect.getmembers(importlib.import_module(f"{observers.__name__}.{module.name}"), inspect.isclass):
-            if kind.__module__.endswith(f".{module.name}") and all(hasattr(kind, method) for method in METHODS):
-                found.add(module.name)
+    names = {module.name for module in pkgutil.iter_modules(observers.__path__)} - NO_OBSERVERS
+    for name in names:
+        for _, kind in inspect.getmembers(importlib.import_module(f"{observers.__name__}.{name}"), inspect.isclass):
+            if kind.__module__.endswith(f".{name}") and all(hasattr(kind, method) for method in METHODS):
+                found.add(name)
     return found
 
 

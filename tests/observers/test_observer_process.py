@@ -33,7 +33,7 @@ URL = f"postgresql://someone:{PASSWORD}@db.example:5432/studies"
 
 @pytest.fixture
 def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., SubprocessObserver]:
-    """Starts an observer of `tests/_observed.py`, which its process finds through PYTHONPATH."""
+    """Starts an observer of `tests/helpers/observed_runs.py`, which its process finds through PYTHONPATH."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
     def starter(opener: str = "open_recording", **configuration: Any) -> SubprocessObserver:
@@ -249,9 +249,11 @@ CONDUCTOR = """
     import sys, time
     from pathlib import Path
     from orchestrator.observers.subprocess_observer import SubprocessObserver
-    from tests._observed import curve, running
+    from tests.helpers.observed_runs import curve, running
     folder = Path(sys.argv[1])
-    observer = SubprocessObserver("tests._observed:open_recording", {configuration}, log=folder / "observer.log", copy="it")
+    observer = SubprocessObserver(
+        "tests.helpers.observed_runs:open_recording", {configuration}, log=folder / "observer.log", copy="it"
+    )
     for number in range(5):
         observer.opened(running(number), curve(3))
     time.sleep(60)

@@ -21,7 +21,7 @@ from tests.helpers.paths import ROOT
 from tests.helpers.wandb_files import WandbRun, read_folder
 from tests.helpers.wandb_server import WandbServer
 
-COLUMNS = {"epoch", "train_loss", "train_acc", "val_loss", "val_acc", "lr"}
+COLUMNS = {"epoch", "train_loss", "train_acc", "val_loss", "val_acc", "lr", "seconds"}
 KEY = "0123456789abcdef0123456789abcdef01234567"  # the shape of one
 
 
@@ -93,6 +93,21 @@ def test_a_trial_becomes_a_run_with_its_curve_config_and_summary(
     wanted = {"state": "COMPLETE", "best_val_acc": 0.3, "best_epoch": 3, "epochs": 3, "seconds": 1.5}
     assert wanted.items() <= run.summary.items()
     assert run.exit_code == 0
+
+
+def test_what_a_trainer_measured_besides_has_its_own_columns(mirror: Callable[..., SubprocessObserver], tmp_path: Path) -> None:
+    observer = mirror()
+    record = running(0)
+    epoch = replace(curve(1)[0], extra={"gradient_norm": 2.5, "lr": 0.25, "epoch": 7.0})
+    observer.opened(record, [])
+    observer.measured(seen(record, [epoch]), epoch)
+    observer.closed(ended(record, [epoch]))
+    run = complete(observer, tmp_path)["3f2a9c1b-t0000"]
+    (row,) = run.rows()
+    assert set(row) == COLUMNS | {"gradient_norm", "extra.lr", "extra.epoch"}
+    assert (row["gradient_norm"], row["extra.lr"], row["extra.epoch"]) == (2.5, 0.25, 7.0)
+    assert (row["lr"], row["epoch"], row["seconds"]) == (epoch.lr, 1, epoch.seconds)
+    assert run.summary["seconds"] == record.seconds + epoch.seconds
 
 
 def test_runs_at_the_same_time_stay_apart_and_every_state_is_told(
@@ -187,7 +202,7 @@ def test_a_killed_mirror_is_completed_from_the_records(mirror: Callable[..., Sub
     observer.opened(running(2), epochs[:1])
     eventually(lambda: len(list(tmp_path.glob("wandb/*run-*/*-t0002.wandb"))) == 1)
     for process in helpers():
-        if "observers.process" in " ".join(process.cmdline()):
+        if "observers.subprocess_observer" in " ".join(process.cmdline()):
             process.kill()
     observer.measured(record, epochs[1])
     warning = observer.finish(20)
@@ -223,7 +238,7 @@ def test_after_a_kill_of_the_conductor_all_is_gone_and_readable(tmp_path: Path) 
 import time
 from pathlib import Path
 from orchestrator.observers.subprocess_observer import SubprocessObserver
-from tests._observed import curve, running
+from tests.helpers.observed_runs import curve, running
 folder = Path({str(tmp_path)!r})
 configuration = dict(study="part2", folder=str(folder), mode="offline")
 observer = SubprocessObserver("orchestrator.observers.wandb:open_mirror", configuration, log=folder / "log", copy="it")

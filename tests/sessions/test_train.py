@@ -150,7 +150,7 @@ def test_a_run_at_chance_is_ended_and_marked_instead_of_reported(tmp_path: Path,
     words = ("--runs", tmp_path / "runs", *QUIET)
     told = call(capsys, "train", recipe_file(tmp_path, epochs=9, misbehaviour="chance", at_epoch=1), *words)
     assert told.code == 1
-    assert "at chance: after 1,000 steps the training loss is 2.31, and not knowing anything costs 2.30" in told.messages
+    assert "at chance: after 1,000 steps the training loss is 2.31; chance-level loss is ln(10) = 2.30" in told.messages
     record = single(tmp_path)
     assert record.status is Status.FAILED
     assert record.failure is not None

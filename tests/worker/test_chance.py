@@ -1,10 +1,9 @@
-"""What knowing nothing is worth, and which runs are ended because they learn nothing."""
+"""The chance level, and which runs are ended because they learn nothing."""
 
 import math
 
 import pytest
 
-from orchestrator.contracts import SmoothsLabels, WarmsUp
 from orchestrator.record import Epoch
 from orchestrator.worker.divergence import ChanceLevel, divergence_reason
 from tests.helpers.training_runs import begin, digits_data
@@ -30,7 +29,7 @@ def losses(number: int, values: list[float], val_acc: float = 0.01) -> Epoch:
 @pytest.mark.parametrize(
     ("value", "steps", "last", "message"),
     [
-        (4.61, 1000, False, "at chance: after 1,000 steps the training loss is 4.61, and not knowing anything costs 4.605"),
+        (4.61, 1000, False, "at chance: after 1,000 steps the training loss is 4.61; chance-level loss is ln(100) = 4.605"),
         (4.7, 5000, False, "at chance"),
         (4.61, 999, False, ""),
         (4.61, 100, True, "at chance: after 100 steps"),
@@ -55,16 +54,15 @@ def test_chance_is_judged_by_the_last_quarter_of_an_epoch_and_by_a_hundred_steps
 def test_what_is_still_warming_up_is_not_judged() -> None:
     assert not divergence_reason([losses(1, [4.61] * 5000)], HUNDRED, at_full_rate=0, last=False)
     training = begin("cnn", digits_data(), 4, batch_size=12, warmup=0.5)
-    assert isinstance(training, WarmsUp)
     counted = []
     for _ in range(4):
         training.epoch()
-        counted.append(training.steps_at_full_rate)
+        counted.append(training.capabilities.steps_at_full_rate)
     assert counted == [0, 0, 4, 8]
 
 
 def test_a_run_that_learned_from_mixed_images_is_not_at_chance() -> None:
-    """With few classes the training loss of one mixed batch is what knowing nothing costs, however much is known."""
+    """With few classes the training loss of one mixed batch is the chance-level loss, however much was learned."""
     hard = [losses(number, [0.7] * 4, 0.9) for number in range(1, 400)]
     assert not divergence_reason(hard, TWO, at_full_rate=1600, last=True)
     unknowing = [losses(number, [0.7] * 4, 0.55) for number in range(1, 400)]
@@ -84,13 +82,14 @@ def test_chance_is_that_of_the_classes_frequencies() -> None:
     uneven = ChanceLevel.of([900, 100], [900, 100])
     assert uneven.loss == pytest.approx(0.325083, abs=1e-6)
     assert uneven.acc == 0.9
+    assert uneven.describe() == "chance-level loss is 0.3251"
     assert "at chance" in divergence_reason([losses(1, [0.326] * 1000, 0.9)], uneven, at_full_rate=1000, last=False)
     assert not divergence_reason([losses(1, [0.326] * 1000, 0.99)], uneven, at_full_rate=1000, last=False)
     assert not divergence_reason([losses(1, [0.3] * 1000, 0.9)], uneven, at_full_rate=1000, last=False)
     assert not ChanceLevel.of([9_999, 1], [999, 1]).explains(0.999)  # no accuracy could show more than chance here
 
 
-def test_chance_is_worth_less_where_labels_are_smoothed_and_classes_uneven() -> None:
+def test_smoothing_raises_the_chance_level_loss_where_classes_are_uneven() -> None:
     """A perfect model then costs as much as naming the frequencies does without smoothing: .325."""
     smoothed = ChanceLevel.of([900, 100], [900, 100], label_smoothing=0.2)
     assert smoothed.loss == pytest.approx(-(0.82 * math.log(0.82) + 0.18 * math.log(0.18)))
@@ -98,5 +97,4 @@ def test_chance_is_worth_less_where_labels_are_smoothed_and_classes_uneven() -> 
     assert "at chance" in divergence_reason([losses(1, [0.4715] * 1000, 0.9)], smoothed, at_full_rate=1000, last=False)
     assert ChanceLevel.of([10] * 100, [1] * 100, label_smoothing=0.1).loss == pytest.approx(math.log(100))
     training = begin("cnn", digits_data(), 1, label_smoothing=0.1)
-    assert isinstance(training, SmoothsLabels)
-    assert training.label_smoothing == 0.1
+    assert training.capabilities.label_smoothing == 0.1

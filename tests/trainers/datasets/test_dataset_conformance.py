@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from orchestrator import plugins
-from orchestrator.contracts import NamedClasses
 from orchestrator.worker.splits import split
 from tests.helpers.image_folders import pictures
 from tests.helpers.paths import ROOT
@@ -49,9 +48,19 @@ def test_images_are_as_the_facts_say(dataset: tuple[str, Path]) -> None:
 def test_classes_that_have_names_have_one_each(dataset: tuple[str, Path]) -> None:
     name, folder = dataset
     source = plugins.dataset(name)
-    if not isinstance(source, NamedClasses):
+    if source.names.classes is None:
         pytest.skip(f"the classes of {name} have no names")
-    assert len(set(source.class_names(folder))) == source.info(folder).classes
+    assert len(set(source.names.classes(folder))) == source.info(folder).classes
+
+
+def test_images_that_have_names_have_one_each(dataset: tuple[str, Path]) -> None:
+    name, folder = dataset
+    source = plugins.dataset(name)
+    if source.names.images is None:
+        pytest.skip(f"the images of {name} have no names")
+    parts: tuple[Literal["train", "test"], ...] = ("train", "test")
+    for part in parts:
+        assert len(set(source.names.images(folder, part))) == len(source.load(folder, part).labels)
 
 
 def test_statistics_are_those_of_the_training_images(dataset: tuple[str, Path]) -> None:
