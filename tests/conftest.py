@@ -1,5 +1,6 @@
 """Fixtures that several test files share."""
 
+import atexit
 import fcntl
 import os
 import subprocess
@@ -21,6 +22,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 # Where commands remember the runs folder of a working directory: never the user's own state folder.
 STATE = tempfile.TemporaryDirectory(prefix="orchestrate-state-")
 os.environ["XDG_STATE_HOME"] = STATE.name
+atexit.register(STATE.cleanup)
 
 ROOT = Path(__file__).resolve().parent.parent
 MEMORY = Path("/dev/shm")

@@ -34,4 +34,4 @@ def report_missing_data_set(dataset: str, folder: Path, say: Callable[[str], Non
     try:
         source.check(folder)
     except MissingInput:
-        say(f"{dataset} is not in {folder}; the study would fetch it first")
+        say(f"{dataset} is not in {folder}; the study fetches it first")

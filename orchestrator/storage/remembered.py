@@ -34,7 +34,7 @@ def data_folder_of(study: StudyFile | None, given: Path | None, say: Callable[[s
     if os.path.isabs(study.data_folder) and os.path.isdir(study.data_folder):  # noqa: PTH112, PTH117 - these raise nothing
         return Path(study.data_folder)
     if say is not None:
-        say(_MISSING.format(folder=shortened(study.data_folder), study=study.name, default=DEFAULT_DATA))
+        say(_MISSING.format(folder=_shown(study.data_folder), study=study.name, default=DEFAULT_DATA))
     return DEFAULT_DATA
 
 
@@ -64,6 +64,11 @@ def remembered_runs_folder() -> Path | None:
         if folder and os.path.isdir(folder):  # noqa: PTH112 - raises nothing
             return Path(folder)
     return None
+
+
+def _shown(folder: str) -> str:
+    """The text of a file that others may have written, without what a terminal would obey."""
+    return shortened(folder if folder.isprintable() else repr(folder))
 
 
 def _file() -> Path:

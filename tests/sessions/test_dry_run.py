@@ -116,7 +116,7 @@ def test_a_study_that_is_being_conducted_is_left_alone(tmp_path: Path, capsys: p
         assert planned(capsys, tmp_path, "curves", "--trials", "3").code == 75
 
 
-def test_an_expectation_holds_what_later_happens() -> None:
+def test_an_estimate_holds_what_later_happens() -> None:
     measured = [record_of(n, epochs_of([0.5] * 6, seconds=2.0 + n / 10)) for n in range(5)]
     measured += [record_of(n, epochs_of([0.5] * 2, seconds=2.0), status=Status.PRUNED) for n in range(5, 10)]
     sizes = [Sizes(record=1000, checkpoint=1_000_000 if n < 3 else 0) for n in range(10)]

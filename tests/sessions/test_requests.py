@@ -46,7 +46,7 @@ def test_an_enqueued_setting_is_the_next_trial_and_what_it_leaves_open_is_sample
     assert "all 2 trials of the study are finished" in said.messages
     said = call(capsys, "enqueue", "curves", "dropout=.25", "learning_rate=0.5", "--runs", runs)
     assert "batch_size, weight_decay, label_smoothing will be sampled" in said.messages
-    assert "2 enqueued and waiting" in call(capsys, "status", "curves", "--runs", runs).output
+    assert "2 enqueued settings waiting" in call(capsys, "status", "curves", "--runs", runs).output
     records = conduct(tmp_path, 5)
     assert setting(records[2]) == SETTING
     assert {"dropout": 0.25, "learning_rate": 0.5}.items() <= setting(records[3]).items()
@@ -79,7 +79,7 @@ def test_a_known_setting_is_told_and_trained_as_a_replicate(tmp_path: Path, caps
     (first,) = conduct(tmp_path, 1)
     words = [f"{name}={value}" for name, value in setting(first).items()]
     assert "the setting of curves/trials/0000" in call(capsys, "enqueue", "curves", *words, "--runs", tmp_path / "runs").messages
-    assert "waits already" in call(capsys, "enqueue", "curves", *words, "--runs", tmp_path / "runs").messages
+    assert "is waiting already" in call(capsys, "enqueue", "curves", *words, "--runs", tmp_path / "runs").messages
     records = conduct(tmp_path, 4)
     assert [record.replicate_of for record in records] == [None, first.run_id, first.run_id, None]
     assert len({record.recipe.seed for record in records}) == 4

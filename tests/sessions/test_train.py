@@ -139,7 +139,10 @@ def test_a_run_that_fails_says_why_and_is_marked(tmp_path: Path, capsys: pytest.
     result = call(capsys, "train", file, "--runs", tmp_path / "runs", *QUIET)
     assert result.code == 1
     record = single(tmp_path)
-    assert f"error: {record.run_id} failed (diverged: train_loss is nan); it is the recipe's, " in result.messages
+    assert (
+        f"error: {record.run_id} failed (diverged: train_loss is nan); the recipe is the cause, so it would fail again"
+        in result.messages
+    )
     assert (record.status, record.failure.kind if record.failure else None) == (Status.FAILED, FailureKind.DIVERGED)
     row, *none = json.loads(call(capsys, "leaderboard", "--runs", tmp_path / "runs", "--format", "json").output)
     assert none == []

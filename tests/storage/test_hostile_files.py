@@ -169,9 +169,8 @@ def test_deep_nesting_is_answered_with_a_message(depth: int, runs: Path, capsys:
     for name in ("study.json", "trials/0001/record.json"):
         file = runs / "curves" / name
         whole = json.loads(file.read_text())
-        (whole["search"] if name == "study.json" else whole["recipe"])["plan_content" if name == "study.json" else "params"] = (
-            "HERE"
-        )
+        where, field = ("search", "plan_content") if name == "study.json" else ("recipe", "params")
+        whole[where][field] = "HERE"
         sound = file.read_text()
         file.write_text(json.dumps(whole).replace('"HERE"', '{"a":' + "[" * depth + "]" * depth + "}"))
         result = call(capsys, *STUDY, "--runs", runs)

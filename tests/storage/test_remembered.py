@@ -50,7 +50,7 @@ def test_a_given_data_folder_wins_over_the_recorded_one_and_that_over_the_defaul
     assert recording.with_data_folder("") == recording
 
 
-@pytest.mark.parametrize("folder", ["/no/such/folder", "not/absolute", "/" + "9" * 100_000, "/a\0b"])
+@pytest.mark.parametrize("folder", ["/no/such/folder", "not/absolute", "/" + "9" * 100_000, "/a\0b\x1b[2J\n"])
 def test_a_recorded_data_folder_that_is_not_there_is_said_and_not_used(folder: str) -> None:
     said: list[str] = []
     assert data_folder_of(STUDY.with_data_folder(folder), None, said.append) == DEFAULT_DATA
@@ -58,6 +58,7 @@ def test_a_recorded_data_folder_that_is_not_there_is_said_and_not_used(folder: s
     assert line.startswith("warning: the data folder ")
     assert line.endswith(" of study part2 is not on this machine; using data. Give another with --data-dir")
     assert len(line) < 1000
+    assert line.isprintable()
 
 
 def test_data_folders_are_recorded_as_absolute_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
