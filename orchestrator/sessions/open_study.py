@@ -71,7 +71,7 @@ class OpenedStudy:
         that were hired before do so at the same time.
         """
         dataset = plugins.dataset(self.file.options.dataset)
-        with plugins.blaming(f"trainer {self.plan.recipe.trainer!r}"):
+        with plugins.blame_plugin(f"trainer {self.plan.recipe.trainer!r}"):
             trainer = plugins.trainer(self.plan.recipe.trainer)
             check_space(self.plan, trainer, self.plan.recipe.plan)
             check_trainer(self.plan, trainer, dataset, data_folder)
@@ -85,7 +85,7 @@ def open_study(request: Request, store: RunsFolder, data_folder: Path, clock: Cl
     """
     if request.storage is not None:
         check_storage(request.storage)
-    with plugins.blaming(f"plan {request.plan!r}"):
+    with plugins.blame_plugin(f"plan {request.plan!r}"):
         name, own_dataset, make_plan = plugins.plan(request.plan)
     checked_name(name, "plan")
     asked = plugins.settled_dataset(request.dataset) if request.dataset is not None else None
@@ -104,7 +104,7 @@ def open_study(request: Request, store: RunsFolder, data_folder: Path, clock: Cl
     if dataset_name == own_dataset:
         check_known("data set", own_kind, known, f"plan {name!r} names it")
     dataset = plugins.dataset(dataset_name)
-    with plugins.blaming(f"plan {request.plan!r}"):
+    with plugins.blame_plugin(f"plan {request.plan!r}"):
         plan = checked_plan(make_plan(dataset_name, dataset.info(data_folder)), name)
     if request.epochs is not None or before is not None:
         plan = replace(plan, epochs=request.epochs or (before.options.epochs if before else plan.epochs))
