@@ -29,7 +29,7 @@ PACKAGES = {
 
 
 def names(what: str) -> list[str]:
-    """The names of all plug-ins of a kind, in alphabetical order."""
+    """The names of all plug-ins in this category, in alphabetical order."""
     folders = _package(PACKAGES[what]).__path__
     return sorted({file.stem for folder in folders for file in Path(folder).glob("[!_]*.py") if file.stem.isidentifier()})
 
