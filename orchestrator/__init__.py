@@ -18,10 +18,10 @@ def load(run: str, *, runs_dir: str | Path = "runs", device: str = "cpu") -> "Pr
     Raises UnknownName, MissingInput where the checkpoint was not kept, or BadData where it is damaged.
     """
     from orchestrator.storage.runs import RunsFolder
-    from orchestrator.submission.predictor import predictor
+    from orchestrator.submission.predictor import load_predictor
 
     _, folder = RunsFolder(Path(runs_dir)).find_run(run)
-    return predictor(folder, device)
+    return load_predictor(folder, device)
 
 
 def runs(directory: str | Path = "runs", *studies: str) -> "Frames":

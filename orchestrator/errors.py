@@ -1,16 +1,16 @@
-"""Errors that a user can act on: each is one message, and the exit code that goes with it.
+"""Errors that a user can act on: each is one message and an exit code.
 
-    OrchestrateError            1   something went wrong; the message says what
+    OrchestrateError            1   any other error
     ├── InvalidInput            2   a value or an option that cannot be used
-    │   └── UnknownName         2   a name that nobody registered; lists the known ones, nearest first
-    ├── BadData                65   a file is there and is not what it should be
-    ├── MissingInput           66   something that is needed is not there
+    │   └── UnknownName         2   a name that is not known; lists the known ones, nearest first
+    ├── BadData                65   a file whose content is invalid
+    ├── MissingInput           66   a file or a run that is needed does not exist
     ├── Unavailable            69   a service cannot be reached
-    ├── DiskError              74   the disk refused to write or to read
-    ├── TryAgainLater          75   somebody else holds what is needed
+    ├── DiskError              74   writing or reading failed
+    ├── TryAgainLater          75   another process uses what is needed
     └── Mismatch               78   plan or options do not match the study
 
-A message says what happened, where, and what to do about it. The command line prints it without a traceback.
+A message says what happened, where, and what to do. The command line prints it without a traceback.
 """
 
 import difflib
@@ -20,7 +20,7 @@ _MOST_LISTED = 20  # known names in a message: a study may have thousands of run
 
 
 class OrchestrateError(Exception):
-    """The root: catch this to catch everything that this project raises on purpose."""
+    """The base of all errors that this project raises on purpose."""
 
     exit_code = 1
 
@@ -32,10 +32,10 @@ class InvalidInput(OrchestrateError):
 
 
 class UnknownName(InvalidInput):
-    """A name that nobody registered.
+    """A name that is not known.
 
-    `what` is the kind of thing in the user's words ("plan", "data set"); `known` are the names that would have worked, of which
-    the message lists those most like `name`.
+    `what` says in the user's words what is named ("plan", "data set"). The message lists those of the `known` names that are most
+    similar to `name`.
     """
 
     def __init__(self, what: str, name: str, known: Iterable[str], advice: str = "") -> None:
@@ -46,13 +46,13 @@ class UnknownName(InvalidInput):
 
 
 class BadData(OrchestrateError):
-    """A file is there and is not what it should be: truncated, altered, of another shape."""
+    """A file whose content is invalid: truncated, altered, of another shape."""
 
     exit_code = 65
 
 
 class MissingInput(OrchestrateError):
-    """Something that is needed is not there."""
+    """A file or a run that is needed does not exist."""
 
     exit_code = 66
 
@@ -64,25 +64,25 @@ class Unavailable(OrchestrateError):
 
 
 class DiskError(OrchestrateError):
-    """The disk refused to write or to read."""
+    """Writing or reading failed."""
 
     exit_code = 74
 
 
 class TryAgainLater(OrchestrateError):
-    """Somebody else holds what is needed."""
+    """Another process uses what is needed."""
 
     exit_code = 75
 
 
 class Mismatch(OrchestrateError):
-    """Plan or options do not match the study that is there."""
+    """Plan or options do not match the existing study."""
 
     exit_code = 78
 
 
 def nearest_first(name: str, known: Iterable[str]) -> list[str]:
-    """The known names, those most like `name` first; equally distant ones in alphabetical order."""
+    """The known names, the most similar to `name` first, equally similar ones in alphabetical order."""
 
     def distance(candidate: str) -> tuple[float, str]:
         return (-difflib.SequenceMatcher(None, name.lower(), candidate.lower()).ratio(), candidate)

@@ -1,8 +1,8 @@
-"""Hyperparameters by name: what a recipe says of them, checked against the dataclasses of its trainer, defaults filled in.
+"""Hyperparameters of a recipe, checked against the dataclasses of its trainer and completed with their defaults.
 
-A field may itself be a dataclass, or a sequence of them: in a recipe it is a mapping. Where one of several dataclasses may
-stand, each has a field `name: Literal["cosine"] = "cosine"`, which says in the recipe which one is meant; a text alone,
-"cosine", stands for the one of that name with its defaults.
+A field may itself be a dataclass, or a sequence of them; a recipe then gives a mapping. If several dataclasses are possible,
+each has a field `name: Literal["cosine"] = "cosine"` by which the recipe chooses it. A text alone, "cosine", stands for the
+dataclass of that name with its defaults.
 """
 
 import dataclasses
@@ -18,19 +18,19 @@ from orchestrator.support.serialization import canonical, shortened
 
 
 def complete(kinds: Sequence[type], params: Mapping[str, Any]) -> dict[str, Any]:
-    """Every field of the dataclasses `kinds` with the value that `params` gives it, or else its default, as plain data.
+    """Every field of the dataclasses `kinds` as plain data, with the value in `params` or else its default.
 
-    Completing what is complete changes nothing. Raises as `divide` does.
+    Complete params are returned unchanged. Raises as `divide` does.
     """
     return {name: _plain(getattr(part, name)) for part in divide(kinds, params) for name in _fields(part.__class__)}
 
 
 def divide(kinds: Sequence[type], params: Mapping[str, Any]) -> tuple[Any, ...]:
-    """One instance of each of the dataclasses `kinds`, together taking all of `params`.
+    """One instance of each of the dataclasses `kinds`, made from `params`.
 
-    An int is taken for a float and a list for a tuple; a bool is not a number, and floats must be finite.
-    Raises UnknownName for a name that is no field of any, InvalidInput naming the hyperparameter whose value does not fit,
-    ValueError when two dataclasses have a field of the same name.
+    An int is accepted for a float and a list for a tuple. A bool is not a number, and floats must be finite.
+    Raises UnknownName for a name that is a field of none, InvalidInput naming the hyperparameter whose value is invalid, and
+    ValueError if two dataclasses have a field of the same name.
     """
     owners: dict[str, type] = {}
     for kind in kinds:
@@ -55,7 +55,7 @@ def _plain(value: Any) -> Any:
 
 @functools.cache
 def _fields(kind: type) -> Mapping[str, bool]:
-    """Name -> whether it must be given."""
+    """Name -> whether it is required."""
     absent = dataclasses.MISSING
     return types.MappingProxyType(
         {
@@ -68,16 +68,16 @@ def _fields(kind: type) -> Mapping[str, bool]:
 
 @functools.cache
 def _annotations(kind: type) -> Mapping[str, Any]:
-    """Name -> its type; to find them takes half of the time that a trial's setting is read in."""
+    """Name -> type. Cached: looking them up takes half of the time of `divide`."""
     return types.MappingProxyType(typing.get_type_hints(kind))
 
 
 class _UnfitPartError(ValueError):
-    """What does not fit is a part of a value, and the message says which."""
+    """A part of a value is invalid, and the message names it."""
 
 
 def _instance(kind: type, given: Mapping[str, Any]) -> Any:
-    """Raises ValueError: a message that begins with the name of the field."""
+    """Raises ValueError with a message that begins with the name of the field."""
     for name, required in _fields(kind).items():
         if required and name not in given:
             raise ValueError(f"{name!r} has no default and must be given")
@@ -99,7 +99,7 @@ def _instance(kind: type, given: Mapping[str, Any]) -> Any:
 
 
 def _shown(value: Any) -> str:
-    """As a recipe file has it where it is a list or a mapping."""
+    """The value as text; a list or a mapping as in a recipe file."""
     return shortened(canonical(value)) if isinstance(value, Mapping | list | tuple) else repr(value)
 
 
@@ -119,7 +119,7 @@ def _fit(annotation: Any, value: Any) -> Any:
         return _fit_dataclass((typing.cast(type, annotation),), value)
     if origin is typing.Literal:
         if not any(value == choice and type(value) is type(choice) for choice in arguments):
-            raise ValueError(f"it is one of {', '.join(map(repr, arguments))}")
+            raise ValueError(f"it must be one of {', '.join(map(repr, arguments))}")
         return value
     if origin is tuple:
         return _fit_tuple(arguments, value)
@@ -130,7 +130,7 @@ def _fit(annotation: Any, value: Any) -> Any:
     if annotation not in (bool, int, float, str):
         raise TypeError(f"fields of type {annotation} cannot be hyperparameters")
     if type(value) is not annotation:
-        raise TypeError(f"it is of type {annotation.__name__}, not {type(value).__name__}")
+        raise TypeError(f"it must be of type {annotation.__name__}, not {type(value).__name__}")
     return value
 
 
@@ -152,10 +152,10 @@ def _fit_dataclass(kinds: Sequence[type], value: Any) -> Any:
     named = {own: kind for kind in kinds if (own := _own_name(kind))}
     given = {"name": value} if isinstance(value, str) and named else value
     if not isinstance(given, Mapping):
-        raise TypeError("it is a name, or a mapping with a name" if named else "it is a mapping")
+        raise TypeError("it must be a name, or a mapping with a name" if named else "it must be a mapping")
     if named and given.get("name") not in named:
         what = f"there is no {given['name']!r}" if "name" in given else "it has no name"
-        raise ValueError(f"{what}; known are {', '.join(sorted(named))}")
+        raise ValueError(f"{what}; known: {', '.join(sorted(named))}")
     kind = named[given["name"]] if named else kinds[0]
     fields = _fields(kind)
     for key in given:
@@ -169,16 +169,16 @@ def _fit_dataclass(kinds: Sequence[type], value: Any) -> Any:
 
 
 def _own_name(kind: type) -> str:
-    """By which a recipe chooses this dataclass among others; "" where it has none."""
+    """The name by which a recipe chooses this dataclass among others, or ""."""
     annotation = _annotations(kind).get("name")
     return str(typing.get_args(annotation)[0]) if typing.get_origin(annotation) is typing.Literal else ""
 
 
 def _fit_tuple(items: Sequence[Any], value: Any) -> tuple[Any, ...]:
     if not isinstance(value, list | tuple):
-        raise TypeError(f"it is a sequence, not {type(value).__name__}")
+        raise TypeError(f"it must be a sequence, not {type(value).__name__}")
     if items[-1:] == (Ellipsis,):
         return tuple(_fit(items[0], item) for item in value)
     if len(items) != len(value):
-        raise ValueError(f"it has {len(items)} values, not {len(value)}")
+        raise ValueError(f"it must have {len(items)} values, not {len(value)}")
     return tuple(_fit(kind, item) for kind, item in zip(items, value, strict=True))

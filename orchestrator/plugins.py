@@ -1,7 +1,7 @@
-"""The file name is the registration: finds plans, trainers, data sets and reports by the names of their files.
+"""Finds plans, reference systems, trainers, data sets and reports by the names of their files.
 
-`trainers/resnet.py` is the trainer `resnet`. A leading underscore, or a subfolder, marks a helper. The same folders below the
-working directory are searched first, so a user adds one file and edits nothing else; a file there hides ours of that name.
+`trainers/resnet.py` is the trainer `resnet`. A file with a leading underscore, or in a subfolder, is not a plug-in. The same
+folders below the working directory are searched first, so a user adds one file; it hides a shipped one of the same name.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ from orchestrator.errors import BadData, InvalidInput, MissingInput, Orchestrate
 from orchestrator.recipe import Recipe
 from orchestrator.support.names import NAME
 
-# kind of plug-in, in a user's words -> the package that holds it
+# kind of plug-in -> its package
 PACKAGES = {
     "plan": "search_spaces",
     "reference system": "search_spaces.reference_systems",
@@ -41,13 +41,13 @@ PACKAGES = {
 
 
 def names(what: str) -> list[str]:
-    """The names of all plug-ins of one kind, in alphabetical order."""
+    """The names of all plug-ins in this category, in alphabetical order."""
     folders = _package(PACKAGES[what]).__path__
     return sorted({file.stem for folder in folders for file in Path(folder).glob("[!_]*.py") if file.stem.isidentifier()})
 
 
 def plan(name_or_file: str) -> tuple[str, str, Plan]:
-    """A plan's name, the data set that it is made for, and the plan, by its name or from a file."""
+    """Name, default data set and function of a plan, given its name or its file."""
     if name_or_file.endswith(".py"):
         file = Path(name_or_file)
         if not file.is_file():
@@ -97,25 +97,25 @@ def dataset(name: str) -> DataSet:
 
 
 def settled_dataset(name: str) -> str:
-    """The name as recipes keep it, which means the same from every working directory. Raises as `dataset` does."""
+    """The name as recipes keep it, independent of the working directory. Raises as `dataset` does."""
     _, family, argument = _dataset(name)
     return name if family is None else f"{name.partition(':')[0]}:{family.settled(argument)}"
 
 
 def dataset_label(name: str) -> str:
-    """A short name for the data set, of what a study's name may be made of. Raises as `dataset` does."""
+    """A short name for the data set, valid as part of a study's name. Raises as `dataset` does."""
     _, family, argument = _dataset(name)
     return name if family is None else family.label(argument)
 
 
 def report(name: str) -> Report:
-    """The report of this name, a pure function of the frames. Imports pandas."""
+    """The report of this name. Imports pandas."""
     return cast(Report, _attribute(_load("report", name), "report"))
 
 
 @contextlib.contextmanager
-def blaming(what: str) -> Iterator[None]:
-    """Plans and trainers are a user's own code, which may raise anything: one message with the place in it, as BadData."""
+def blame_plugin(what: str) -> Iterator[None]:
+    """Turn any exception of a user's plug-in into BadData: one message with file and line."""
     try:
         yield
     except OrchestrateError:
@@ -126,12 +126,12 @@ def blaming(what: str) -> Iterator[None]:
         theirs = [
             frame for frame in frames if not frame.filename.startswith((ours, "<")) and "site-packages" not in frame.filename
         ]
-        place = f" ({theirs[-1].filename}, line {theirs[-1].lineno})" if theirs else ""
-        raise BadData(f"{what} cannot be used: {type(error).__name__}: {error}{place}") from error
+        where = f" ({theirs[-1].filename}, line {theirs[-1].lineno})" if theirs else ""
+        raise BadData(f"{what} failed: {type(error).__name__}: {error}{where}") from error
 
 
 def _package(package: str) -> ModuleType:
-    """The package, with the folder of the same name below the working directory put first in its search path."""
+    """The package; the folder of the same name below the working directory comes first in its search path."""
     module = importlib.import_module(package)
     own = Path.cwd().joinpath(*package.split("."))
     if own.is_dir() and not any(Path(folder).resolve() == own.resolve() for folder in module.__path__):
@@ -144,12 +144,12 @@ def _load(what: str, name: str) -> ModuleType:
     known = names(what)
     if name not in known:
         raise UnknownName(what, name, known)
-    with blaming(f"{what} {name!r}"):
+    with blame_plugin(f"{what} {name!r}"):
         return importlib.import_module(f"{PACKAGES[what]}.{name}")
 
 
 def _systems(module: ModuleType) -> tuple[ReferenceSystem, ...]:
-    with blaming(f"{module.__file__}: SYSTEMS"):
+    with blame_plugin(f"{module.__file__}: SYSTEMS"):
         systems = tuple(_attribute(module, "SYSTEMS"))
         for system in systems:
             if not isinstance(system, ReferenceSystem):
@@ -160,23 +160,23 @@ def _systems(module: ModuleType) -> tuple[ReferenceSystem, ...]:
 
 
 def _dataset(name: str) -> tuple[ModuleType, DataSetFamily | None, str]:
-    """The module of a data set, the family in it if it holds one, and the argument for that."""
+    """The module of a data set, its family if it defines one, and the family's argument."""
     kind, colon, argument = name.partition(":")
     module = _load("data set", kind)
     family = cast(DataSetFamily | None, getattr(module, "family", None))
     if family is not None and not argument:
-        raise InvalidInput(f"the data set {kind!r} needs to be told which: {kind}:{family.argument}")
+        raise InvalidInput(f"the data set {kind!r} needs an argument: {kind}:{family.argument}")
     if family is None and colon:
-        raise InvalidInput(f"the data set {kind!r} is a single one: nothing can stand behind it, as in {name!r}")
+        raise InvalidInput(f"the data set {kind!r} takes no argument, but {name!r} has one")
     return module, family, argument
 
 
 def _load_file(file: Path) -> ModuleType:
-    """Run the file as it is now: no bytecode is left beside it, or believed."""
+    """Run the file as it is now, without reading or writing bytecode."""
     module = ModuleType(f"plan_file_{file.stem}")
     module.__file__ = str(file)
     sys.modules[module.__name__] = module
-    with blaming(str(file)):
+    with blame_plugin(str(file)):
         exec(compile(file.read_bytes(), file, "exec"), module.__dict__)
     return module
 

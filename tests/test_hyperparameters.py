@@ -185,13 +185,13 @@ def test_nested_settings_are_completed_to_plain_data_that_reads_back() -> None:
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"steps": ["corp"]}, r"'steps' cannot be \[\"corp\"\]: there is no 'corp'; known are crop, noise"),
-        ({"first": {"padding": 3}}, "'first' cannot be .*: it has no name; known are crop, noise"),
-        ({"first": 3}, "'first' cannot be 3: it is a name, or a mapping with a name"),
-        ({"blocks": ["big"]}, "'blocks' cannot be .*: it is a mapping"),
+        ({"steps": ["corp"]}, r"'steps' cannot be \[\"corp\"\]: there is no 'corp'; known: crop, noise"),
+        ({"first": {"padding": 3}}, "'first' cannot be .*: it has no name; known: crop, noise"),
+        ({"first": 3}, "'first' cannot be 3: it must be a name, or a mapping with a name"),
+        ({"blocks": ["big"]}, "'blocks' cannot be .*: it must be a mapping"),
         ({"first": {"name": "crop", "pading": 3}}, "'first' cannot be .*: crop has no 'pading', only 'name', 'padding'"),
         ({"steps": [{"name": "crop", "padding": 0}]}, "'steps': crop, 'padding' cannot be 0: padding must be at least 1"),
-        ({"steps": [{"name": "noise", "largest": "a"}]}, "'steps': noise, 'largest' cannot be 'a': it is of type float"),
+        ({"steps": [{"name": "noise", "largest": "a"}]}, "'steps': noise, 'largest' cannot be 'a': it must be of type float"),
         ({"blocks": [{}]}, "'blocks': 'channels' has no default and must be given"),
     ],
 )

@@ -107,7 +107,7 @@ def _of_plan(name: str, dataset: str | None, data_folder: Path) -> Recipe:
     from orchestrator.search.spaces import middle
     from orchestrator.sessions.check_plan import checked_plan
 
-    with plugins.blaming(f"plan {name!r}"):
+    with plugins.blame_plugin(f"plan {name!r}"):
         known_as, own_dataset, make_plan = plugins.plan(name)
         chosen = plugins.settled_dataset(own_dataset if dataset is None else dataset)
         plan = checked_plan(make_plan(chosen, plugins.dataset(chosen).info(data_folder)), known_as)

@@ -77,7 +77,7 @@ class OpenedStudy:
         that were started before do so at the same time.
         """
         dataset = plugins.dataset(self.search.options.dataset)
-        with plugins.blaming(f"trainer {self.plan.recipe.trainer!r}"):
+        with plugins.blame_plugin(f"trainer {self.plan.recipe.trainer!r}"):
             trainer = plugins.trainer(self.plan.recipe.trainer)
             check_space(self.plan, trainer, self.plan.recipe.plan)
             check_trainer(self.plan, trainer, dataset, self.data_folder)
@@ -94,7 +94,7 @@ def open_study(
     """
     if request.storage is not None:
         check_storage(request.storage)
-    with plugins.blaming(f"plan {request.plan!r}"):
+    with plugins.blame_plugin(f"plan {request.plan!r}"):
         name, own_dataset, make_plan = plugins.plan(request.plan)
     checked_name(name, "plan")
     asked = plugins.settled_dataset(request.dataset) if request.dataset is not None else None
@@ -113,7 +113,7 @@ def open_study(
     if dataset_name == own_dataset:
         check_known("data set", own_kind, known, f"plan {name!r} names it")
     dataset = plugins.dataset(dataset_name)
-    with plugins.blaming(f"plan {request.plan!r}"):
+    with plugins.blame_plugin(f"plan {request.plan!r}"):
         plan = checked_plan(make_plan(dataset_name, dataset.info(data_folder)), name)
     if request.epochs is not None or had is not None:
         plan = replace(plan, epochs=request.epochs or (had.options.epochs if had else plan.epochs))

@@ -75,7 +75,7 @@ def check_recipe(recipe: Recipe, data_folder: Path, say: Callable[[str], None]) 
 
     Its data set is fetched if it is missing. Raises UnknownName, InvalidInput, MissingInput or BadData.
     """
-    with plugins.blaming(f"trainer {recipe.trainer!r}"):
+    with plugins.blame_plugin(f"trainer {recipe.trainer!r}"):
         trainer = plugins.trainer(recipe.trainer)
         recipe = replace(recipe, params=complete(trainer.hyperparameters, recipe.params))
         trainer.check(recipe, plugins.dataset(recipe.dataset).info(data_folder), data_folder)

@@ -16,10 +16,10 @@ from orchestrator.record import RunRecord
 from orchestrator.storage.run_folder import RunFolder
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_file import StudyFile
-from orchestrator.submission.out_of_distribution import CHALLENGE, Files, OutOfDistribution, check_files
+from orchestrator.submission.out_of_distribution import CHALLENGE, CheckedFiles, OutOfDistribution, check_files
 from orchestrator.submission.predictions import image_ids, predict_files, predict_test_images
-from orchestrator.submission.predictor import predictor
-from orchestrator.submission.submission_file import check_submission, write_names, write_submission
+from orchestrator.submission.predictor import load_predictor
+from orchestrator.submission.submission_file import check_submission, write_name_table, write_submission
 
 # The data sets whose challenge is scored on other images than their own test set.
 OUT_OF_DISTRIBUTION = {"cifar100": CHALLENGE}
@@ -33,7 +33,7 @@ class Target:
     """What a submission is made for: checked out-of-distribution files, or, where there are none, the test images."""
 
     dataset: str
-    files: Files | None
+    files: CheckedFiles | None
 
     def describe(self) -> str:
         """One phrase for messages."""
@@ -75,7 +75,7 @@ def submit(
 
     Beside predictions for test images stand classes.csv and images.csv, where classes and images have names.
     """
-    model = predictor(folder, device)
+    model = load_predictor(folder, device)
     source = plugins.dataset(record.recipe.dataset)
     classes = source.info(data_folder).classes
     progress = _Progress(say)
@@ -83,9 +83,9 @@ def submit(
         rows = predict_files(what.files, model, classes=classes, progress=progress)
     else:
         if source.names.classes is not None:
-            write_names(folder.classes, "label", "class", source.names.classes(data_folder))
+            write_name_table(folder.classes, "label", "class", source.names.classes(data_folder))
         if source.names.images is not None:
-            write_names(folder.images, "id", "file", source.names.images(data_folder, "test"))
+            write_name_table(folder.images, "id", "file", source.names.images(data_folder, "test"))
         images = source.load(data_folder, "test").images
         rows = predict_test_images(images, model, classes=classes, progress=progress)
     write_submission(folder.submission, rows, classes=classes)

@@ -1,4 +1,4 @@
-"""The challenge's out-of-distribution test images: which files there are, and whether those in a folder are right."""
+"""The challenge's out-of-distribution test images: their files, and the check of a folder."""
 
 import hashlib
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ class OutOfDistribution:
     """The geometry of a set of out-of-distribution images.
 
     Its files are named distortion00.npy, distortion01.npy, …; each holds a uint8 array N×H×W×C: `severities` blocks of
-    `images` images, the mildest first. `sha256` has each file's checksum in order, or is empty where none is known.
+    `images` images, the mildest first. `sha256` has the checksum of each file in order; it is empty if they are unknown.
     """
 
     files: int
@@ -50,11 +50,11 @@ class OutOfDistribution:
         return _ARRAY_OFFSET + images * height * width * channels
 
     def file_name(self, file: int) -> str:
-        """The name of a file by its number, which counts from 0."""
+        """The name of a file by its number, from 0."""
         return f"distortion{file:02d}.npy"
 
     def ids(self, files: Iterable[int] | None = None) -> list[str]:
-        """The ids of all images of these files, of all files when none are named, in file, severity, image order."""
+        """The ids of all images of these files (all files if None), ordered by file, severity and image."""
         return [
             f"distortion{file:02d}_{severity}_{image}"
             for file in (range(self.files) if files is None else files)
@@ -96,8 +96,8 @@ CHALLENGE = OutOfDistribution(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Files:
-    """Out-of-distribution files that are right: their numbers, ascending, and the names of those that are missing."""
+class CheckedFiles:
+    """Out-of-distribution files that passed the check: their numbers, ascending, and the names of missing files."""
 
     folder: Path
     geometry: OutOfDistribution
@@ -105,12 +105,12 @@ class Files:
     missing: tuple[str, ...]
 
 
-def check_files(folder: Path, geometry: OutOfDistribution, *, partial: bool = False, verify: bool = False) -> Files:
-    """Prove, before anything is predicted, that the files in `folder` are there and are what `geometry` says.
+def check_files(folder: Path, geometry: OutOfDistribution, *, partial: bool = False, verify: bool = False) -> CheckedFiles:
+    """Check, before anything is predicted, that the files in `folder` exist and match `geometry`.
 
-    Looks at names, sizes and headers; with `verify` it compares every byte with the known checksums too. With `partial`,
-    missing files are accepted as long as one is there. Raises MissingInput naming those that are missing, BadData naming
-    file, expected and found, DiskError; ValueError for `verify` where no checksums are known.
+    Checks names, sizes and headers, with `verify` also checksums. With `partial`, one file is enough. Raises MissingInput with
+    the missing files, BadData with the file, the expected and the found content, DiskError, and ValueError for `verify` if no
+    checksums are known.
     """
     if verify and not geometry.sha256:
         raise ValueError("no checksums are known for these files")
@@ -119,7 +119,7 @@ def check_files(folder: Path, geometry: OutOfDistribution, *, partial: bool = Fa
     if missing and not (partial and present):
         advice = f"copy them there{f' from {geometry.source}' if geometry.source else ''}"
         if present:
-            advice += ", or take --partial to predict only the images of those that are there"
+            advice += ", or use --partial to predict only the existing files"
         raise MissingInput(f"{len(missing)} of {geometry.files} files are missing in {folder}: {', '.join(missing)}; {advice}")
     for file in present:
         path = folder / geometry.file_name(file)
@@ -127,11 +127,11 @@ def check_files(folder: Path, geometry: OutOfDistribution, *, partial: bool = Fa
             _check_array(path, geometry)
             if verify:
                 _check_digest(path, geometry.sha256[file])
-    return Files(folder=folder, geometry=geometry, present=present, missing=missing)
+    return CheckedFiles(folder=folder, geometry=geometry, present=present, missing=missing)
 
 
-def mapped(files: Files, file: int) -> Images:
-    """The images of a file as N×C×H×W, mapped into memory: read when they are used. Raises DiskError."""
+def map_images(files: CheckedFiles, file: int) -> Images:
+    """The images of a file as N×C×H×W, mapped into memory and read on use. Raises DiskError."""
     path = files.folder / files.geometry.file_name(file)
     with disk_errors(f"read {path}"):
         stored = np.memmap(path, dtype=np.uint8, mode="r", offset=_ARRAY_OFFSET, shape=files.geometry.shape)
@@ -139,18 +139,18 @@ def mapped(files: Files, file: int) -> Images:
 
 
 def _check_array(path: Path, geometry: OutOfDistribution) -> None:
-    """Compares the header with the one that numpy writes; a parser would have to withstand every other one."""
+    """Compares the header with the one that numpy writes: safer than parsing whatever a file contains."""
     size = path.stat().st_size
     if size != geometry.file_bytes:
-        raise BadData(f"{path} is truncated or another file: expected {geometry.file_bytes:,} bytes, found {size:,}")
+        raise BadData(f"{path} is truncated or not the expected file: expected {geometry.file_bytes:,} bytes, found {size:,}")
     with path.open("rb") as stream:
         start, text = stream.read(len(_ARRAY_START)), stream.read(_ARRAY_OFFSET - len(_ARRAY_START))
     if start != _ARRAY_START:
-        raise BadData(f"{path} is no .npy file of version 1.0: expected it to begin with {_ARRAY_START!r}, found {start!r}")
+        raise BadData(f"{path} is not a .npy file of version 1.0: expected the start {_ARRAY_START!r}, found {start!r}")
     expected = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {geometry.shape}, }}"
     found = text.decode("latin-1").strip()
     if found != expected:
-        raise BadData(f"{path} holds another array: expected {expected}, found {found}")
+        raise BadData(f"{path} holds a different array: expected {expected}, found {found}")
 
 
 def _check_digest(path: Path, expected: str) -> None:

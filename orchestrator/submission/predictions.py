@@ -1,4 +1,4 @@
-"""Predicted classes of images, a chunk at a time."""
+"""Predicts the classes of images in chunks."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,55 +8,55 @@ import numpy.typing as npt
 
 from orchestrator.contracts import Predictor
 from orchestrator.errors import BadData
-from orchestrator.submission.out_of_distribution import Files, Images, mapped
+from orchestrator.submission.out_of_distribution import CheckedFiles, Images, map_images
 
 Labels = npt.NDArray[np.int64]
-Progress = Callable[[int, int], None]  # images done, images in all
-_CHUNK = 2_000  # images read and predicted at a time: 6 MB of the challenge's
+ProgressCallback = Callable[[int, int], None]  # number of images done, and of all images
+_CHUNK = 2_000  # images per chunk: 6 MB of the challenge's images
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Rows:
-    """The content of a submission: ids, and as many predicted classes (int64 N)."""
+    """The content of a submission: N ids and N predicted classes (int64)."""
 
     ids: Sequence[str]
     labels: Labels
 
 
-def predict_files(files: Files, predictor: Predictor, *, classes: int, progress: Progress | None = None) -> Rows:
-    """The predicted class, the one of highest probability, of every image in `files`, in file, severity, image order.
+def predict_files(files: CheckedFiles, predictor: Predictor, *, classes: int, progress: ProgressCallback | None = None) -> Rows:
+    """The most probable class of every image in `files`, ordered by file, severity and image.
 
-    The files are mapped into memory, never read whole. Raises DiskError, and BadData when the predictor gives anything but
+    The files are mapped into memory and never read whole. Raises DiskError, and BadData if the predictor returns anything but
     finite probabilities N×classes.
     """
-    chunks = (chunk for file in files.present for chunk in _predictions(mapped(files, file), predictor, classes))
+    chunks = (chunk for file in files.present for chunk in _predict(map_images(files, file), predictor, classes))
     ids = files.geometry.ids(files.present)
-    return Rows(ids=ids, labels=_collected(chunks, len(ids), progress))
+    return Rows(ids=ids, labels=_collect(chunks, len(ids), progress))
 
 
-def predict_test_images(images: Images, predictor: Predictor, *, classes: int, progress: Progress | None = None) -> Rows:
-    """The predicted class of every test image (uint8 N×C×H×W), under the ids 0 … N-1. Raises BadData as `predict_files`."""
-    chunks = _predictions(images, predictor, classes)
-    return Rows(ids=image_ids(len(images)), labels=_collected(chunks, len(images), progress))
+def predict_test_images(images: Images, predictor: Predictor, *, classes: int, progress: ProgressCallback | None = None) -> Rows:
+    """The most probable class of every test image (uint8 N×C×H×W) with ids 0 … N-1. Raises BadData as `predict_files`."""
+    chunks = _predict(images, predictor, classes)
+    return Rows(ids=image_ids(len(images)), labels=_collect(chunks, len(images), progress))
 
 
 def image_ids(images: int) -> list[str]:
-    """The ids of so many test images: 0 … N-1."""
+    """The ids of N test images: 0 … N-1."""
     return [str(image) for image in range(images)]
 
 
-def _predictions(images: Images, predictor: Predictor, classes: int) -> Iterator[Labels]:
+def _predict(images: Images, predictor: Predictor, classes: int) -> Iterator[Labels]:
     for start in range(0, len(images), _CHUNK):
-        chunk = np.array(images[start : start + _CHUNK], order="C")  # a copy: a predictor may want to own its input
+        chunk = np.array(images[start : start + _CHUNK], order="C")  # a copy: predictors may change their input
         probabilities = np.asarray(predictor(chunk))
         if probabilities.shape != (len(chunk), classes):
-            raise BadData(f"the model gave an array {probabilities.shape} for {len(chunk)} images of {classes} classes")
+            raise BadData(f"the model returned an array {probabilities.shape} for {len(chunk)} images of {classes} classes")
         if not np.isfinite(probabilities).all():
-            raise BadData(f"the model gave probabilities that are not finite, among images {start} to {start + len(chunk) - 1}")
+            raise BadData(f"the model returned probabilities that are not finite for images {start} to {start + len(chunk) - 1}")
         yield probabilities.argmax(axis=1).astype(np.int64)
 
 
-def _collected(chunks: Iterable[Labels], total: int, progress: Progress | None) -> Labels:
+def _collect(chunks: Iterable[Labels], total: int, progress: ProgressCallback | None) -> Labels:
     labels = np.empty(total, dtype=np.int64)
     done = 0
     for chunk in chunks:

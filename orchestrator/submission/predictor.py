@@ -1,4 +1,4 @@
-"""From a run's folder to a model that predicts."""
+"""Loads the trained model of a run."""
 
 from orchestrator import plugins
 from orchestrator.contracts import Predictor
@@ -7,14 +7,14 @@ from orchestrator.storage import checkpoint
 from orchestrator.storage.run_folder import RunFolder
 
 
-def predictor(folder: RunFolder, device: str) -> Predictor:
-    """The predictor of the run's best epoch. Raises MissingInput where the checkpoint was not kept, BadData where damaged."""
+def load_predictor(folder: RunFolder, device: str) -> Predictor:
+    """The predictor of the run's best epoch. Raises MissingInput if its checkpoint was not kept, BadData if it is damaged."""
     if not folder.best_checkpoint.is_file():
         raise MissingInput(
-            f"{folder.best_checkpoint} is not there: retrains, single runs and the best few trials of a study keep theirs"
+            f"there is no checkpoint {folder.best_checkpoint}: retrains, single runs and a study's best trials keep theirs"
         )
     try:
         content = checkpoint.read(folder.best_checkpoint)
     except BadData as error:
-        raise BadData(f"{error}. Delete it: the command that trained a retrain or a single run writes it again") from error
+        raise BadData(f"{error}. Delete it and run the command that trained it again") from error
     return plugins.trainer(content["recipe"]["trainer"]).restore(content["snapshot"], device)

@@ -17,9 +17,9 @@ _COLUMNS = ["id", "label"]
 
 
 def write_submission(path: Path, rows: Rows, *, classes: int) -> None:
-    """Write the rows to `path`: aside first, read back and checked from there, and only then renamed.
+    """Write the rows to a temporary file, check it, then rename it to `path`.
 
-    Raises BadData for a label that is no class, DiskError; the old file then stands.
+    Raises BadData for a label that is not a class, and DiskError; an earlier file at `path` is then kept.
     """
     aside = path.with_name(path.name + ".part")
     lines = [f"{name},{label}\n" for name, label in zip(rows.ids, rows.labels.tolist(), strict=True)]
@@ -39,8 +39,8 @@ def write_submission(path: Path, rows: Rows, *, classes: int) -> None:
             aside.unlink(missing_ok=True)
 
 
-def write_names(path: Path, number: str, name: str, names: Sequence[str]) -> None:
-    """Write what numbers stand for, in two columns that are called `number` and `name`: 0 and the first, … Raises DiskError."""
+def write_name_table(path: Path, number: str, name: str, names: Sequence[str]) -> None:
+    """Write a CSV file with the columns `number` and `name`, one row for each of `names` from number 0. Raises DiskError."""
     stream = io.StringIO()
     table = csv.writer(stream, lineterminator="\n")
     table.writerow([number, name])
@@ -50,9 +50,9 @@ def write_names(path: Path, number: str, name: str, names: Sequence[str]) -> Non
 
 
 def check_submission(path: Path, ids: Sequence[str], *, classes: int) -> None:
-    """Prove that the file at `path` holds exactly these ids, in their order, with labels 0 … classes-1.
+    """Check that the file at `path` holds exactly these ids, in their order, with labels 0 … classes-1.
 
-    Raises MissingInput where there is none, BadData naming the first line that is wrong, DiskError.
+    Raises MissingInput, BadData naming the first wrong line, or DiskError.
     """
     labels = {str(label) for label in range(classes)}
     with disk_errors(f"read {path}"):
@@ -74,7 +74,7 @@ def _first_problem(lines: Iterator[list[str]], ids: Sequence[str], labels: set[s
         return f"expected the header {','.join(_COLUMNS)}, found {_shown(header)}"
     for row, name in itertools.zip_longest(lines, ids):
         if row is None:
-            return f"the file ends here, before the row of {name}; {len(ids):,} rows are expected"
+            return f"the file ends before the row of {name}; expected {len(ids):,} rows"
         if name is None:
             return f"found {_shown(row)} after the last of {len(ids):,} expected rows"
         if len(row) != len(_COLUMNS) or row[0] != name:

@@ -85,7 +85,7 @@ def test_sentences_end_with_their_sign_or_in_a_table_with_their_line(text: str, 
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
-def test_help_explains_every_option_in_plain_words(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_explains_every_option(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     result = call(capsys, *command.split(), "--help")
     assert (result.code, result.messages) == (0, "")
     assert result.output.startswith(f"Usage: orchestrate {command}".rstrip())

@@ -33,7 +33,7 @@ def interrupt(process: "subprocess.Popen[str]", *signals: signal.Signals) -> tup
     return process.returncode, messages
 
 
-def test_an_interrupted_study_says_how_to_go_on_and_ends_with_exactly_its_trials(
+def test_an_interrupted_study_says_how_to_resume_and_ends_with_exactly_its_trials(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     runs = tmp_path / "runs"
@@ -63,7 +63,7 @@ def test_an_interrupted_study_says_how_to_go_on_and_ends_with_exactly_its_trials
 
 
 @pytest.mark.slow
-def test_an_interrupted_retrain_goes_on(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_an_interrupted_retrain_is_resumed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     assert call(capsys, "study", "slow_curves", "--trials", "1", "--runs", runs, *QUIET).code == 0
     words = ("retrain-best", "--epochs", "24", "--runs", runs)

@@ -32,7 +32,7 @@ def test_missing_data_names_the_file_and_both_ways_to_get_it(
 ) -> None:
     data = tmp_path / "data"
     ways = (str(data / "cifar-100-python" / "train"), f"orchestrate data fetch cifar100 --data-dir {data}", "By hand: download")
-    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nobody listens there: no network
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # no proxy listens there: no network
     result = call(capsys, *on_cifar100(tmp_path, data))
     announced, error = result.messages.splitlines()
     assert (result.code, result.output, announced) == (66, "", f"cifar100 is not in {data}: fetching it, once")

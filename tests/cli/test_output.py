@@ -72,7 +72,7 @@ def test_when_every_trial_fails_it_is_said_why(capsys: pytest.CaptureFixture[str
     refused(capsys, 66, "retrain-best", "--runs", tmp_path / "runs", *QUIET, says=("no COMPLETE trial",))
 
 
-def test_a_reader_that_goes_away_is_no_error() -> None:
+def test_a_closed_pipe_is_no_error() -> None:
     result = shell("orchestrate --help | true; orchestrate --version | true; orchestrate study --help | head -1")
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout == "Usage: orchestrate study [OPTIONS] PLAN\n"
@@ -87,7 +87,7 @@ def test_output_that_cannot_be_written(tmp_path: Path) -> None:
     assert (unheard.returncode, unheard.stdout) == (66, "")
 
 
-def test_a_study_goes_on_when_nobody_reads_its_messages(tmp_path: Path) -> None:
+def test_a_study_continues_when_its_messages_are_not_read(tmp_path: Path) -> None:
     words = f"study curves --trials 3 --runs {tmp_path}/runs {' '.join(QUIET)} --format json"
     result = shell(f"orchestrate {words} 2> >(head -c 1 > /dev/null)")
     assert result.returncode == 0

@@ -27,7 +27,7 @@ def test_the_option_is_taken_out_of_the_command_line(words: list[str], kept: lis
 
 
 def test_the_list_of_processes_shows_no_password(tmp_path: Path) -> None:
-    """The address answers nobody, so the command is still trying to connect, or has said that it cannot (69)."""
+    """The address never answers, so the command is still trying to connect, or has reported that it cannot (69)."""
     process = start(
         "study", "curves", "--trials", "1", "--runs", tmp_path / "runs", "--storage", URL.replace("example.invalid", "192.0.2.1")
     )

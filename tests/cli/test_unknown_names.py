@@ -32,7 +32,7 @@ from tests.cli.studies import Refuse
         (["data", "fetch", "cifar1"], "unknown data set 'cifar1'; known: cifar10, cifar100, "),
         (["data", "fetch", "resnet50-V1"], "known: resnet50-IMAGENET1K_V1, "),
         (["data", "verify", "cifar1"], "unknown data set 'cifar1'; known: cifar10, cifar100, "),
-        (["study", "curves", "--trials", "3", "--dataset", "folder"], "needs to be told which: folder:PATH"),
+        (["study", "curves", "--trials", "3", "--dataset", "folder"], "needs an argument: folder:PATH"),
         (["submit", "--check", "x.csv", "--dataset", "digit"], "unknown data set 'digit'; known: digits, "),
     ],
 )

@@ -14,7 +14,7 @@ from PIL import Image
 
 from orchestrator import plugins
 from orchestrator.errors import BadData, MissingInput
-from orchestrator.submission.out_of_distribution import CHALLENGE, OutOfDistribution, check_files, mapped
+from orchestrator.submission.out_of_distribution import CHALLENGE, OutOfDistribution, check_files, map_images
 
 SMALL = OutOfDistribution(files=3, severities=2, images=5, height=4, width=3, channels=3, source="somewhere.example")
 
@@ -50,14 +50,14 @@ def test_right_files_are_mapped_channels_first(folder: Path) -> None:
     files = check_files(folder, SMALL)
     assert (files.present, files.missing) == ((0, 1, 2), ())
     for file in files.present:
-        assert np.array_equal(mapped(files, file), images(file).transpose(0, 3, 1, 2))
+        assert np.array_equal(map_images(files, file), images(file).transpose(0, 3, 1, 2))
 
 
 def test_missing_files_are_all_named_with_both_ways_on(folder: Path) -> None:
     (folder / "distortion00.npy").unlink()
     (folder / "distortion02.npy").rename(folder / "distortion2.npy")
     with pytest.raises(
-        MissingInput, match=r"2 of 3 .*: distortion00.npy, distortion02.npy; .*somewhere.example, or take --partial"
+        MissingInput, match=r"2 of 3 .*: distortion00.npy, distortion02.npy; .*somewhere.example, or use --partial"
     ):
         check_files(folder, SMALL)
     files = check_files(folder, SMALL, partial=True)

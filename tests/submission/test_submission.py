@@ -101,7 +101,7 @@ def test_the_predictor_gets_images_that_it_may_change(tmp_path: Path) -> None:
         (lambda images: by_number(images)[:-1], r"array \(999, 100\) for 1000 images of 100 classes"),
         (lambda images: by_number(images)[:, :-1], r"array \(1000, 99\)"),
         (lambda images: by_number(images).argmax(1), r"array \(1000,\)"),
-        (lambda images: by_number(images).log() * 0, "not finite, among images 0 to 999"),
+        (lambda images: by_number(images).log() * 0, "not finite for images 0 to 999"),
     ],
 )
 def test_a_model_that_gives_no_probabilities_is_refused(wrong: Any, message: str) -> None:
@@ -145,8 +145,8 @@ def test_what_kaggle_reads_alike_is_right(tmp_path: Path, content: str) -> None:
         ("", "line 1: expected the header id,label, found ''"),
         ("id,class\n0,7\n1,0\n2,9\n", "line 1: expected the header id,label, found 'id,class'"),
         ("0,7\n1,0\n2,9\n", "line 1: expected the header"),
-        ("id,label\n", "line 1: the file ends here, before the row of 0; 3 rows"),
-        ("id,label\n0,7\n1,0\n", "line 3: the file ends here, before the row of 2"),
+        ("id,label\n", "line 1: the file ends before the row of 0; expected 3 rows"),
+        ("id,label\n0,7\n1,0\n", "line 3: the file ends before the row of 2"),
         ("id,label\n0,7\n1,0\n2,9\n3,1\n", "line 5: found '3,1' after the last of 3"),
         ("id,label\n0,7\n2,9\n1,0\n", "line 3: expected the row of 1, found '2,9'"),
         ("id,label\n0,7\n0,7\n1,0\n2,9\n", "line 3: expected the row of 1, found '0,7'"),
@@ -214,7 +214,7 @@ def test_a_full_disk_and_a_kill_leave_the_old_file(tmp_path: Path) -> None:
         from orchestrator.errors import DiskError
 
         path = Path(sys.argv[1])
-        rows = submission.Rows(ids=predictions.image_ids(10_000), labels=np.arange(10_000) % 10)
+        rows = predictions.Rows(ids=predictions.image_ids(10_000), labels=np.arange(10_000) % 10)
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
         try:

@@ -105,15 +105,15 @@ def test_a_study_is_named_after_the_folder_and_legally_so(name: str, tmp_path: P
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("folder", "needs to be told which: folder:PATH"),
-        ("folder:", "needs to be told which: folder:PATH"),
+        ("folder", "needs an argument: folder:PATH"),
+        ("folder:", "needs an argument: folder:PATH"),
         ("folder:?size=32", "needs the path of a folder"),
         ("folder:x?size=0", "size is a number of pixels, 8 to 1024"),
         ("folder:x?size=big", "size is a number of pixels, 8 to 1024"),
         ("folder:x?sise=32", "unknown setting 'sise'; known: size"),
         ("folder:~nobody-of-that-name/x", "cannot be used as a path"),
         ("folder:\udcff", "cannot be used as a path"),
-        ("digits:x", "the data set 'digits' is a single one"),
+        ("digits:x", "the data set 'digits' takes no argument"),
         ("foldr:x", "unknown data set 'foldr'; known: folder, "),
     ],
 )
