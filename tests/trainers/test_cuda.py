@@ -1,4 +1,4 @@
-"""What only a GPU can show of the training loop; tests/test_waiting.py shows on any machine what can be shown without one."""
+"""What only a GPU can show of the training loop; tests/trainers/loop/test_waiting.py shows on any machine what needs none."""
 
 import warnings
 from collections.abc import Iterator

@@ -10,7 +10,7 @@ from typing import Any, Literal, final
 
 import torch
 
-from trainers.support.ranges import check_number
+from trainers.support.ranges import check_number, check_probability
 
 
 @final
@@ -81,6 +81,4 @@ def _transform(mix: Mix, classes: int) -> Any:
 
 def _check(alpha: float, probability: float) -> None:
     check_number("alpha", alpha, 0.01, 100)
-    check_number("probability", probability, 0, 1)
-    if probability == 0:
-        raise ValueError("probability 0 would do nothing: leave it out")
+    check_probability(probability)

@@ -41,6 +41,16 @@ def phases_of_run(phases: Sequence[Phase], epochs: int) -> tuple[Phase, ...]:
     return tuple(phases)
 
 
+def phase_at(phases: Sequence[Phase], number: int) -> tuple[Phase, int]:
+    """The phase that the epoch with this number belongs to, and the number of its first epoch; both count from 1."""
+    first = 1
+    for phase in phases[:-1]:
+        if number < first + phase.epochs:
+            return phase, first
+        first += phase.epochs
+    return phases[-1], first
+
+
 def trainable_parameters(model: torch.nn.Module, head: str, phase: Phase) -> list[torch.nn.Parameter]:
     """The parameters that a phase trains; only these get gradients. Raises InvalidInput for a model that has no head."""
     parameters = list(model.parameters())
@@ -55,7 +65,7 @@ def trainable_parameters(model: torch.nn.Module, head: str, phase: Phase) -> lis
 
 
 def set_train_mode(model: torch.nn.Module, head: str, phase: Phase) -> None:
-    """Let the layers that a phase trains behave as in training, and the others as in evaluation."""
+    """Set the layers that a phase trains to training mode, and the others to evaluation."""
     model.train(phase.layers == "all")
     if phase.layers == "head":
         head_of(model, head).train()

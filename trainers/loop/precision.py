@@ -1,4 +1,4 @@
-"""Whether products are computed in bfloat16: faster where the processor has it, and slower where it only imitates it."""
+"""Whether products are computed in bfloat16: faster where the processor has it, and slower where it only emulates it."""
 
 import contextlib
 import functools
@@ -89,7 +89,7 @@ def faster_precision(device: str) -> Precision:
 
 
 def _has_bfloat16(device: str) -> bool:
-    """Whether this kind of device computes in bfloat16 itself; those that only imitate it are slow."""
+    """Whether this kind of device computes in bfloat16 itself; those that only emulate it are slow."""
     if device == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device != "cpu":

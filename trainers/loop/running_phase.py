@@ -8,7 +8,7 @@ import torch
 from orchestrator.errors import InvalidInput
 from trainers.loop.averaging import first_epoch
 from trainers.loop.optimisation import Optimisation
-from trainers.loop.phases import Phase, phases_of_run, set_train_mode, trainable_parameters
+from trainers.loop.phases import Phase, phase_at, phases_of_run, set_train_mode, trainable_parameters
 from trainers.loop.schedules.base import RunLength
 from trainers.loop.schedules.learning_rate import LearningRate
 
@@ -38,14 +38,9 @@ class RunningPhase:
         self, model: torch.nn.Module, head: str, settings: Optimisation, *, epochs: int, steps_per_epoch: int, number: int
     ) -> None:
         self._model, self._head = model, head
-        first = 1
-        for phase in phases_of_run(settings.phases, epochs):
-            if number < first + phase.epochs:
-                break
-            first += phase.epochs
-        self._phase: Phase = phase
-        self.first = first  # the number of its first epoch
-        self.last = first + phase.epochs - 1
+        phase, self.first = phase_at(phases_of_run(settings.phases, epochs), number)
+        self.last = self.first + phase.epochs - 1
+        self._phase = phase
         self._parameters = trainable_parameters(model, head, phase)
         self._clip = settings.clip
         self._steps = steps_per_epoch
@@ -55,7 +50,7 @@ class RunningPhase:
         self._learning_rate = _learning_rate(settings, phase, steps_per_epoch)
 
     def train_mode(self) -> None:
-        """Let the model behave as in training, where this phase trains it."""
+        """Set the layers that this phase trains to training mode, and the others to evaluation."""
         set_train_mode(self._model, self._head, self._phase)
 
     def begin_step(self, epoch: int, step: int, val_losses: Sequence[float]) -> None:
