@@ -1,4 +1,4 @@
-"""What a worker can know of memory: how much its GPU has, and that there was not enough."""
+"""Memory as a worker sees it: how much its GPU has, and whether an error means that there was not enough."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ class GpuMemory:
     """The memory of a worker's GPU, in bytes."""
 
     peak: int  # the most that the worker has reserved since it began
-    available: int  # what it has reserved now, and what nobody has
+    available: int  # what it has reserved now, and what no process has reserved
 
 
 def gpu_memory(device: str) -> GpuMemory | None:

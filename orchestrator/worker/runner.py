@@ -97,7 +97,7 @@ class Runner:
         data, digest = self._device_data.data(job.recipe.dataset, job.recipe.split)
         running = RunningJob(job, lambda: self._begin(job), self._device, data)
         note = running.resume() if job.resume else ""
-        if note:  # loading may have stopped half-way: what goes on from scratch must be untouched
+        if note:  # loading may have stopped half-way: a training that begins again must be untouched
             running = RunningJob(job, lambda: self._begin(job), self._device, data)
         self._job = running
         facts = Facts(

@@ -126,7 +126,7 @@ def test_a_machine_is_removed_in_mid_study_and_another_comes(tmp_path: Path, sho
         said.append((time.monotonic(), line))
         if f"room for {NODES} of" in line:
             added.append(cluster().add_node(num_cpus=1, temp_dir=str(own)))
-        if " is there" in line:
+        if "started on" in line:
             fcntl.flock(held, fcntl.LOCK_UN)
 
     held = gate.open("wb")
@@ -153,12 +153,12 @@ def test_a_machine_is_removed_in_mid_study_and_another_comes(tmp_path: Path, sho
         for node in added:  # its folder goes
             cluster().remove_node(node)
     lines = [line for _, line in said]
-    assert any(f"room for {NODES + 1} of the {NODES + 2} workers asked for" in line for line in lines)
+    assert any(f"room for {NODES + 1} of the {NODES + 2} requested workers" in line for line in lines)
     (lost,) = [when for when, line in said if "retry 1 of 2" in line]
     assert 0 <= lost - removed[0] < 40.0
-    assert any(f"room for {NODES} of the {NODES + 2} workers asked for" in line for line in lines)
+    assert any(f"room for {NODES} of the {NODES + 2} requested workers" in line for line in lines)
     # Whichever of the two empty places it fills: the one that was lost, or the one for which there was no machine yet.
-    assert any(" is there" in line for line in lines)
+    assert any("started on" in line for line in lines)
     assert [record.number for record in records] == list(range(trials))
     assert all(record.status is Status.COMPLETE for record in records)
     assert sum(record.attempt == 2 for record in records) == 1
@@ -308,7 +308,7 @@ def test_a_worker_that_does_not_begin_is_asked_for_again(tmp_path: Path) -> None
     finally:
         executor.close()
     assert any(line.startswith("worker 0 has not begun within 2") for line in said)
-    assert any("worker 0 is there again" in line for line in said)
+    assert any("worker 0 restarted on" in line for line in said)
     wait_for(lambda: ended(hanging), "the end of the worker that hung", 30.0)
 
 

@@ -117,7 +117,7 @@ class SimulatedGpus:
         self.loading: dict[int, float] = {}
         self.left: dict[int, float] = {}
         self.done: dict[int, int] = {}
-        self.hired = gpus
+        self.next_slot = gpus
         self.lost: list[Event] = []
         self.killed: list[str] = []  # runs whose worker was ended under them
 
@@ -129,9 +129,9 @@ class SimulatedGpus:
         return len(self.devices)
 
     def add(self, device: str) -> int:
-        self.devices[self.hired] = device
-        self.hired += 1
-        return self.hired - 1
+        self.devices[self.next_slot] = device
+        self.next_slot += 1
+        return self.next_slot - 1
 
     def start(self, job: Job, avoid: int | None = None) -> int | None:
         free = [index for index in self.devices if index not in self.jobs and index != avoid]
@@ -187,10 +187,10 @@ class SimulatedGpus:
         return self._happens(first)
 
     def _rate(self, index: int) -> float:
-        company = self._company(index)
-        return self.throughput[company] / company
+        load = self._load(index)
+        return self.throughput[load] / load
 
-    def _company(self, index: int) -> int:
+    def _load(self, index: int) -> int:
         return sum(self.devices[other] == self.devices[index] for other in self.left)
 
     def _happens(self, index: int) -> list[Event]:
@@ -202,7 +202,7 @@ class SimulatedGpus:
             self.left[index] = 2 * work(number)
             facts = Facts(host="h", device="cuda", threads=1, versions={}, data_digest="", precision="", validation_images=0)
             return [Began(**name, epochs=(), facts=facts)]  # type: ignore[arg-type]  # names and numbers, as they should be
-        if number in self.heavy and self._company(index) > 1:
+        if number in self.heavy and self._load(index) > 1:
             self._free(index)
             failure = Failure(kind=FailureKind.OUT_OF_MEMORY, message="out of memory")
             return [Failed(run_id=job.run_id, attempt=job.attempt, failure=failure)]
@@ -224,7 +224,7 @@ class SimulatedGpus:
 
 
 def work(number: int) -> float:
-    """Seconds of an epoch: settings differ by far more than company slows them down."""
+    """Seconds of an epoch: settings differ by far more than a shared device slows them down."""
     return (1.0, 12.0, 3.0, 30.0, 5.0)[number % 5]
 
 
@@ -233,7 +233,7 @@ def busy(
 ) -> GpuSharing:
     """Have so many trials trained, as many at a time as are asked for; `rungs` gives the epochs of each job of a trial.
 
-    A trial goes on when four other jobs were begun.
+    A trial is resumed when four other jobs were begun.
     """
     shared = GpuSharing(gpus, clock=gpus, say=said.append)
     waiting = [(number, 0) for number in range(trials)]
@@ -265,7 +265,7 @@ def busy(
         ({1: 1.0, 2: 1.9, 3: 2.8, 4: 3.6, 5: 4.3, 6: 5.0, 7: 5.5, 8: 6.0}, 8),
     ],
 )
-def test_as_many_workers_stay_as_bring_something(throughput: Mapping[int, float], kept: int, gpus: int) -> None:
+def test_as_many_workers_stay_as_gain_throughput(throughput: Mapping[int, float], kept: int, gpus: int) -> None:
     said: list[str] = []
     machine = SimulatedGpus(throughput, gpus=gpus)
     shared = busy(machine, said, trials=100 * gpus)
@@ -277,12 +277,14 @@ def test_as_many_workers_stay_as_bring_something(throughput: Mapping[int, float]
 def test_what_was_measured_is_said() -> None:
     said: list[str] = []
     busy(SimulatedGpus({1: 1.0, 2: 1.6, 3: 1.6, 4: 1.6}), said)
-    tries = "workers per GPU: {} are tried, since a worker needs 1.1 GB of 107.4 GB"
+    tries = "workers per GPU: trying {}; a worker needs 1.1 GB of 107.4 GB"
     assert [said[0], said[2]] == [tries.format(2), tries.format(4)]
-    assert re.fullmatch(r"workers per GPU: 2; 2 on a GPU train 1\.[56]\d x as fast as 1 \(3 runs timed both ways\)", said[1])
+    assert re.fullmatch(
+        r"workers per GPU: 2; 2 on a GPU train 1\.[56]\d x as fast as 1 \(3 runs timed under both loads\)", said[1]
+    )
     assert re.fullmatch(
         r"workers per GPU: 2 for the rest of this session; 4 on a GPU train (0\.9|1\.0)\d x as fast as 2 "
-        r"\(3 runs timed both ways\), and less than 1\.15 x is not worth it",
+        r"\(3 runs timed under both loads\), less than the required 1\.15 x",
         said[3],
     )
     assert len(said) == 4
@@ -292,10 +294,8 @@ def test_without_room_nothing_is_tried() -> None:
     said: list[str] = []
     machine = SimulatedGpus({1: 1.0}, memory=GpuMemory(peak=20 * GIB, available=70 * GIB))
     busy(machine, said, trials=5)
-    assert machine.hired == 1
-    assert said == [
-        "workers per GPU: 1 for the rest of this session; a worker may need 2 x 21.5 GB + 1.1 GB, and 75.2 GB are there for all"
-    ]
+    assert machine.next_slot == 1
+    assert said == ["workers per GPU: 1 for the rest of this session; each worker may need 2 x 21.5 GB + 1.1 GB of 75.2 GB"]
 
 
 def test_trials_too_short_to_be_timed_both_ways_leave_it_at_one() -> None:
@@ -303,7 +303,7 @@ def test_trials_too_short_to_be_timed_both_ways_leave_it_at_one() -> None:
     machine = SimulatedGpus({1: 1.0, 2: 2.0})
     shared = busy(machine, said, rungs=lambda number: [1])
     assert shared.workers == 1
-    assert "too few runs could be timed with 1 and with 2" in said[-1]
+    assert "too few runs could be timed with both 1 and 2 workers" in said[-1]
 
 
 def promoted(number: int) -> Sequence[int]:
@@ -312,19 +312,19 @@ def promoted(number: int) -> Sequence[int]:
 
 
 @pytest.mark.parametrize(("two", "kept"), [(1.0, 1), (1.8, 2)])
-def test_jobs_of_two_epochs_are_timed_when_they_go_on(two: float, kept: int) -> None:
+def test_jobs_of_two_epochs_are_timed_when_they_are_resumed(two: float, kept: int) -> None:
     said: list[str] = []
     machine = SimulatedGpus({1: 1.0, 2: two, 3: two, 4: two})
     shared = busy(machine, said, rungs=promoted, trials=100)
     assert shared.workers == kept
-    assert "runs timed both ways" in said[1]
+    assert "runs timed under both loads" in said[1]
 
 
-def test_running_out_of_memory_in_company_ends_the_company() -> None:
+def test_running_out_of_memory_beside_others_ends_the_sharing() -> None:
     said: list[str] = []
     machine = SimulatedGpus({1: 1.0, 2: 1.9, 3: 1.9, 4: 1.9}, heavy=frozenset({40}))
     shared = busy(machine, said)
-    assert said[-1] == "workers per GPU: 1 for the rest of this session; the memory was not enough for 2"
+    assert said[-1] == "workers per GPU: 1 for the rest of this session; out of memory with 2"
     assert (shared.workers, len(machine.devices)) == (1, 1)
 
 
@@ -339,32 +339,32 @@ def test_a_worker_that_comes_to_need_more_leaves_room_for_fewer() -> None:
     while machine.jobs:
         shared.events(1.0)
     assert shared.workers == 1
-    assert said[-1] == "workers per GPU: 1 for the rest of this session; a worker came to need 64.4 GB of 107.4 GB"
+    assert said[-1] == "workers per GPU: 1 for the rest of this session; a worker now needs 64.4 GB of 107.4 GB"
 
 
-def test_a_place_that_was_given_up_can_be_given_up_again() -> None:
+def test_a_slot_that_was_retired_can_be_retired_again() -> None:
     """The dispatch may judge a worker by an event that has already taken it out of service."""
     machine = SimulatedGpus({1: 1.0, 2: 1.0})
     shared = busy(machine, [])
-    (gone,) = set(range(machine.hired)) - set(machine.devices)
+    (gone,) = set(range(machine.next_slot)) - set(machine.devices)
     shared.retire(gone)
     shared.replace(gone)
     assert shared.workers == 1
 
 
-@pytest.mark.parametrize("company", [1, 2])
-def test_a_smaller_micro_batch_counts_as_running_out_of_memory_unless_the_run_was_alone(company: int) -> None:
+@pytest.mark.parametrize("load", [1, 2])
+def test_a_smaller_micro_batch_counts_as_running_out_of_memory_unless_the_run_was_alone(load: int) -> None:
     said: list[str] = []
     machine = SimulatedGpus({1: 1.0, 2: 1.9, 3: 1.9, 4: 1.9})
     shared = busy(machine, said, trials=40)
     recipe = Recipe(plan="p", trainer="t", dataset="d", epochs=2, seed=0)
-    for number in range(90, 90 + company):
+    for number in range(90, 90 + load):
         shared.start(Job(run_id=str(number), attempt=1, recipe=recipe, **EVERY_JOB))
     for images in (32, 16):  # the other run is still there when it happens again
         machine.lost.append(Reduced(run_id="90", attempt=1, epoch=1, micro_batch=images))
         shared.events(1.0)
-    assert shared.workers == (1 if company == 2 else 2)
-    assert ("the memory was not enough for 2" in said[-1]) == (company == 2)
+    assert shared.workers == (1 if load == 2 else 2)
+    assert ("out of memory with 2" in said[-1]) == (load == 2)
 
 
 # ------------------------------------------------------------------------------------------------------ real processes
@@ -426,23 +426,23 @@ def test_workers_come_and_go_in_mid_study_and_change_no_number(
     quick: dict[str, Any] = {"seconds": 0.0, "device_file": ""}
     slow = {"seconds": 0.2, "device_file": str(tmp_path / "device") if alone else ""}
     said: list[str] = []
-    hiring: GrowableExecutor = WithMemory(Processes(devices=["cpu"], threads=1, data_folder=tmp_path, logs=tmp_path / "logs"))
-    shared = GpuSharing(hiring, clock=SystemClock(), say=said.append)
+    growable: GrowableExecutor = WithMemory(Processes(devices=["cpu"], threads=1, data_folder=tmp_path, logs=tmp_path / "logs"))
+    shared = GpuSharing(growable, clock=SystemClock(), say=said.append)
     options: dict[str, Any] = {"sampler": "random", "pruner": "none"}
     try:
         records = conduct(tmp_path, trials, executor=shared, fixed=dict.fromkeys(range(trials), slow), **options)
-        assert (shared.workers, len(hiring.devices)) == ((1, 1) if alone else (2, 2)), said
+        assert (shared.workers, len(growable.devices)) == ((1, 1) if alone else (2, 2)), said
     finally:
         shared.close()
     assert [record.status for record in records] == [Status.COMPLETE] * trials
     assert {record.attempt for record in records} == {1}
-    assert said[0] == "workers per GPU: 2 are tried, since a worker needs 8.6 GB of 42.9 GB"
+    assert said[0] == "workers per GPU: trying 2; a worker needs 8.6 GB of 42.9 GB"
     calm = conduct(tmp_path / "calm", trials, fixed=dict.fromkeys(range(trials), quick), **options)
     assert [found(record) for record in records] == [found(record) for record in calm]
 
 
 def found(record: RunRecord) -> tuple[Any, ...]:
-    """What a trial was and was worth, without how long its epochs took."""
+    """A trial's setting and best epoch, without how long its epochs took."""
     params = {name: value for name, value in record.recipe.params.items() if name not in ("seconds", "device_file")}
     return (record.number, record.recipe.seed, params, record.epochs, record.best)
 
@@ -454,20 +454,20 @@ def test_without_a_gpu_there_is_one_worker_and_it_says_why(tmp_path: Path) -> No
     folder = RunsFolder(tmp_path).study("s")
     resources = Resources(runs=tmp_path, data_folder=tmp_path, device="cpu", workers_per_device="auto")
     said: list[str] = []
-    with executor(resources, folder, said.append) as hired:
-        assert hired.workers == 1
+    with executor(resources, folder, said.append) as started:
+        assert started.workers == 1
     assert said == ["workers per device: 1, since only GPUs that worker processes work on can be measured; or give a number"]
 
 
-def test_on_a_gpu_it_is_found_out_unless_there_is_a_single_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_gpu_it_is_measured_unless_there_is_a_single_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
     folder = RunsFolder(tmp_path).study("s")
     resources = Resources(runs=tmp_path, data_folder=tmp_path, device="cuda", workers_per_device="auto")
-    with executor(resources, folder, no_lines) as hired:
-        assert isinstance(hired, GpuSharing)
-        assert hired.workers == 1
-    with executor(resources, folder, no_lines, single=True) as hired:
-        assert isinstance(hired, Processes)
+    with executor(resources, folder, no_lines) as started:
+        assert isinstance(started, GpuSharing)
+        assert started.workers == 1
+    with executor(resources, folder, no_lines, single=True) as started:
+        assert isinstance(started, Processes)
 
 
 def no_lines(line: str) -> None:

@@ -415,7 +415,7 @@ def test_after_an_outage_the_process_completes_the_copy_without_being_told(tmp_p
         database.execute("ALTER TABLE trials RENAME TO away")
         database.commit()
         replay(observer, study_of(2))
-        eventually(lambda: "cannot be written" in (tmp_path / "logs" / "optuna.log").read_text())
+        eventually(lambda: "cannot write the database" in (tmp_path / "logs" / "optuna.log").read_text())
         database.execute("ALTER TABLE away RENAME TO trials")
         database.commit()
     eventually(lambda: [trial.state for trial in trials(tmp_path)] == [TrialState.COMPLETE, TrialState.PRUNED])
@@ -438,7 +438,7 @@ def test_what_happens_between_two_writings_is_written_together(
 
     def written() -> bool:
         together.retry()
-        return not together._behind
+        return not together._outdated
 
     eventually(written)
     with stock(tmp_path, "together") as study, stock(tmp_path, "one by one") as other:
