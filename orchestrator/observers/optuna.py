@@ -252,7 +252,7 @@ def connect(url: str) -> RDBStorage:
 
 
 def _cause(error: Exception) -> str:
-    """What the database said, which Optuna hides behind a general message."""
+    """What the database said, which Optuna wraps in a general message."""
     found: BaseException = error
     while found.__cause__ is not None:
         found = found.__cause__

@@ -41,7 +41,7 @@ def test_online_every_row_reaches_the_server_once(
         observer.opened(record, [])
         for epoch in epochs[:2]:
             observer.measured(seen(record, epochs[: epoch.number]), epoch)
-        assert observer.finish(60) is None  # Ctrl-C; later the study goes on
+        assert observer.finish(60) is None  # Ctrl-C; later the study is resumed
         assert [row["epoch"] for row in server.rows["3f2a9c1b-t0000"]] == [1, 2]
         observer = mirror("auto")
         observer.opened(seen(record, epochs[:2]), epochs[:2])
