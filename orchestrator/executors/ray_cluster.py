@@ -1,6 +1,6 @@
 """Ray's cluster, as the executor needs it: to become part of it, to look at its machines, to say why something was lost.
 
-Ray itself is to be taken from here, because what it reads when it is imported must be said before.
+Import Ray from here, because its environment must be set before it is imported.
 """
 
 import os
@@ -102,7 +102,7 @@ def _check(address: str) -> None:
         )
     except subprocess.TimeoutExpired as error:
         raise Unavailable(
-            f"what answers at --ray-address {address} is no Ray cluster, or a hung one, or asks for a token (RAY_AUTH_MODE=token)"
+            f"no Ray cluster answered at --ray-address {address}; it may hang, or require a token (RAY_AUTH_MODE=token)"
         ) from error
     if tried.returncode:
         raise Unavailable(f"cannot connect to --ray-address {address} from this machine: {_last_line(tried.stderr)}")
