@@ -85,7 +85,7 @@ def test_a_worker_that_does_not_begin_is_asked_for_again(tmp_path: Path) -> None
         assert isinstance(until(executor, Finished, Failed)[-1], Finished)
     finally:
         executor.close()
-    assert any(line.startswith("worker 0 has not begun within 2") for line in said)
+    assert any(line.startswith("worker 0 has not started within 2") for line in said)
     assert any("worker 0 restarted on" in line for line in said)
     wait_for(lambda: ended(hanging), "the end of the worker that hung", 30.0)
 
