@@ -24,21 +24,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataSetInfo:
-    """What a data set brings: facts about its images, and what suits them."""
+    """Facts about a data set's images, and the settings recommended for them."""
 
     classes: int
     channels: int
     size: int  # pixels; images are square
     mean: tuple[float, ...]  # per channel, of the training images, on the scale 0..1
     std: tuple[float, ...]
-    padding: int  # pixels; training images are padded with zeros and cropped at a random place
+    padding: int  # pixels; training images are padded with zeros and cropped at a random position
     flip: bool  # whether a mirrored image is still an image of its class
     train_images: int  # before the split
     validation_images: int  # split off the training images
     confirmation_images: int  # split off the training images
     batch_sizes: tuple[int, ...]  # images; each leaves enough steps in an epoch to learn
     trial_epochs: int  # after which a good setting can be told from a bad one
-    retrain_epochs: int  # after which more epochs gain nothing worth their time
+    retrain_epochs: int  # after which more epochs gain too little
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +65,10 @@ class DataSet(Protocol):
         """How classes and images are called; `DataSetNames()` where they have no names."""
 
     def info(self, folder: Path) -> DataSetInfo:
-        """Facts and what suits them. A published set reads nothing; other images are measured, raising as `check` does."""
+        """Facts about the images. A published set reads nothing; other images are measured, raising as `check` does."""
 
     def check(self, folder: Path) -> None:
-        """Prove that the files are there and right. Raises MissingInput (both ways to get them) or BadData."""
+        """Check that the files are complete and unaltered. Raises MissingInput (both ways to get them) or BadData."""
 
     def fetch(self, folder: Path) -> None:
         """Download what is missing, with progress, checked by checksum. Raises MissingInput when that cannot be done."""
@@ -82,13 +82,13 @@ class DataSetFamily(Protocol):
 
     @property
     def argument(self) -> str:
-        """What stands behind the colon, in a word for messages: PATH."""
+        """What follows the colon, in a word for messages: PATH."""
 
     def settled(self, argument: str) -> str:
         """The argument as recipes keep it: the same data set from every working directory. Raises InvalidInput."""
 
     def label(self, argument: str) -> str:
-        """A short name, of what a study's name may be made of."""
+        """A short name, in the characters that a study's name may have."""
 
     def member(self, argument: str) -> DataSet:
         """The data set. Raises InvalidInput."""
@@ -143,7 +143,7 @@ class Capabilities:
 
 
 class Training(Protocol):
-    """One training run in progress. It never hears of Optuna, W&B or pruning: not asking for more is pruning."""
+    """One training run in progress. It knows nothing of Optuna, W&B or pruning: a pruned run is not asked for another epoch."""
 
     @property
     def capabilities(self) -> Capabilities:
@@ -180,13 +180,13 @@ class Trainer(Protocol):
         """Frozen dataclasses whose fields together are the names a recipe's params may use: defaults, units, checks."""
 
     def check(self, recipe: Recipe, info: DataSetInfo, data_folder: Path) -> None:
-        """Prove, before it begins, that a run of this recipe can: weights are there, sizes fit, all settings act in its epochs.
+        """Check that a run of this recipe can begin: weights are complete, sizes fit, all settings act in its epochs.
 
         Raises InvalidInput, MissingInput or BadData.
         """
 
     def begin(self, recipe: Recipe, data: Data, device: str) -> Training:
-        """A run at its very beginning; depends on nothing that ran before in this process."""
+        """A new run; depends on nothing that ran before in this process."""
 
     def restore(self, snapshot: Mapping[str, Any], device: str) -> Predictor:
         """The predictor that `Training.snapshot` described. Raises BadData for any other content."""

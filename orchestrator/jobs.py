@@ -1,4 +1,4 @@
-"""Jobs, as workers get them, and events, as workers give them back: plain values that travel as JSON."""
+"""Jobs, which workers get, and events, which workers report: plain values that travel as JSON."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,9 +41,9 @@ class Facts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Began:
-    """The job's training stands behind `epochs` (none: from scratch), which are all that the run has, and goes on.
+    """The job's training has begun after `epochs` (none: from scratch), which are all that the run has.
 
-    They come from the checkpoint itself: it may know an epoch that the conductor had no time to record, and epochs that were
+    They come from the checkpoint itself: it may know an epoch that the conductor could not record any more, and epochs that were
     recorded after it are trained again. `note` says why a checkpoint that is there was not used.
     """
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from orchestrator.errors import InvalidInput, Unavailable
 from orchestrator.support.environment import cores
 
-# Workers per core: with more they only wait for each other, and their memory ends before their patience.
+# Workers per core: with more they only wait for each other, and memory runs out first.
 _MOST_WORKERS_PER_CORE = 4
 
 # NVIDIA's drivers, of cards, of embedded boards and in WSL, and AMD's
@@ -49,7 +49,7 @@ def worker_settings(threads: int) -> dict[str, str]:
     activations to the system each time, and thousands of pages are cleared and mapped anew in every step.
 
     Its threads spin only briefly while they wait for each other: spinning for long, OpenMP's default, makes an epoch many times
-    slower as soon as anybody else, our own observers for instance, wants a core; sleeping at once makes small networks up to
+    slower as soon as another process, our own observers for instance, needs a core; sleeping at once makes small networks up to
     three times slower on a quiet machine (docs/decisions.md has the figures).
     """
     count = str(threads)

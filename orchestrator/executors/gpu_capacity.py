@@ -11,8 +11,8 @@ CONTEXT_BYTES = 2**30
 MARGIN = 2
 MOST_WORKERS = 8  # per GPU: what they gain together grows slowly, and each costs the host's memory and cores
 TRIALS_BEFORE_SHARING = 3  # whose memory is known
-PAIRS = 3  # runs whose epochs were timed both ways
-WORTH = 1.15  # times the throughput: less than that is not worth the memory, nor certain with so few pairs
+PAIRS = 3  # runs whose epochs were timed under both loads
+SMALLEST_GAIN = 1.15  # times the throughput: less does not justify the memory, nor is it certain with so few pairs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

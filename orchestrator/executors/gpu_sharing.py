@@ -1,7 +1,7 @@
 """Lets several workers share each GPU when measured memory and speed say so, while the study runs.
 
-The study begins with one worker per GPU. When the memory of a few trials is known and there is room, twice as many are hired and
-tried: runs go on with fewer and with more workers beside them in turn, and each is timed both ways. Workers that bring too
+The study begins with one worker per GPU. When the memory of a few trials is known and there is room, twice as many are started
+and tried: runs continue under the lower and the higher load in turn, and each is timed under both. Workers that bring too
 little leave at the end of their jobs. Which workers there are decides nothing about a trial: its seed is its own.
 """
 
@@ -17,8 +17,8 @@ from orchestrator.executors.gpu_capacity import (
     MARGIN,
     MOST_WORKERS,
     PAIRS,
+    SMALLEST_GAIN,
     TRIALS_BEFORE_SHARING,
-    WORTH,
     Timed,
     gain,
     room,
@@ -28,21 +28,21 @@ from orchestrator.record import FailureKind
 from orchestrator.support.clock import Clock
 from orchestrator.support.gpu_memory import GpuMemory
 
-# Jobs of each worker that may end while more are tried: their runs have too few epochs to be timed both ways.
+# Jobs of each worker that may end while more are tried: their runs have too few epochs to be timed under both loads.
 _JOBS_TO_TRY = 12
-# Of a number of workers: how far from it the company of an epoch may be on average. Between two jobs a worker loads and builds.
+# Relative: how far the mean load of an epoch may be from a number of workers. Between two jobs a worker loads and builds.
 _TOLERANCE = 0.05
 
 
 class GrowableExecutor(Executor, Protocol):
-    """An executor that can put more workers into service."""
+    """An executor that can start more workers."""
 
     @property
     def devices(self) -> Mapping[int, str]:
-        """The workers in service, by their numbers, and the device of each."""
+        """The slots in service, by their numbers, and the device of each."""
 
     def add(self, device: str) -> int:
-        """Put one more worker into service, on this device, and return its number."""
+        """Start one more worker, on this device, and return its slot's number."""
 
 
 @final
@@ -66,7 +66,7 @@ class _DeviceLoad:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class _Run:
-    """A run that has a job: where, and how long its epochs took, also those of its earlier jobs, by company."""
+    """A run that has a job: where, and how long its epochs took, also those of its earlier jobs, by load."""
 
     attempt: int
     worker: int
@@ -85,12 +85,12 @@ class GpuSharing:
         self._inner = inner
         self._clock = clock
         self._say = say
-        self._kept = 1  # workers per device that were found to be worth it
-        self._tried = 1  # workers per device that are there
+        self._kept = 1  # workers per device whose gain was large enough
+        self._tried = 1  # workers per device that exist now
         self._settled = False
         self._runs: dict[str, _Run] = {}
         self._leaving: set[int] = set()
-        self._companies = {device: _DeviceLoad(clock.now()) for device in self._devices()}
+        self._loads = {device: _DeviceLoad(clock.now()) for device in self._devices()}
         self._measured: set[str] = set()  # runs whose memory is known
         self._peak = 0
         self._available: dict[str, int] = {}  # by device, as seen by a worker that was alone there
@@ -124,12 +124,12 @@ class GpuSharing:
             self._end(run_id)
 
     def replace(self, worker: int) -> None:
-        """End what fills this place and fill it anew, unless the place was given up meanwhile."""
+        """End the worker in this slot and refill it, unless the slot was retired meanwhile."""
         if worker in self._inner.devices:
             self._inner.replace(worker)
 
     def retire(self, worker: int) -> None:
-        """Take the place out of service, unless it is already."""
+        """Take the slot out of service, unless it is already."""
         if worker in self._inner.devices:
             self._inner.retire(worker)
 
@@ -155,7 +155,7 @@ class GpuSharing:
         match event:
             case Began():
                 run.trains = True
-                self._companies[run.device].change(+1, self._clock.now())
+                self._loads[run.device].change(+1, self._clock.now())
             case Measured():
                 if not self._settled:
                     self._time(run)
@@ -171,14 +171,14 @@ class GpuSharing:
                 self._end(event.run_id)
 
     def _time(self, run: _Run) -> None:
-        """Count the epoch if nearly all of it had the company of one of the numbers that are compared."""
+        """Count the epoch if nearly all of it had the load of one of the numbers that are compared."""
         now = self._clock.now()
-        trained = self._companies[run.device].until(now)
+        trained = self._loads[run.device].until(now)
         if run.mark is not None and now > run.mark[0]:
             seconds = now - run.mark[0]
-            company = (trained - run.mark[1]) / seconds
+            load = (trained - run.mark[1]) / seconds
             for count in {self._kept, self._tried}:
-                if abs(company - count) <= _TOLERANCE * count:
+                if abs(load - count) <= _TOLERANCE * count:
                     run.seconds[count].append(seconds)
         run.mark = (now, trained)
 
@@ -188,17 +188,17 @@ class GpuSharing:
         if self._tried == 1:
             self._available[run.device] = min(memory.available, self._available.get(run.device, memory.available))
         elif (fits := room(self._peak, min(self._available.values()))) < self._tried:
-            self._settle(fits, f"a worker came to need {_gigabytes(self._peak)} of {_gigabytes(min(self._available.values()))}")
+            self._settle(fits, f"a worker now needs {_gigabytes(self._peak)} of {_gigabytes(min(self._available.values()))}")
 
     def _end(self, run_id: str) -> None:
         run = self._runs.pop(run_id, None)
         if run is None:
             return
         if run.trains:
-            self._companies[run.device].change(-1, self._clock.now())
+            self._loads[run.device].change(-1, self._clock.now())
         self._ended += 1
         if run.seconds.get(self._kept) and run.seconds.get(self._tried) and self._tried > self._kept:
-            fewer, more = (statistics.median(run.seconds[company]) for company in (self._kept, self._tried))
+            fewer, more = (statistics.median(run.seconds[load]) for load in (self._kept, self._tried))
             self._timed[run_id] = Timed(fewer=fewer, more=more)
         if run.worker in self._leaving:
             self._leaving.discard(run.worker)
@@ -210,7 +210,7 @@ class GpuSharing:
         return set(self._inner.devices.values())
 
     def _asked(self) -> int:
-        """Jobs per device now. While more workers are tried, as many as let the runs that go on be timed both ways."""
+        """Jobs per device now. While more workers are tried, as many as let the running ones be timed under both loads."""
         if self._settled or self._tried == self._kept:
             return self._tried
         runs = self._runs.values()
@@ -223,41 +223,40 @@ class GpuSharing:
             if len(self._timed) >= PAIRS:
                 self._judge()
             elif self._ended >= _JOBS_TO_TRY * self._inner.workers:
-                self._settle(self._kept, f"too few runs could be timed with {self._kept} and with {self._tried}")
+                self._settle(self._kept, f"too few runs could be timed with both {self._kept} and {self._tried} workers")
         elif len(self._measured) >= TRIALS_BEFORE_SHARING and self._devices() <= self._available.keys():
             self._try_more()
 
     def _try_more(self) -> None:
-        """Hire as many as there are again, if the memory allows."""
+        """Start as many workers again, if the memory allows."""
         if self._kept == MOST_WORKERS:
-            self._settle(self._kept, "more are not tried")
+            self._settle(self._kept, "this is the maximum")
             return
         available = min(self._available.values())
         if room(self._peak, available) <= self._kept:
             needs = f"{MARGIN} x {_gigabytes(self._peak)} + {_gigabytes(CONTEXT_BYTES)}"
-            self._settle(self._kept, f"a worker may need {needs}, and {_gigabytes(available)} are there for all")
+            self._settle(self._kept, f"each worker may need {needs} of {_gigabytes(available)}")
             return
         self._tried, self._timed, self._ended = 2 * self._kept, {}, 0
         for device in sorted(self._devices()) * (self._tried - self._kept):
             self._inner.add(device)
-        self._say(
-            f"workers per GPU: {self._tried} are tried, since a worker needs {_gigabytes(self._peak)} of {_gigabytes(available)}"
-        )
+        self._say(f"workers per GPU: trying {self._tried}; a worker needs {_gigabytes(self._peak)} of {_gigabytes(available)}")
 
     def _judge(self) -> None:
         measured = gain(self._kept, self._tried, list(self._timed.values()))
-        found = f"{self._tried} on a GPU train {measured:.2f} x as fast as {self._kept} ({len(self._timed)} runs timed both ways)"
-        if measured < WORTH:
-            self._settle(self._kept, f"{found}, and less than {WORTH} x is not worth it")
+        timed = f"{len(self._timed)} runs timed under both loads"
+        found = f"{self._tried} on a GPU train {measured:.2f} x as fast as {self._kept} ({timed})"
+        if measured < SMALLEST_GAIN:
+            self._settle(self._kept, f"{found}, less than the required {SMALLEST_GAIN:.2f} x")
             return
         self._kept = self._tried
         self._say(f"workers per GPU: {self._kept}; {found}")
         self._try_more()
 
     def _out_of_memory(self, run: _Run) -> None:
-        """Halve the company of a run that ran out of memory in it."""
+        """Halve the load of a device on which a run ran out of memory beside others."""
         if self._tried > 1 and sum(other.device == run.device for other in self._runs.values()) > 1:
-            self._settle(self._tried // 2, f"the memory was not enough for {self._tried}")
+            self._settle(self._tried // 2, f"out of memory with {self._tried}")
 
     def _settle(self, count: int, why: str) -> None:
         """Stay with so many workers per device: the others leave when they have ended their jobs."""

@@ -38,19 +38,19 @@ class InProcess:
         self._pending.extend(self._runner.stop(run_id, keep=keep))
 
     def replace(self, worker: int) -> None:
-        """Forget all that was loaded. What a job has running is only between two epochs here."""
+        """Drop all that was loaded. A job is always between two epochs here."""
         self._runner = self._make()
         job, self._job = self._job, None
         if job is not None:
-            message = f"worker {worker} was begun anew"
+            message = f"worker {worker} was replaced"
             self._pending.append(WorkerLost(worker=worker, message=message, run_id=job.run_id, attempt=job.attempt))
 
     def retire(self, worker: int) -> None:
-        """Work no more."""
+        """Take the only slot out of service."""
         self.replace(worker)
         self.workers = 0
 
-    def events(self, timeout: float) -> Sequence[Event]:  # noqa: ARG002 - there is nobody to wait for
+    def events(self, timeout: float) -> Sequence[Event]:  # noqa: ARG002 - nothing happens meanwhile
         """What has happened; trains one epoch if nothing has."""
         if not self._pending and self._runner.can_step:
             self._pending.extend(self._runner.step())

@@ -23,7 +23,7 @@ from orchestrator.recipe import Recipe
 from orchestrator.support.atomic_files import disk_errors
 from orchestrator.support.serialization import to_plain
 
-# Workers that die one after the other without beginning a job: then something is wrong that a new process cannot cure. More than
+# Workers that die one after the other without beginning a job: then the cause is one that a new process cannot remove. More than
 # the attempts at one job, because a job that kills all its workers is only its own failure.
 _DEATHS_BEFORE_GIVING_UP = 5
 
@@ -41,13 +41,13 @@ class Processes:
         self, *, devices: Sequence[str], threads: int, data_folder: Path, logs: Path, expected: Recipe | None = None
     ) -> None:
         self._selector = selectors.DefaultSelector()
-        self._lost: list[WorkerLost] = []  # what was ended here, to be told with the next events
+        self._lost: list[WorkerLost] = []  # workers that were ended here, to be reported with the next events
         self._deaths_in_a_row = 0
         with disk_errors(f"write {logs}"):
             logs.mkdir(parents=True, exist_ok=True)
         self._logs = logs
         self._settings = {"threads": threads, "data": str(data_folder.resolve()), "expected": to_plain(expected)}
-        self._workers: list[_Worker] = []
+        self._slots: list[_Slot] = []
         self._numbers = itertools.count()
         for device in devices:
             self.add(device)
@@ -55,115 +55,114 @@ class Processes:
     @property
     def workers(self) -> int:
         """How many jobs can run at a time."""
-        return len(self._workers)
+        return len(self._slots)
 
     @property
     def devices(self) -> Mapping[int, str]:
-        """The workers in service, by their numbers, and the device of each."""
-        return {worker.index: worker.device for worker in self._workers}
+        """The slots in service, by their numbers, and the device of each."""
+        return {slot.index: slot.device for slot in self._slots}
 
     def add(self, device: str) -> int:
-        """Put one more worker into service, on this device, and return its number."""
+        """Start one more worker, on this device, and return its slot's number."""
         index = next(self._numbers)
-        worker = _Worker(index, device, self._settings, self._logs / f"worker-{index}.log")
-        self._workers.append(worker)
-        self._hire(worker)
+        slot = _Slot(index, device, self._settings, self._logs / f"worker-{index}.log")
+        self._slots.append(slot)
+        self._fill(slot)
         return index
 
     def start(self, job: Job, avoid: int | None = None) -> int | None:
         """Hand the job to the first free worker that it need not avoid, on the device with the fewest jobs."""
-        allowed = [worker for worker in self._workers if worker.index != avoid] or self._workers
-        busy = Counter(worker.device for worker in self._workers if worker.job is not None)
-        free = [worker for worker in allowed if worker.job is None]
-        worker = min(free, key=lambda worker: busy[worker.device], default=None)
-        if worker is None:
+        allowed = [slot for slot in self._slots if slot.index != avoid] or self._slots
+        busy = Counter(slot.device for slot in self._slots if slot.job is not None)
+        free = [slot for slot in allowed if slot.job is None]
+        slot = min(free, key=lambda slot: busy[slot.device], default=None)
+        if slot is None:
             return None
-        worker.job = job
-        worker.send(job)
-        return worker.index
+        slot.job = job
+        slot.send(job)
+        return slot.index
 
     def grant(self, run_id: str, until_epoch: int) -> None:
         """Let the run train up to and including this epoch."""
-        for worker in self._with(run_id):
-            worker.send(Grant(run_id=run_id, until_epoch=until_epoch))
+        for slot in self._with(run_id):
+            slot.send(Grant(run_id=run_id, until_epoch=until_epoch))
 
     def stop(self, run_id: str, keep: bool = False) -> None:
         """End the run's job. Its worker is free at once, or once `Paused` came."""
-        for worker in self._with(run_id):
-            worker.send(Stop(run_id=run_id, keep=keep))
+        for slot in self._with(run_id):
+            slot.send(Stop(run_id=run_id, keep=keep))
             if not keep:
-                worker.job = None
+                slot.job = None
 
     def replace(self, worker: int) -> None:
         """Kill the process, also one that is stopped, and start another."""
-        place = self._dismiss(worker)
-        self._hire(place)
+        self._fill(self._end_worker(worker))
 
     def retire(self, worker: int) -> None:
-        """Kill the process, and start no other there."""
-        self._workers.remove(self._dismiss(worker))
+        """Kill the process, and take its slot out of service."""
+        self._slots.remove(self._end_worker(worker))
 
     def events(self, timeout: float) -> Sequence[Event]:
-        """What the workers said, and who died, since the last call."""
+        """What the workers reported, and which of them died, since the last call."""
         happened: list[Event] = [*self._lost]
         self._lost.clear()
         for key, _ in self._selector.select(0.0 if happened else timeout):
-            worker: _Worker = key.data
-            said, alive = worker.hear()
+            slot: _Slot = key.data
+            said, alive = slot.hear()
             for event in said:
-                self._note(worker, event)
+                self._note(slot, event)
             happened += said
             if not alive:
-                happened.append(self._replace(worker))
+                happened.append(self._replace(slot))
         return happened
 
     def close(self) -> None:
         """Kill all workers: what they would still do could not be recorded any more."""
-        for worker in self._workers:
-            worker.kill()
-        for worker in self._workers:
-            worker.end()
+        for slot in self._slots:
+            slot.kill()
+        for slot in self._slots:
+            slot.end()
         self._selector.close()
 
-    def _with(self, run_id: str) -> list["_Worker"]:
-        return [worker for worker in self._workers if worker.job is not None and worker.job.run_id == run_id]
+    def _with(self, run_id: str) -> list["_Slot"]:
+        return [slot for slot in self._slots if slot.job is not None and slot.job.run_id == run_id]
 
-    def _note(self, worker: "_Worker", event: Event) -> None:
+    def _note(self, slot: "_Slot", event: Event) -> None:
         if isinstance(event, Began):
             self._deaths_in_a_row = 0
-        job = worker.job
+        job = slot.job
         if job is not None and isinstance(event, Finished | Failed | Paused) and event.run_id == job.run_id:
-            worker.job = None
+            slot.job = None
 
-    def _hire(self, worker: "_Worker") -> None:
-        worker.begin()
-        self._selector.register(worker.channel, selectors.EVENT_READ, worker)
+    def _fill(self, slot: "_Slot") -> None:
+        slot.begin()
+        self._selector.register(slot.channel, selectors.EVENT_READ, slot)
 
-    def _dismiss(self, index: int) -> "_Worker":
-        worker = next(worker for worker in self._workers if worker.index == index)
-        worker.kill()
-        self._lost.append(self._lose(worker))
-        return worker
+    def _end_worker(self, index: int) -> "_Slot":
+        slot = next(slot for slot in self._slots if slot.index == index)
+        slot.kill()
+        self._lost.append(self._lose(slot))
+        return slot
 
-    def _lose(self, worker: "_Worker") -> WorkerLost:
-        self._selector.unregister(worker.channel)
-        job, message = worker.job, worker.end()
+    def _lose(self, slot: "_Slot") -> WorkerLost:
+        self._selector.unregister(slot.channel)
+        job, message = slot.job, slot.end()
         if job is None:
-            return WorkerLost(worker=worker.index, message=message)
-        return WorkerLost(worker=worker.index, message=message, run_id=job.run_id, attempt=job.attempt)
+            return WorkerLost(worker=slot.index, message=message)
+        return WorkerLost(worker=slot.index, message=message, run_id=job.run_id, attempt=job.attempt)
 
-    def _replace(self, worker: "_Worker") -> WorkerLost:
-        lost = self._lose(worker)
+    def _replace(self, slot: "_Slot") -> WorkerLost:
+        lost = self._lose(slot)
         self._deaths_in_a_row += 1
-        if self._deaths_in_a_row >= _DEATHS_BEFORE_GIVING_UP * len(self._workers):
-            raise OrchestrateError(f"workers die before they begin a job ({lost.message}); see {worker.log}")
-        self._hire(worker)
+        if self._deaths_in_a_row >= _DEATHS_BEFORE_GIVING_UP * len(self._slots):
+            raise OrchestrateError(f"workers die before they begin a job ({lost.message}). The reason is in {slot.log}")
+        self._fill(slot)
         return lost
 
 
 @final
-class _Worker:
-    """A place for a worker: the process that fills it now, the socket to it, and the job that it has."""
+class _Slot:
+    """A slot for a worker: the process that fills it now, the socket to it, and the job that it has."""
 
     def __init__(self, index: int, device: str, settings: Mapping[str, Any], log: Path) -> None:
         self.index = index
@@ -194,7 +193,7 @@ class _Worker:
             )
 
     def send(self, command: Command) -> None:
-        """Say something; a worker that is gone is noticed when it is heard."""
+        """Send a command; a lost worker is noticed when its events are read."""
         with contextlib.suppress(OSError):
             self.channel.sendall(wire.COMMANDS.encode(command))
 
@@ -216,7 +215,7 @@ class _Worker:
         self._process.kill()
 
     def end(self) -> str:
-        """Say nothing more to the process, and see it end. Returns how it ended."""
+        """Close the socket, and wait for the process to end. Returns how it ended."""
         self.channel.close()
         self.job = None
         for _ in range(2):
@@ -224,8 +223,8 @@ class _Worker:
                 return f"worker {self.index} {_ending(self._process.wait(_SECONDS_TO_END))}"
             except subprocess.TimeoutExpired:
                 self._process.kill()
-        # The kernel ends it when its device or its disk answers; until then it can do nothing, and after that neither.
-        return f"worker {self.index} does not even end when it is killed"
+        # The kernel ends it when its device or its disk answers; until then it can do nothing.
+        return f"worker {self.index} was killed, and its process does not end"
 
 
 def _ending(code: int) -> str:

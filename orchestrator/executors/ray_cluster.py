@@ -1,6 +1,6 @@
 """Ray's cluster, as the executor needs it: to become part of it, to look at its machines, to say why something was lost.
 
-Ray itself is to be taken from here, because what it reads when it is imported must be said before.
+Import Ray from here, because its environment must be set before it is imported.
 """
 
 import os
@@ -17,7 +17,7 @@ from orchestrator.executors.ray_placement import Node
 
 __all__ = ["connect", "nodes", "ray", "reason"]
 
-# Read by Ray when it is imported or begins: no reports about us to anybody, nothing rewritten in the environment of a worker
+# Read by Ray when it is imported or begins: no usage reports, nothing rewritten in the environment of a worker
 # without a GPU, about which Ray would warn, and no line of its own on stdout, where our data goes.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -70,7 +70,7 @@ def reason(error: Exception) -> str:
     if "node has died" in text or "node was" in text:
         return "its machine is gone"
     if isinstance(error, ray.exceptions.RuntimeEnvSetupError) or "runtime environment" in text:
-        return "the code could not be put on its machine; is there a disk with room for Ray's files?"
+        return "the code could not be copied to its machine; check that its disk has room for Ray's files"
     if isinstance(error, ray.exceptions.ActorUnavailableError):
         return "it does not answer"
     if isinstance(error, ray.exceptions.ActorDiedError):
@@ -79,7 +79,7 @@ def reason(error: Exception) -> str:
 
 
 def _check(address: str) -> None:
-    """Try to connect in another process first: where nobody answers, Ray itself tries for many minutes, deaf to signals."""
+    """Try to connect in another process first: without an answer Ray itself tries for many minutes and ignores signals."""
     if "://" in address:
         raise InvalidInput(f"--ray-address {address!r} must be HOST:PORT or auto; run the command on a machine of the cluster")
     host, _, port = address.rpartition(":")
@@ -102,7 +102,7 @@ def _check(address: str) -> None:
         )
     except subprocess.TimeoutExpired as error:
         raise Unavailable(
-            f"what answers at --ray-address {address} is no Ray cluster, or a hung one, or asks for a token (RAY_AUTH_MODE=token)"
+            f"no Ray cluster answered at --ray-address {address}; it may hang, or require a token (RAY_AUTH_MODE=token)"
         ) from error
     if tried.returncode:
         raise Unavailable(f"cannot connect to --ray-address {address} from this machine: {_last_line(tried.stderr)}")

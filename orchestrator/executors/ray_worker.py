@@ -1,7 +1,7 @@
-"""The other end of the Ray executor: a worker as an actor. Ray is not imported here; what travels is what `messages` says.
+"""The other end of the Ray executor: a worker as an actor. Ray is not imported here; commands and events are the lines of `wire`.
 
-A worker that sees the runs folder writes its checkpoints there. One that does not keeps them in a folder of its own, and hands
-each over with the event that tells of it.
+A worker that sees the runs folder writes its checkpoints there. One that does not keeps them in a folder of its own, and sends
+each with the event that reports it.
 """
 
 import contextlib
@@ -79,7 +79,7 @@ class RayWorker:
         return self._said([])
 
     def obey(self, line: bytes, last_checkpoint: bytes | None) -> Said:
-        """Do what the conductor says; `last_checkpoint` is what a job goes on from, for a worker that cannot read it."""
+        """Do what the conductor commands; `last_checkpoint` is what a job resumes from, for a worker that cannot read it."""
         match wire.COMMANDS.decode(line):
             case Job() as job:
                 return self._said(self._runner.start(self._placed(job, last_checkpoint)))
@@ -126,7 +126,7 @@ class RayWorker:
 
 
 def _located(event: Event) -> Event:
-    """What is wrong with a machine's disk or data is of use only with the machine's name."""
+    """A failure of disk or data names its machine: only there can it be repaired."""
     if isinstance(event, Failed) and event.failure.kind in (FailureKind.DISK, FailureKind.DATA):
         return replace(event, failure=replace(event.failure, message=f"on {socket.gethostname()}: {event.failure.message}"))
     return event

@@ -1,25 +1,19 @@
-"""What an observer promises: it copies what is recorded, and can hurt no run."""
+"""What an observer promises: it copies what is recorded, and cannot disturb a run."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from orchestrator.record import Epoch, RunRecord
 
-if TYPE_CHECKING:
-    pass
-
-
-# ---------------------------------------------------------------------------------------------- observers, reports
-
 
 class Observer(Protocol):
-    """Copies what is recorded. Never read back, never slower than a queue, unable to hurt a run.
+    """Copies what is recorded. Never read back, never slower than a queue, unable to disturb a run.
 
     A session begins with the replay of what is recorded. Calls come in the order of the record. A run may be opened again (a new
     attempt, or a rebuild): `epochs` is then all that is recorded of it so far, and what follows continues from there. An observer
-    in a process of its own may raise, and is heard there; the conductor's side never does.
+    in a process of its own may raise, which is logged there; the conductor's side never does.
     """
 
     def opened(self, record: RunRecord, epochs: Sequence[Epoch]) -> None:

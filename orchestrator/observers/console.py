@@ -38,7 +38,7 @@ class Console:
         self._seen_now = 0  # of them, in this session
 
     def opened(self, record: RunRecord, epochs: Sequence[Epoch]) -> None:  # noqa: ARG002 - nothing of them is shown
-        """Begin to measure the time that the run takes; a new attempt goes on measuring."""
+        """Begin to measure the time that the run takes; a new attempt continues to measure."""
         self._since.setdefault(record.run_id, self._clock.now())
 
     def measured(self, record: RunRecord, epoch: Epoch) -> None:
@@ -56,7 +56,7 @@ class Console:
             parts += [*self._best(), _duration(record), *self._time_left()]
         else:
             parts.append(_duration(record))
-        with contextlib.suppress(OSError, ValueError):  # nobody reads any more: that is no reason to stop
+        with contextlib.suppress(OSError, ValueError):  # the reader has closed the stream: that is no reason to stop
             print("  ".join(parts), file=self._stream, flush=True)
 
     def finish(self, timeout: float) -> str | None:  # noqa: ARG002 - nothing is left to do

@@ -20,8 +20,8 @@ def database_url(text: str) -> str:
     """The URL that a user gave, with its driver named and its password quoted: what SQLAlchemy is to be given."""
     if found := _WITH_PASSWORD.fullmatch(text):
         text = f"{found[1]}{quote(unquote(found[2]), safe='')}@{found[3]}"
-    name, separator, place = text.partition("://")
-    return f"{_POSTGRESQL_DRIVER if name == _POSTGRESQL else name}{separator}{place}"
+    name, separator, location = text.partition("://")
+    return f"{_POSTGRESQL_DRIVER if name == _POSTGRESQL else name}{separator}{location}"
 
 
 def check_storage(url: str) -> str:

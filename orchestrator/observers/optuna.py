@@ -1,40 +1,33 @@
 """The published copy: a study in a database where optuna-dashboard, `optuna.load_study` and colleagues see stock Optuna.
 
-It is made for a process of its own (`orchestrator.observers.subprocess_observer`), because a database may be slow or away.
+It is made for a process of its own (`orchestrator.observers.subprocess_observer`), because a database may be slow or unreachable.
 """
 
 import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Literal, final
 
 import optuna
-from optuna.distributions import BaseDistribution, json_to_distribution
+from optuna.distributions import json_to_distribution
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from orchestrator.errors import Mismatch, OrchestrateError, Unavailable
-from orchestrator.record import Epoch, Kind, RunRecord, Status
+from orchestrator.observers.optuna_trial import RecordedTrial, same_trial
+from orchestrator.record import Epoch, Kind, RunRecord
 from orchestrator.support.secrets import hide_passwords
 from orchestrator.support.serialization import from_plain
 
-# Seconds between attempts while the database is away: doubled from the first to the last.
+# Seconds between attempts while the database is unreachable: doubled from the first to the last.
 _FIRST_DELAY, _LAST_DELAY = 0.5, 10.0
-# Seconds that it may be away when everything else is done: a restart takes less, and what takes longer may take for ever.
-_PATIENCE = 15.0
-# Seconds between two writings, in which changes are kept: what a dashboard may lag behind. Of short trials most is then written
+# Seconds that it may be unreachable when everything else is done: a restart takes less, and what takes longer may take for ever.
+_LONGEST_OUTAGE = 15.0
+# Seconds between two writings, in which changes are kept: the delay of a dashboard. Of short trials most is then written
 # in one transaction each; one for every epoch of a small network took a tenth of two cores from its training.
 _BETWEEN_WRITINGS = 2.0
-_STATES = {
-    Status.RUNNING: TrialState.RUNNING,
-    Status.PAUSED: TrialState.RUNNING,  # Optuna's finished states are final, and a paused run may go on
-    Status.COMPLETE: TrialState.COMPLETE,
-    Status.PRUNED: TrialState.PRUNED,
-    Status.FAILED: TrialState.FAIL,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,57 +51,15 @@ def open_copy(configuration: Mapping[str, Any]) -> "PublishedStudy":
 
 
 class _ContradictionError(Exception):
-    """The database says what the record does not, in a place that Optuna cannot change."""
-
-
-@dataclass(slots=True, kw_only=True)
-class _Trial:
-    """What is recorded of a trial, and which part of that is known to be in the database."""
-
-    record: RunRecord
-    epochs: list[Epoch]
-    published: FrozenTrial | None = None
-    trial_id: int = -1
-
-    def wanted(self, distributions: Mapping[str, BaseDistribution]) -> FrozenTrial:
-        """The trial as it should be."""
-        record, best = self.record, self.record.best
-        state = _STATES[record.status]
-        if state is TrialState.COMPLETE and best is None:
-            state = TrialState.FAIL  # Optuna has no COMPLETE without a value
-        params, attributes = {}, _attributes(record)
-        for name, distribution in distributions.items():
-            if name in record.recipe.params:
-                if _fits(distribution, record.recipe.params[name]):
-                    params[name] = record.recipe.params[name]
-                else:
-                    attributes[f"{name} outside the space"] = record.recipe.params[name]
-        trial = create_trial(
-            state=state,
-            value=best.value if best is not None and state in (TrialState.COMPLETE, TrialState.PRUNED) else None,
-            params=params,
-            distributions={name: distributions[name] for name in params},
-            user_attrs=attributes,
-            intermediate_values=self._curve(),
-            constraints={record.failure.kind.value: 1.0} if record.failure and record.failure.kind.of_setting else None,
-        )
-        trial.datetime_start = datetime.fromtimestamp(record.provenance.started)  # Optuna's are local
-        if state.is_finished() and record.provenance.finished is not None:
-            trial.datetime_complete = datetime.fromtimestamp(record.provenance.finished)
-        return trial
-
-    def _curve(self) -> dict[int, float]:
-        """What the trial was worth after each epoch, by the metric's rule; epochs without a finite value are left out."""
-        bests = {epoch.number: self.record.metric.best(self.epochs[: index + 1]) for index, epoch in enumerate(self.epochs)}
-        return {number: best.value for number, best in bests.items() if best is not None}
+    """The database contradicts the record where Optuna cannot change it."""
 
 
 @final
 class PublishedStudy:
     """The Observer that copies trials into Optuna's database; runs of other kinds are no part of an Optuna study.
 
-    Every call notes what has to be in the database; every two seconds at most, each trial that is behind is compared and
-    completed. What fails is tried again, so an outage costs nothing but time. Where the database contradicts the records in
+    Every call notes what has to be in the database; every two seconds at most, each outdated trial is compared and
+    completed. What fails is tried again: an outage only delays the copy. Where the database contradicts the records in
     a way that Optuna cannot change (a finished trial is final, and numbers are given in order), the copied study is deleted
     and written again from all that this process was told. That is always right and needs no cases, provided that a session
     begins with `replay` of all earlier trials.
@@ -117,13 +68,13 @@ class PublishedStudy:
     def __init__(self, configuration: CopyConfiguration) -> None:
         self._configuration = configuration
         self._distributions = {name: json_to_distribution(text) for name, text in configuration.distributions.items()}
-        self._trials: dict[int, _Trial] = {}
-        self._behind: set[int] = set()
+        self._trials: dict[int, RecordedTrial] = {}
+        self._outdated: set[int] = set()
         self._study_id: int | None = None
         self._delay = _FIRST_DELAY
         self._next_attempt = 0.0
         self._trouble = ""
-        self._away_since = math.inf
+        self._unreachable_since = math.inf
         where = f"the database {hide_passwords(configuration.url)}"
         try:
             self._storage = connect(configuration.url)
@@ -136,7 +87,7 @@ class PublishedStudy:
     def opened(self, record: RunRecord, epochs: Sequence[Epoch]) -> None:
         """Show the trial as RUNNING, with all that is recorded."""
         if record.kind is Kind.TRIAL:
-            self._trials[record.number] = _Trial(record=record, epochs=list(epochs))
+            self._trials[record.number] = RecordedTrial(record=record, epochs=list(epochs))
             self._publish(record.number)
 
     def measured(self, record: RunRecord, epoch: Epoch) -> None:
@@ -154,24 +105,24 @@ class PublishedStudy:
             self._publish(record.number)
 
     def retry(self) -> None:
-        """Write what is behind, once the next writing is due."""
-        if self._behind and time.monotonic() >= self._next_attempt:
+        """Write the outdated trials, once the next writing is due."""
+        if self._outdated and time.monotonic() >= self._next_attempt:
             self._attempt()
 
     def finish(self, timeout: float) -> str | None:
-        """Complete the copy, within `timeout` seconds. Returns what is missing then, or when the database is away for long."""
+        """Complete the copy, within `timeout` seconds. Returns what is missing then, or after a long outage."""
         deadline = time.monotonic() + timeout
-        while self._behind:
+        while self._outdated:
             self._attempt()
-            if self._behind and time.monotonic() + _FIRST_DELAY > min(deadline, self._away_since + _PATIENCE):
-                return f"{len(self._behind)} trials could not be written: {self._trouble}"
-            if self._behind:
+            if self._outdated and time.monotonic() + _FIRST_DELAY > min(deadline, self._unreachable_since + _LONGEST_OUTAGE):
+                return f"{len(self._outdated)} trials could not be written: {self._trouble}"
+            if self._outdated:
                 time.sleep(_FIRST_DELAY)
         self._storage.engine.dispose()
         return None
 
     def _publish(self, number: int) -> None:
-        self._behind.add(number)
+        self._outdated.add(number)
         self.retry()
 
     def _attempt(self) -> None:
@@ -179,32 +130,32 @@ class PublishedStudy:
             try:
                 self._complete()
             except _ContradictionError as contradiction:
-                print(f"the copied study is written again: {contradiction}", flush=True)
+                print(f"writing the copied study again: {contradiction}", flush=True)
                 self._storage.delete_study(self._claim())
                 self._study_id = None
                 self._complete()
         except Exception as error:  # whatever it was, the records are safe and the next attempt begins with reading
             self._study_id = None
-            self._away_since = min(self._away_since, time.monotonic())
+            self._unreachable_since = min(self._unreachable_since, time.monotonic())
             self._next_attempt = time.monotonic() + self._delay
             self._delay = min(2 * self._delay, _LAST_DELAY)
             if (cause := _cause(error)) != self._trouble:
                 self._trouble = cause
-                print(f"the database cannot be written: {cause}", flush=True)
+                print(f"cannot write the database: {cause}", flush=True)
         else:
-            self._delay, self._away_since = _FIRST_DELAY, math.inf
+            self._delay, self._unreachable_since = _FIRST_DELAY, math.inf
             self._next_attempt = time.monotonic() + _BETWEEN_WRITINGS
 
     def _complete(self) -> None:
         study_id = self._claim() if self._study_id is None else self._study_id
-        for number in sorted(self._behind):
+        for number in sorted(self._outdated):
             self._reconcile(study_id, number)
-            self._behind.discard(number)
+            self._outdated.discard(number)
 
     def _claim(self) -> int:
         """Find the study in the database, or make it. Raises Mismatch when it is another's.
 
-        Whatever was believed to be in the database is forgotten, and read again.
+        All that was known of the database is dropped, and read again.
         """
         name, uuid = self._configuration.study, self._configuration.uuid
         direction = StudyDirection[self._configuration.direction.upper()]
@@ -212,7 +163,7 @@ class PublishedStudy:
             study_id = self._storage.get_study_id_from_name(name)
         except KeyError:
             study_id = self._storage.create_new_study([direction], name)
-            self._behind |= set(self._trials)
+            self._outdated |= set(self._trials)
         owner = self._storage.get_study_user_attrs(study_id).get("uuid")
         # A study without trials and without owner is one that was being made when its process was killed.
         if owner is None and not self._storage.get_n_trials(study_id):
@@ -228,14 +179,14 @@ class PublishedStudy:
         return study_id
 
     def _reconcile(self, study_id: int, number: int) -> None:
-        """Make the database say of this trial what is recorded. Raises _ContradictionError where it cannot."""
+        """Make the database agree with the record of this trial. Raises _ContradictionError where it cannot."""
         trial = self._trials[number]
         wanted = trial.wanted(self._distributions)
         there = trial.published or self._read(study_id, trial)
         if there is None:
             self._create(study_id, trial, wanted)
         elif there.state.is_finished():
-            if not _same(there, wanted):
+            if not same_trial(there, wanted):
                 raise _ContradictionError(f"trial {number} is finished there and differs")
         else:
             self._update(trial.trial_id, there, wanted)
@@ -243,7 +194,7 @@ class PublishedStudy:
             wanted.intermediate_values = {**there.intermediate_values, **wanted.intermediate_values}
         trial.published = wanted
 
-    def _read(self, study_id: int, trial: _Trial) -> FrozenTrial | None:
+    def _read(self, study_id: int, trial: RecordedTrial) -> FrozenTrial | None:
         if not self._has(study_id, trial.record.number):
             return None
         trial.trial_id = self._storage.get_trial_id_from_study_id_trial_number(study_id, trial.record.number)
@@ -256,7 +207,7 @@ class PublishedStudy:
             return False
         return True
 
-    def _create(self, study_id: int, trial: _Trial, wanted: FrozenTrial) -> None:
+    def _create(self, study_id: int, trial: RecordedTrial, wanted: FrozenTrial) -> None:
         number = trial.record.number
         if number > 0 and not self._has(study_id, number - 1):
             # Optuna counts trials itself, so a number that no record has must be taken by something.
@@ -265,7 +216,7 @@ class PublishedStudy:
                 self._storage.create_new_trial(study_id, gap)
         trial.trial_id = self._storage.create_new_trial(study_id, wanted)
         if self._storage.get_trial_number_from_id(trial.trial_id) != number:
-            raise _ContradictionError(f"somebody else added trials before trial {number}")
+            raise _ContradictionError(f"another process added trials before trial {number}")
 
     def _update(self, trial_id: int, there: FrozenTrial, wanted: FrozenTrial) -> None:
         if (there.params, there.distributions) != (wanted.params, wanted.distributions):
@@ -289,7 +240,7 @@ class PublishedStudy:
 def connect(url: str) -> RDBStorage:
     """The database at an SQLAlchemy URL, set up so that others may use it at the same time."""
     if url.startswith("postgresql+psycopg:"):
-        # Seconds; without them a host that does not answer is waited for longer than anybody waits for us.
+        # Seconds; without them a host that does not answer is waited for longer than an observer may take.
         return RDBStorage(url, engine_kwargs={"pool_pre_ping": True, "connect_args": {"connect_timeout": 10}})
     if not url.startswith("sqlite"):
         return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
@@ -300,50 +251,8 @@ def connect(url: str) -> RDBStorage:
     return storage
 
 
-def _fits(distribution: BaseDistribution, value: Any) -> bool:
-    try:
-        create_trial(state=TrialState.RUNNING, params={"value": value}, distributions={"value": distribution})
-    except (ValueError, TypeError):
-        return False
-    return True
-
-
-def _attributes(record: RunRecord) -> dict[str, Any]:
-    """What Optuna has no field for. Seconds are those of training and validation; losses are in nats.
-
-    What changes with every epoch is written once, when the trial ends: each is a transaction of its own.
-    """
-    attributes: dict[str, Any] = {"run_id": record.run_id, "status": record.status.value}
-    if record.reference is not None:
-        attributes["reference"] = record.reference
-    if record.replicate_of is not None:
-        attributes["replicate_of"] = record.replicate_of
-    if record.status is Status.RUNNING:
-        return attributes
-    attributes |= {"epochs": record.epochs, "seconds": record.seconds}
-    if record.best is not None:
-        attributes["best_epoch"] = record.best.epoch
-        if math.isfinite(record.best.val_loss):
-            attributes["val_loss"] = record.best.val_loss
-    if record.failure is not None:
-        attributes["failure"] = f"{record.failure.kind.value}: {record.failure.message}"
-    return attributes
-
-
-def _same(there: FrozenTrial, wanted: FrozenTrial) -> bool:
-    return (
-        there.state is wanted.state
-        and there.value == wanted.value
-        and there.params == wanted.params
-        and there.distributions == wanted.distributions
-        and there.intermediate_values == wanted.intermediate_values
-        and there.constraints == wanted.constraints
-        and all(there.user_attrs.get(name) == value for name, value in wanted.user_attrs.items())
-    )
-
-
 def _cause(error: Exception) -> str:
-    """What the database said, which Optuna hides behind a general message."""
+    """What the database said, which Optuna wraps in a general message."""
     found: BaseException = error
     while found.__cause__ is not None:
         found = found.__cause__

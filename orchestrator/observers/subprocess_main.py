@@ -1,4 +1,4 @@
-"""The inside of an observer's process: reads calls from a pipe, and carries them out one after the other.
+"""The inside of an observer's process: reads calls from a pipe, and makes them one after the other.
 
 The process belongs to no terminal, so Ctrl-C does not reach it. Its log file is its standard output, and also its lock: every
 process that writes this copy holds it, helpers that libraries start included, so that the successor of a killed conductor's
@@ -27,11 +27,11 @@ from orchestrator.support.serialization import parse
 
 # Seconds that a process whose conductor died may still use. With the second that W&B's own helper takes to notice, nothing
 # is left after two.
-LAST_WORDS = 0.7
-# Seconds to wait for the process of a killed conductor to let go of the copy.
-PATIENCE = 5.0
-# Seconds without a call after which an observer may do what it could not, or did not yet.
-IDLE = 1.0
+_ORPHAN_TIMEOUT = 0.7
+# Seconds to wait for the process of a killed conductor to release the copy.
+_LOCK_TIMEOUT = 5.0
+# Seconds without a call after which an observer may write what it could not, or did not yet.
+_RETRY_INTERVAL = 1.0
 
 _NICENESS = 10
 
@@ -40,7 +40,7 @@ Factory = Callable[[Mapping[str, Any]], Observer]
 
 @runtime_checkable
 class Retrying(Protocol):
-    """An observer that completes its copy by itself: later than it was told, or when whatever it depends on is back."""
+    """An observer that completes its copy by itself: later than it was told, or when its service can be reached again."""
 
     def retry(self) -> None:
         """Called about every second while there is nothing else to do."""
@@ -49,14 +49,14 @@ class Retrying(Protocol):
 def main(factory: str, answers: int, awaited: bool) -> int:
     """Serve the observer that `factory` ("package.module:function") makes; `answers` is the descriptor to answer on.
 
-    Where the study waits until it stands, `awaited`, it gives way to training only from then on. Returns the exit status: 0,
+    Where the study waits until it is ready, `awaited`, it lowers its priority only from then on. Returns the exit status: 0,
     or 1 when the observer could not begin.
     """
     # The conductor decides when to end, and this process ends with it, however a signal to all of them was meant.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     if not awaited:
-        _give_way()
+        _lower_priority()
     os.set_inheritable(answers, False)
     calls = _take_standard_input()
     inbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
@@ -70,7 +70,7 @@ def main(factory: str, answers: int, awaited: bool) -> int:
     sys.stderr = cast(TextIO, _Scrubbed(sys.stderr, secrets))
 
     def say(answer: wire.Answer) -> None:
-        with contextlib.suppress(OSError):  # nobody listens any more
+        with contextlib.suppress(OSError):  # the conductor has closed the pipe
             os.write(answers, wire.ANSWERS.encode(answer))
 
     try:
@@ -82,22 +82,22 @@ def main(factory: str, answers: int, awaited: bool) -> int:
         return 1
     say(wire.Started())
     if awaited:
-        _give_way()
+        _lower_priority()
     warning = _serve(observer, inbox)
     say(wire.Finished(warning=None if warning is None else secrets.hide(warning)))
     return 0
 
 
 def _serve(observer: Observer, inbox: "queue.SimpleQueue[bytes | None]") -> str | None:
-    """Carry out calls until the last one; returns what is wrong with the copy."""
+    """Make calls until the last one; returns what is wrong with the copy."""
     trouble: str | None = None
     while True:
         try:
             message = _next(inbox)
             if isinstance(message, wire.Finish):
                 return observer.finish(message.timeout) or trouble
-            _carry_out(message, observer)
-        except Exception as error:  # one run that cannot be copied must not cost the others
+            _call(message, observer)
+        except Exception as error:  # one run that cannot be copied must not affect the others
             traceback.print_exc()
             trouble = trouble or _text(error)
             if isinstance(message, wire.Finish):
@@ -105,15 +105,15 @@ def _serve(observer: Observer, inbox: "queue.SimpleQueue[bytes | None]") -> str 
 
 
 def _next(inbox: "queue.SimpleQueue[bytes | None]") -> wire.Call | None:
-    """The next call, or None when none came for a while. A conductor that is gone has nothing more to say."""
+    """The next call, or None when none came for a while. After the conductor's end the copy is finished at once."""
     try:
-        text = inbox.get(timeout=IDLE)
+        text = inbox.get(timeout=_RETRY_INTERVAL)
     except queue.Empty:
         return None
-    return wire.Finish(timeout=LAST_WORDS / 2) if text is None else wire.CALLS.decode(text)
+    return wire.Finish(timeout=_ORPHAN_TIMEOUT / 2) if text is None else wire.CALLS.decode(text)
 
 
-def _carry_out(message: wire.Call | None, observer: Observer) -> None:
+def _call(message: wire.Call | None, observer: Observer) -> None:
     match message:
         case wire.Opened(record=record, epochs=epochs):
             observer.opened(record, epochs)
@@ -141,15 +141,15 @@ def _read(calls: int, inbox: "queue.SimpleQueue[bytes | None]") -> None:
             if text.endswith(b"\n"):  # what a killed conductor wrote last may be torn
                 inbox.put(text)
     inbox.put(None)
-    time.sleep(LAST_WORDS)
+    time.sleep(_ORPHAN_TIMEOUT)
     os._exit(1)
 
 
-def _give_way() -> None:
-    """Let training have the processor first: a copy may lag behind, and is completed when the study ends.
+def _lower_priority() -> None:
+    """Lower this process's priority: training has the processor first, and a late copy is completed when the study ends.
 
-    On two cores that a small network keeps busy, copies that were scheduled like everybody else made its epochs up to a quarter
-    longer. Helpers that libraries start later inherit this. A tenth of a core is left to us where all others are taken.
+    On two cores that a small network keeps busy, copies of equal priority made its epochs up to a quarter
+    longer. Helpers that libraries start later inherit this. A tenth of a core is left to us where all others are busy.
     """
     os.nice(_NICENESS)
     with contextlib.suppress(OSError):  # Linux may weigh whole sessions against each other, and this process has its own
@@ -157,7 +157,7 @@ def _give_way() -> None:
 
 
 def _hold_log() -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + _LOCK_TIMEOUT
     while True:
         try:
             fcntl.flock(1, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -42,7 +42,7 @@ class SubprocessObserver:
         travels through a pipe, because command lines and environments can be read by others and it may hold a password.
         The child's output is appended to the file `log`, which is also its lock: one process per log file at a time.
         `copy` ("the W&B copy of part2") and `cure`, a command, are for messages. `awaited` says that `ready` will be called
-        before anything else goes on, so that the child should be quick to begin.
+        before the study continues, so that the child should be quick to begin.
         """
         self._copy = copy
         self._cure = cure
@@ -75,7 +75,7 @@ class SubprocessObserver:
         self._send(wire.Closed(record=record))
 
     def ready(self, timeout: float) -> StartError | None:
-        """Wait up to `timeout` seconds until the observer stands. None when it does, else why not."""
+        """Wait up to `timeout` seconds until the observer is ready. None when it is, else why not."""
         if not self._started:
             try:
                 answer = self._answers.get(timeout=max(timeout, 0.0))
@@ -129,7 +129,7 @@ class SubprocessObserver:
         return process
 
     def _send(self, call: wire.Call) -> None:
-        if not self._broken:  # a queue that nobody empties would only grow
+        if not self._broken:  # a queue that is never emptied would only grow
             self._outbox.put(call)
 
     def _write(self, process: subprocess.Popen[bytes]) -> None:
@@ -154,8 +154,8 @@ class SubprocessObserver:
         self._answers.put(None)
 
     def _last_answer(self, deadline: float) -> str | None:
-        """What is wrong with the copy, once the child has said it, died or used up its time."""
-        late = "it was not complete in time"
+        """What is wrong with the copy, once the child has answered, died or used up its time."""
+        late = "it was not completed in time"
         not_ready = self.ready(deadline - time.monotonic())
         if not_ready is not None:
             return not_ready.message if self._started else late
@@ -185,11 +185,11 @@ class SubprocessObserver:
             thread.join(timeout=1.0)
 
     def _warning(self, reason: str) -> str:
-        return f"{self._copy} is incomplete: {reason}; see {self._log}, then complete it with: {self._cure}"
+        return f"{self._copy} is incomplete: {reason}. The log is {self._log}. To complete it, run: {self._cure}"
 
 
 if __name__ == "__main__":
     status = subprocess_main.main(sys.argv[1], int(sys.argv[2]), sys.argv[3] == "awaited")
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(status)  # the copy stands; to take libraries apart in order would only be waited for
+    os._exit(status)  # the copy is complete; an orderly end of all libraries would only take time

@@ -119,7 +119,7 @@ class Mirror:
             opened.run.summary.update(_summary(record))
 
     def closed(self, record: RunRecord) -> None:
-        """Write the summary and end the W&B run. A paused run is ended too, and begun again when it goes on."""
+        """Write the summary and end the W&B run. A paused run is ended too, and begun again when it is resumed."""
         opened = self._open.pop(record.run_id, None)
         if opened is not None:
             self._end(opened, record, _FAILED if record.status is Status.FAILED else 0)

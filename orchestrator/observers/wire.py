@@ -57,7 +57,7 @@ class Finish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """The observer stands, or why it does not."""
+    """The observer is ready, or why it is not."""
 
     error: StartError | None = None
 

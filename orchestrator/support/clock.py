@@ -1,12 +1,7 @@
 """Time, handed in where it matters, so that a study can be simulated."""
 
-from __future__ import annotations
-
 import time
-from typing import TYPE_CHECKING, Protocol, final
-
-if TYPE_CHECKING:
-    pass
+from typing import Protocol, final
 
 
 @final

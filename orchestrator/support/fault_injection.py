@@ -1,9 +1,9 @@
-"""Named places where a crash would hurt most, so that tests can make one there and prove that nothing is lost.
+"""Named points where a crash would hurt most, so that tests can cause one there and check that nothing is lost.
 
 The code says `reached(CrashPoint.JOB_SENT)`. That does nothing, unless the variable `ORCHESTRATE_CRASH` asks for a crash:
 "FOLDER|POINT|COUNT", for instance "/tmp/x|job sent|3", kills whichever process is the first to be there for the third time, as
 `kill -9` would. The file FOLDER/POINT is made first: it makes sure that there is one crash and not one in every process, and
-shows that the place was reached.
+shows that the point was reached.
 """
 
 import enum
@@ -16,7 +16,7 @@ VARIABLE = "ORCHESTRATE_CRASH"
 
 
 class CrashPoint(enum.StrEnum):
-    """Each place, by what was done last. `tests/test_crash_points.py` crashes at every one."""
+    """Each point, by what was done last. `tests/engine/test_crash_points.py` crashes at every one."""
 
     # the conductor's process
     STUDY_ASIDE = "study.json written aside"
@@ -46,7 +46,7 @@ class CrashPoint(enum.StrEnum):
 
 
 def reached(point: str) -> None:
-    """The process is at this place now."""
+    """The process is at this point now."""
     if _asked is not None:
         _asked.reached(point)
 

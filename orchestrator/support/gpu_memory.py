@@ -1,5 +1,6 @@
-"""What a worker can know of memory: how much its GPU has, and that there was not enough."""
+"""Memory as a worker sees it: how much its GPU has, and whether an error means that there was not enough."""
 
+import gc
 from dataclasses import dataclass
 
 
@@ -8,7 +9,7 @@ class GpuMemory:
     """The memory of a worker's GPU, in bytes."""
 
     peak: int  # the most that the worker has reserved since it began
-    available: int  # what it has reserved now, and what nobody has
+    available: int  # what it has reserved now, and what no process has reserved
 
 
 def gpu_memory(device: str) -> GpuMemory | None:
@@ -30,3 +31,12 @@ def is_out_of_memory(error: BaseException) -> bool:
         or type(error).__name__ == "OutOfMemoryError"
         or any(words in said for words in ("can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED"))
     )
+
+
+def free_memory() -> None:
+    """Release unused memory, and what the device's allocator keeps for later."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,6 +1,5 @@
 """One job of a worker between two epochs: its training, its checkpoints, its measurement."""
 
-import gc
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,16 +15,14 @@ from orchestrator.record import Best, Epoch, Evaluation, Failure, FailureKind
 from orchestrator.storage import checkpoint
 from orchestrator.storage.run_folder import RunFolder
 from orchestrator.support.fault_injection import CrashPoint, reached
-from orchestrator.support.gpu_memory import gpu_memory, is_out_of_memory
+from orchestrator.support.gpu_memory import free_memory, gpu_memory, is_out_of_memory
 from orchestrator.support.serialization import dumps, from_plain, to_plain
 from orchestrator.worker.data import DeviceData
 from orchestrator.worker.divergence import ChanceLevel, divergence_reason
+from orchestrator.worker.evaluation import evaluation
 
 # Seconds that the first checkpoint is taken to cost, until one was measured: a ResNet-18 with momentum takes .2 to .5.
 _FIRST_CHECKPOINT_SECONDS = 0.2
-
-# Of float32, in which models predict: a true class whose probability has become 0 there costs 103 nats, and not infinitely many.
-_SMALLEST_PROBABILITY = 2.0**-149
 
 
 @final
@@ -170,25 +167,9 @@ class RunningJob:
         return measured
 
 
-def evaluation(probabilities: np.ndarray, labels: np.ndarray) -> Evaluation:
-    """Loss (nats) and accuracy of probabilities, N×classes, on N labels."""
-    chosen = probabilities[np.arange(len(labels)), labels]
-    loss = float(-np.log(np.maximum(chosen, _SMALLEST_PROBABILITY)).mean())
-    return Evaluation(images=len(labels), loss=loss, acc=float((probabilities.argmax(1) == labels).mean()))
-
-
 def _chance(data: Data, label_smoothing: float) -> ChanceLevel:
     import torch
 
     labels = (data.train_labels, data.validation_labels)
     train, validation = (torch.bincount(each, minlength=data.info.classes).tolist() for each in labels)
     return ChanceLevel.of(train, validation, label_smoothing=label_smoothing)
-
-
-def free_memory() -> None:
-    """Release unused memory, and what the device's allocator keeps for later."""
-    import torch
-
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

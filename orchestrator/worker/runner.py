@@ -1,4 +1,4 @@
-"""A worker: carries out one job at a time, an epoch at a step, and serves many jobs with one device and one copy of the data.
+"""A worker: trains one job at a time, epoch by epoch, and serves many jobs with one device and one copy of the data.
 
 The same for every executor: in this process, in a process of its own, or on another machine.
 """
@@ -17,14 +17,15 @@ from orchestrator.recipe import Recipe
 from orchestrator.record import FailureKind
 from orchestrator.support import environment
 from orchestrator.support.fault_injection import CrashPoint, reached
+from orchestrator.support.gpu_memory import free_memory
 from orchestrator.worker.data import DeviceData
 from orchestrator.worker.failures import described
-from orchestrator.worker.job import RunningJob, free_memory
+from orchestrator.worker.job import RunningJob
 
 
 @final
 class Runner:
-    """Carries out jobs on one device. Not thread safe; one job at a time."""
+    """Trains jobs on one device. Not thread safe; one job at a time."""
 
     def __init__(self, *, device: str, threads: int, data_folder: Path) -> None:
         self._device = device
@@ -47,7 +48,7 @@ class Runner:
         self._job = None
         try:
             return self._start(job)
-        except Exception as error:  # a trainer may raise anything, and the worker must live on
+        except Exception as error:  # a trainer may raise anything, and the worker must survive it
             failed = _failed(job, error)
         if failed.failure.kind is FailureKind.OUT_OF_MEMORY:
             free_memory()
@@ -97,7 +98,7 @@ class Runner:
         data, digest = self._device_data.data(job.recipe.dataset, job.recipe.split)
         running = RunningJob(job, lambda: self._begin(job), self._device, data)
         note = running.resume() if job.resume else ""
-        if note:  # loading may have stopped half-way: what goes on from scratch must be untouched
+        if note:  # loading may have stopped half-way: a training that begins again must be untouched
             running = RunningJob(job, lambda: self._begin(job), self._device, data)
         self._job = running
         facts = Facts(
@@ -131,7 +132,7 @@ class Runner:
 
 def _failed(job: Job, error: Exception) -> Failed:
     """The event for an error that ended a job; the whole traceback goes to the worker's log."""
-    with contextlib.suppress(OSError):  # a full disk refuses the log too, and must be told as what it is
+    with contextlib.suppress(OSError):  # a full disk refuses the log too, and must be reported as what it is
         traceback.print_exception(error, file=sys.stderr)
     return Failed(run_id=job.run_id, attempt=job.attempt, failure=described(error))
 

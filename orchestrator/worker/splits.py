@@ -1,4 +1,4 @@
-"""The one division of the training images: train, validation, confirmation; stratified, and the same for ever."""
+"""The one division of the training images: train, validation, confirmation; stratified, always the same."""
 
 from dataclasses import dataclass
 

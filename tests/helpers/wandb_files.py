@@ -1,4 +1,4 @@
-"""Reads W&B's own files back, so that the mirror is proved by what W&B would upload.
+"""Reads W&B's own files back, so that the mirror is checked by what W&B would upload.
 
 A file begins with 7 bytes, then 32 KiB blocks hold pieces: checksum, length and type (whole, first, middle, last), little
 endian. The pieces of a record together are a protocol buffer. A piece that a kill has torn ends the file.
@@ -11,6 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from wandb.proto import wandb_internal_pb2
+
+from orchestrator.observers.subprocess_observer import SubprocessObserver
+
+COLUMNS = {"epoch", "train_loss", "train_acc", "val_loss", "val_acc", "lr", "seconds"}
 
 _BLOCK = 32 * 1024
 _PIECE = struct.Struct("<IHB")
@@ -35,6 +39,11 @@ class WandbRun:
     def rows(self) -> list[dict[str, Any]]:
         """The history without the fields that W&B adds."""
         return [{name: value for name, value in row.items() if not name.startswith("_")} for row in self.history]
+
+
+def complete(observer: SubprocessObserver, folder: Path) -> dict[str, WandbRun]:
+    assert observer.finish(60) is None
+    return read_folder(folder)
 
 
 def read_folder(folder: Path) -> dict[str, WandbRun]:

@@ -21,7 +21,7 @@ from orchestrator.observers.subprocess_observer import SubprocessObserver
 from orchestrator.record import Kind, Metric, Status
 from tests.helpers.observed_runs import curve, ended, running, seen, study_of
 from tests.helpers.paths import ROOT
-from tests.observers.test_observer_optuna import configuration
+from tests.helpers.published_copies import configuration
 
 METHODS = ("opened", "measured", "closed", "finish")
 # Of the package: the protocol, and what observers are made of.

@@ -33,7 +33,7 @@ def test_outside_a_checkout_there_is_none(tmp_path: Path) -> None:
 
 
 def test_the_checkout_is_only_read(tmp_path: Path) -> None:
-    """A `git status` that refreshes the index takes a lock, and leaves it behind when it is killed."""
+    """A `git status` that refreshes the index takes a lock, and leaves it there when it is killed."""
     git(tmp_path, "init", "-q")
     file = tmp_path / "file.txt"
     file.write_text("one")

@@ -11,7 +11,7 @@ from orchestrator import plugins
 from orchestrator.contracts import Diverged
 from orchestrator.errors import InvalidInput
 from orchestrator.recipe import Recipe
-from orchestrator.worker.job import evaluation
+from orchestrator.worker.evaluation import evaluation
 from tests.helpers.training_runs import begin, digits_data, recipe, run
 from trainers.cnn import Hyperparameters
 from trainers.loop.supervised import ImageShape, Supervised

@@ -1,4 +1,4 @@
-"""Trials that take no time and are all worth the same, so that none is pruned."""
+"""Trials that take no time and all have the same curve, so that none is pruned."""
 
 from benchmarks.overhead.spaces import five
 from orchestrator.contracts import DataSetInfo, StudyPlan

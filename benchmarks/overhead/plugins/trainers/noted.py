@@ -60,7 +60,7 @@ class NotedTraining:
         return self._inner.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from there."""
+        """Continue from there."""
         self._inner.load_state_dict(state)
 
     def snapshot(self) -> dict[str, Any]:

@@ -44,12 +44,12 @@ class Synthetic:
         """A saturating curve, higher the nearer the setting is to a learning rate of .03 without dropout, with a little noise."""
         self._epoch += 1
         settings = self._settings
-        worth, noise = 0.9, 0.0
+        highest, noise = 0.9, 0.0
         if not settings.alike:
             distance = abs(math.log10(settings.learning_rate / 0.03)) + settings.dropout + settings.label_smoothing
-            worth = 1 - distance / 4
+            highest = 1 - distance / 4
             noise = random.Random(f"{self._recipe.seed}/{self._epoch}").uniform(-0.01, 0.01)
-        acc = min(0.99, max(0.01, worth * (1 - math.exp(-self._epoch / 5)) + noise))
+        acc = min(0.99, max(0.01, highest * (1 - math.exp(-self._epoch / 5)) + noise))
         return Epoch(
             number=self._epoch,
             train_loss=-math.log(acc),
@@ -66,7 +66,7 @@ class Synthetic:
         return {"epoch": self._epoch}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from there."""
+        """Continue from there."""
         self._epoch = state["epoch"]
 
     def snapshot(self) -> dict[str, Any]:
