@@ -1,7 +1,7 @@
 """One simulated study: which configurations it may try, how it runs, and what came of it."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, final
 
@@ -14,7 +14,7 @@ from benchmarks.replay.pruners import pruner
 from benchmarks.replay.simulation import SimulatedClock, SimulatedExecutor
 from orchestrator.engine.conductor import Conductor, Origin
 from orchestrator.recipe import Recipe
-from orchestrator.record import RunRecord, Status
+from orchestrator.record import best_complete
 from orchestrator.search.optuna_study import OptunaStudy
 from orchestrator.storage.options import StudyOptions
 from orchestrator.storage.study_file import StudyFile
@@ -77,7 +77,7 @@ def simulate(
         statuses = ", ".join(record.status for record in records)
         raise RuntimeError(f"{pruner_name} was given {trials} trials and left {len(records)}: {statuses}")
     tried = [record.recipe.params["configuration"] for record in records]
-    winner = _winner(records)
+    winner = best_complete(records)
     known = winner.provenance.finished if winner is not None else None
     return judged(
         costs=curves.costs(),
@@ -119,8 +119,3 @@ def judged(
         winner_known=winner_known,
         end=end,
     )
-
-
-def _winner(records: Sequence[RunRecord]) -> RunRecord | None:
-    complete = [record for record in records if record.status is Status.COMPLETE]
-    return min(complete, key=RunRecord.order, default=None)

@@ -3,17 +3,16 @@
 One conductor owns a study. It alone asks, decides and writes records, so N trials are exactly N, whatever dies.
 """
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, final
 
 from orchestrator.contracts import StudyPlan
 from orchestrator.engine.dispatch import Assignment, Dispatch, Update, summed_up
-from orchestrator.engine.recovery.watchdog import USUAL, Patience
+from orchestrator.engine.recovery.watchdog import HANG_TIMEOUTS, HangTimeouts
 from orchestrator.executors.base import Executor
 from orchestrator.observers.base import Observer
-from orchestrator.record import Epoch, Kind, Metric, Provenance, RunRecord, Status
+from orchestrator.record import Epoch, Kind, Provenance, RunRecord, Status
 from orchestrator.scheduling.base import Decision
 from orchestrator.search.optuna_study import OptunaStudy
 from orchestrator.stopping.rules import EXHAUSTED, SessionEnd, StoppingRule
@@ -61,7 +60,7 @@ class Conductor:
         replicate: bool = False,
         checkpoint_share: float = 0.02,
         search: OptunaStudy | None = None,
-        patience: Patience = USUAL,
+        timeouts: HangTimeouts = HANG_TIMEOUTS,
     ) -> None:
         self._file = study
         self._plan = plan
@@ -83,7 +82,7 @@ class Conductor:
             observers=observers,
             clock=clock,
             checkpoint_share=checkpoint_share,
-            patience=patience,
+            timeouts=timeouts,
         )
         self._records: dict[int, RunRecord] = {}
         self._configurations: dict[str, RunRecord] = {}  # of each configuration, the first trial that has it
@@ -102,7 +101,7 @@ class Conductor:
             end = self._end()
             if end is None:
                 self._fill(trials, interrupted)
-            elif end.pause:
+            elif end.suspend:
                 self._dispatch.suspend()
             else:
                 self._wind_up(trials, interrupted)
@@ -118,7 +117,7 @@ class Conductor:
     def _end(self) -> SessionEnd | None:
         """What the first rule says that would end the session; one that pauses what runs comes first."""
         ends = [end for end in (ending.end() for ending in self._endings) if end is not None]
-        return max(ends, key=lambda end: end.pause, default=None)
+        return max(ends, key=lambda end: end.suspend, default=None)
 
     def _fill(self, trials: int, interrupted: list[RunRecord]) -> None:
         """Give every free worker a trial, as long as there is one."""
@@ -268,7 +267,7 @@ class Conductor:
             ending.note(record)
         self._finished += record.status.finished - (before is not None and before.status.finished)
         self._records[record.number] = record
-        self._study.know(record, worth(record.metric, epochs))
+        self._study.know(record, record.metric.objective_values(epochs))
 
     def _tidy(self, finished: RunRecord) -> None:
         """Delete checkpoints that nobody needs: a finished trial's last one, and all but the best few to predict with."""
@@ -305,18 +304,3 @@ def suspend_interrupted(folder: StudyArchive, interrupted: Sequence[RunRecord]) 
         paused.append(summed_up(replace(record, status=Status.PAUSED, suspended=True), run.epochs()))
         run.write(paused[-1])
     return paused
-
-
-def worth(metric: Metric, epochs: Sequence[Epoch]) -> tuple[float, ...]:
-    """What a run was worth after each of its epochs; NaN while nothing finite was measured."""
-    better = max if metric.direction == "maximize" else min
-    values: list[float] = []
-    known = math.nan  # what it is worth so far
-    for epoch in epochs:
-        value = metric.of(epoch)
-        if metric.rule == "last" or math.isnan(known):
-            known = value if math.isfinite(value) else math.nan
-        elif math.isfinite(value):
-            known = better(known, value)
-        values.append(known)
-    return tuple(values)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, final
 
 from orchestrator.engine.recovery.retry_policy import RETRIES, Remedy, remedy, stopping
-from orchestrator.engine.recovery.watchdog import USUAL, Patience, Watchdog
+from orchestrator.engine.recovery.watchdog import HANG_TIMEOUTS, HangTimeouts, Watchdog
 from orchestrator.engine.recovery.worker_health import WorkerHealth
 from orchestrator.errors import OrchestrateError, Unavailable
 from orchestrator.executors.base import Executor
@@ -73,7 +73,7 @@ class Dispatch:
         observers: Sequence[Observer],
         clock: Clock,
         checkpoint_share: float = 0.02,
-        patience: Patience = USUAL,
+        timeouts: HangTimeouts = HANG_TIMEOUTS,
     ) -> None:
         self._study = folder
         self._executor = executor
@@ -81,7 +81,7 @@ class Dispatch:
         self._clock = clock
         self._checkpoint_share = checkpoint_share
         self._active: dict[str, _Active] = {}
-        self._watchdog = Watchdog(clock, patience)
+        self._watchdog = Watchdog(clock, timeouts)
         self._health = WorkerHealth()
         self._waiting: list[_Active] = []  # for a worker other than the one that they failed on
         self._ready: list[Update] = []  # what changed without an event

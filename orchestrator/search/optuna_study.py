@@ -21,7 +21,7 @@ from orchestrator.scheduling.pruners import REMEMBERING, pruner_named
 from orchestrator.scheduling.pruning import NoPruning, Pruning
 from orchestrator.search.samplers import UnusedPointSampler, sampler_named
 from orchestrator.search.spaces import contains, points
-from orchestrator.search.unused_points import Place
+from orchestrator.search.unused_points import Coordinates
 from orchestrator.support.seeds import derive
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -52,7 +52,7 @@ class OptunaStudy:
             pruner = pruner_named(pruner, plan.epochs)
         self._space = dict(plan.space)
         self._points = points(self._space)
-        self._taken: set[Place] = set()  # the settings that trials have
+        self._taken: set[Coordinates] = set()  # the settings that trials have
         self._metric = plan.metric
         self._baselines = fitting(plan)
         self._seed = seed
@@ -90,7 +90,7 @@ class OptunaStudy:
         study.sampler = UnusedPointSampler(
             (self._sampler(derive(self._seed, "sampler", number, attempt)) for attempt in range(_ATTEMPTS)),
             space=self._space,
-            together=self._together,
+            joint=self._together,
             points=self._points,
             taken=self._taken,
             fixed=fixed,
@@ -120,7 +120,7 @@ class OptunaStudy:
             self._infeasible[record.number] = record.failure.kind
         if record.number not in self._params:
             self._params[record.number] = {name: record.recipe.params[name] for name in self._space}
-            self._taken.add(self._points.place(record.recipe.params))
+            self._taken.add(self._points.coordinates(record.recipe.params))
             self._references.add(record.reference)
         if not self._carry_on(before, curve):
             self._optuna = None
@@ -149,7 +149,7 @@ class OptunaStudy:
 
     def _tried(self, baseline: Baseline) -> bool:
         if self._space.keys() <= baseline.params.keys():
-            return self._points.place(baseline.params) in self._taken
+            return self._points.coordinates(baseline.params) in self._taken
         return baseline.system in self._references
 
     def _should_prune(self, number: int) -> bool:

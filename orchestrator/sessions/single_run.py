@@ -17,7 +17,7 @@ from orchestrator.record import Kind, RunRecord, Status
 from orchestrator.sessions.copies import mirror, observing
 from orchestrator.sessions.fetch_data import ensure
 from orchestrator.sessions.resources import Resources, executor
-from orchestrator.stopping.rules import Stop, StoppingRule
+from orchestrator.stopping.rules import StoppingRule, StopRequested
 from orchestrator.storage.study_file import StudyFile
 from orchestrator.storage.study_folder import StudyFolder
 from orchestrator.support.clock import Clock, SystemClock
@@ -110,7 +110,12 @@ def carry_out(
         observers = mirror(study, folder, resources.mirror)
         with observing(observers, say):
             record = SingleRun(
-                folder=folder, executor=workers, observers=observers, clock=SystemClock(), say=say, endings=[Stop(folder)]
+                folder=folder,
+                executor=workers,
+                observers=observers,
+                clock=SystemClock(),
+                say=say,
+                endings=[StopRequested(folder)],
             ).run(record, measure)
     if record.status is Status.PAUSED:
         folder.forget_stop()

@@ -10,7 +10,7 @@ from orchestrator.errors import Mismatch, TryAgainLater, Unavailable
 from orchestrator.observers.console import Console
 from orchestrator.observers.replay import replay
 from orchestrator.record import Kind, RunRecord, Status
-from orchestrator.selection.uncertainty import doubt
+from orchestrator.selection.uncertainty import describe_uncertainty
 from orchestrator.sessions.copies import mirror, observing, published
 from orchestrator.sessions.open_study import OpenedStudy, Request, open_study
 from orchestrator.sessions.resources import Resources, executor
@@ -130,7 +130,7 @@ def _tell(after: StudyStatus, say: Callable[[str], None]) -> None:
     if best is not None and best.best is not None:
         sampled = ", ".join(f"{name} {_short(best.recipe.params[name])}" for name in after.study.plan_content["space"])
         say(f"best {best.metric.name} {best.best.value:.4f} after epoch {best.best.epoch} of {best.run_id}: {sampled}")
-        if uncertainty := doubt(best, after.trials):
+        if uncertainty := describe_uncertainty(best, after.trials):
             say(uncertainty)
         say(f"next: orchestrate retrain-best {after.study.name}")
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator import plugins
-from orchestrator.engine.conductor import BEST_KEPT, worth
+from orchestrator.engine.conductor import BEST_KEPT
 from orchestrator.engine.dispatch import Assignment, Dispatch
 from orchestrator.errors import DiskError
 from orchestrator.executors.in_process import InProcess
@@ -157,7 +157,7 @@ def test_a_curve_is_what_the_metric_says_of_every_beginning_of_the_run(losses: l
     ]
     best = [metric.best(epochs[:count]) for count in range(1, len(epochs) + 1)]
     expected = [found.value if found is not None else math.nan for found in best]
-    assert worth(metric, epochs) == pytest.approx(expected, nan_ok=True)
+    assert metric.objective_values(epochs) == pytest.approx(expected, nan_ok=True)
 
 
 def test_a_finished_study_does_nothing_more(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.engine.recovery.watchdog import USUAL, Watchdog
+from orchestrator.engine.recovery.watchdog import HANG_TIMEOUTS, Watchdog
 from orchestrator.engine.recovery.worker_health import WorkerHealth
 from orchestrator.errors import BadData, DiskError, MissingInput, OrchestrateError, Unavailable
 from orchestrator.executors.processes import Processes
@@ -16,7 +16,7 @@ from orchestrator.storage.runs import RunsFolder
 from tests.helpers.in_process_study import conduct, results
 from tests.helpers.paths import PLUGINS
 
-QUICK = replace(USUAL, floor=3.0, epochs=2.0, beginning=60.0, unknown=120.0)
+QUICK = replace(HANG_TIMEOUTS, minimum=3.0, epochs=2.0, startup=60.0, first_epoch=120.0)
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +56,7 @@ def test_each_kind_of_failure_is_told_apart_and_has_its_rule(tmp_path: Path, wor
         7: {"misbehaviour": "device", **once, "marker": str(tmp_path / "refused")},
     }
     records = conduct(
-        tmp_path, 9, executor=worker, fixed=fixed, say=said.append, checkpoint_share=1.0, patience=QUICK, pruner="none"
+        tmp_path, 9, executor=worker, fixed=fixed, say=said.append, checkpoint_share=1.0, timeouts=QUICK, pruner="none"
     )
     crashed, hung, lost = FailureKind.CRASHED, FailureKind.HUNG, FailureKind.LOST
     assert [kinds(record) for record in records] == [
@@ -86,9 +86,9 @@ def test_each_kind_of_failure_is_told_apart_and_has_its_rule(tmp_path: Path, wor
 
 @pytest.mark.slow
 def test_a_trial_that_always_hangs_fails_as_hung_and_costs_no_other(tmp_path: Path, worker: Processes) -> None:
-    patience = replace(QUICK, floor=2.0, beginning=10.0)
+    timeouts = replace(QUICK, minimum=2.0, startup=10.0)
     records = conduct(
-        tmp_path, 3, executor=worker, fixed={1: {"misbehaviour": "hang", "at_epoch": 3}}, patience=patience, checkpoint_share=1.0
+        tmp_path, 3, executor=worker, fixed={1: {"misbehaviour": "hang", "at_epoch": 3}}, timeouts=timeouts, checkpoint_share=1.0
     )
     assert [record.status for record in records] == [Status.COMPLETE, Status.FAILED, Status.COMPLETE]
     assert kinds(records[1]) == ([FailureKind.HUNG] * 2, FailureKind.HUNG)
@@ -221,7 +221,7 @@ def watched(watchdog: Watchdog, clock: SetClock, seconds: float) -> list[str]:
 
 def test_a_run_is_given_many_times_its_usual_epoch_and_no_more() -> None:
     clock = SetClock()
-    watchdog = Watchdog(clock, USUAL)
+    watchdog = Watchdog(clock, HANG_TIMEOUTS)
     watchdog.begin("first")
     assert watched(watchdog, clock, 6 * 3600) == []
     assert watched(watchdog, clock, 1) == ["first"]
@@ -240,7 +240,7 @@ def test_a_run_is_given_many_times_its_usual_epoch_and_no_more() -> None:
 
 def test_time_in_which_the_conductor_itself_was_stopped_does_not_count() -> None:
     clock = SetClock()
-    watchdog = Watchdog(clock, USUAL)
+    watchdog = Watchdog(clock, HANG_TIMEOUTS)
     watchdog.begin("run")
     watchdog.progress("run", 0.1)
     clock.seconds += 8 * 3600

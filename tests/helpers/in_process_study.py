@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.engine.conductor import Conductor, Origin
-from orchestrator.engine.recovery.watchdog import USUAL, Patience
+from orchestrator.engine.recovery.watchdog import HANG_TIMEOUTS, HangTimeouts
 from orchestrator.executors.base import Executor
 from orchestrator.executors.in_process import InProcess
 from orchestrator.jobs import Event, Job
@@ -78,7 +78,7 @@ def conduct(
     say: Callable[[str], None] = lambda line: None,
     checkpoint_share: float = 0.02,
     replicate: bool = False,
-    patience: Patience = USUAL,
+    timeouts: HangTimeouts = HANG_TIMEOUTS,
     endings: Sequence[StoppingRule] = (),
     **request: Any,
 ) -> Sequence[RunRecord]:
@@ -105,7 +105,7 @@ def conduct(
         endings=endings,
         enqueued=SettingQueue(study.folder),
         replicate=replicate,
-        patience=patience,
+        timeouts=timeouts,
     )
     records = conductor.run(trials)
     if conductor.ended is not None:
