@@ -12,12 +12,13 @@ from benchmarks.replay.memory import MemoryStudy
 from benchmarks.replay.plans import Nearest, drawn, sampled
 from benchmarks.replay.pruners import pruner
 from benchmarks.replay.simulation import SimulatedClock, SimulatedExecutor
-from orchestrator.engine.conductor import Conductor, Origin
+from orchestrator.engine.conductor import Conductor
+from orchestrator.engine.dispatch import Dispatch
+from orchestrator.engine.new_trials import NewTrials, TrialTemplate
 from orchestrator.recipe import Recipe
-from orchestrator.record import best_complete
+from orchestrator.record import Provenance, best_complete
+from orchestrator.scheduling.schedulers import scheduler
 from orchestrator.search.optuna_study import OptunaStudy
-from orchestrator.storage.options import StudyOptions
-from orchestrator.storage.study_file import StudyFile
 from orchestrator.support.seeds import derive
 
 TRIALS = 40
@@ -58,20 +59,17 @@ def simulate(
         return curves.curves[recipe.params["configuration"]]
 
     executor = SimulatedExecutor(workers=workers, clock=clock, curve=recorded)
-    options = StudyOptions(
-        dataset=curves.task, seed=derive(seed, curves.task), epochs=plan.epochs, pruner=pruner_name, sampler=configurations
-    )
+    archive = MemoryStudy()
+    study_seed, chosen_pruner = derive(seed, curves.task), pruner(pruner_name, plan.epochs)
+    search = OptunaStudy(plan, seed=study_seed, sampler=configurations, pruner=chosen_pruner)
+    template = TrialTemplate(plan=plan, seed=study_seed, complete=complete, provenance=Provenance(study=""))
     records = Conductor(
-        study=StudyFile(uuid="", name="simulation", plan="", plan_content={}, options=options, trials=trials, created=0.0),
-        plan=plan,
-        folder=MemoryStudy(),
-        executor=executor,
-        observers=[],
-        clock=clock,
-        origin=Origin(commit="", dirty=False),
-        complete=complete,
+        archive=archive,
+        new_trials=NewTrials(template, search=search, archive=archive, clock=clock),
+        search=search,
+        scheduler=scheduler(chosen_pruner, epochs=plan.epochs, direction=plan.metric.direction, seed=study_seed),
+        dispatch=Dispatch(archive=archive, executor=executor, observers=[], clock=clock),
         say=lambda line: print(line, file=sys.stderr),
-        search=OptunaStudy(plan, seed=options.seed, sampler=configurations, pruner=pruner(pruner_name, plan.epochs)),
     ).run(trials)
     if len(records) != trials or not all(record.status.finished for record in records):
         statuses = ", ".join(record.status for record in records)

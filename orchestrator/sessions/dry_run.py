@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
-from orchestrator.engine.conductor import BEST_KEPT
+from orchestrator.engine.kept_checkpoints import BEST_KEPT
 from orchestrator.executors.devices import DeviceAssignment
 from orchestrator.record import Kind, Provenance, RunRecord, Status
 from orchestrator.scheduling.pruners import warm_up

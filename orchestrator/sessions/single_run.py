@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Literal, final
 
 from orchestrator import plugins
-from orchestrator.engine.dispatch import Assignment, Dispatch, Update
+from orchestrator.engine.active_run import Assignment, Update
+from orchestrator.engine.dispatch import Dispatch
 from orchestrator.errors import OrchestrateError
 from orchestrator.executors.base import Executor
 from orchestrator.hyperparameters import complete
@@ -41,7 +42,7 @@ class SingleRun:
     ) -> None:
         self._say = say
         self._endings = endings
-        self._dispatch = Dispatch(folder=folder, executor=executor, observers=observers, clock=clock)
+        self._dispatch = Dispatch(archive=folder, executor=executor, observers=observers, clock=clock)
 
     def run(self, record: RunRecord, measure: Measure) -> RunRecord:
         """Train `record` to its end, from its last checkpoint where there is one; PAUSED where an ending came first.

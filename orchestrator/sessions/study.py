@@ -5,11 +5,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from orchestrator.engine.conductor import Conductor, Origin, suspend_interrupted
+from orchestrator.engine.conductor import Conductor
+from orchestrator.engine.dispatch import Dispatch
+from orchestrator.engine.earlier_sessions import suspend_interrupted
+from orchestrator.engine.new_trials import NewTrials, TrialTemplate
 from orchestrator.errors import Mismatch, TryAgainLater, Unavailable
 from orchestrator.observers.console import Console
 from orchestrator.observers.replay import replay
-from orchestrator.record import Kind, RunRecord, Status
+from orchestrator.record import Kind, Provenance, RunRecord, Status
+from orchestrator.scheduling.schedulers import scheduler
+from orchestrator.search.optuna_study import OptunaStudy
 from orchestrator.selection.uncertainty import describe_uncertainty
 from orchestrator.sessions.copies import mirror, observing, published
 from orchestrator.sessions.open_study import OpenedStudy, Request, open_study
@@ -76,19 +81,29 @@ def _run(
         with observing(observers, say):
             for observer in copies:
                 replay(observer, ((record, folder.folder(record).epochs()) for record in before))
-            conductor = Conductor(
-                study=opened.file,
-                plan=opened.plan,
-                folder=folder,
-                executor=workers,
-                observers=observers,
-                clock=clock,
-                origin=Origin(commit=commit_id, dirty=dirty),
+            options, plan = opened.file.options, opened.plan
+            search = OptunaStudy(plan, seed=options.seed, sampler=options.sampler, pruner=options.pruner)
+            template = TrialTemplate(
+                plan=plan,
+                seed=options.seed,
                 complete=opened.complete,
+                provenance=Provenance(study=opened.file.uuid, commit=commit_id, dirty=dirty),
+            )
+            conductor = Conductor(
+                archive=folder,
+                new_trials=NewTrials(
+                    template,
+                    search=search,
+                    archive=folder,
+                    clock=clock,
+                    queue=SettingQueue(folder),
+                    replicate=opened.file.limits.replicate,
+                ),
+                search=search,
+                scheduler=scheduler(options.pruner, epochs=plan.epochs, direction=plan.metric.direction, seed=options.seed),
+                dispatch=Dispatch(archive=folder, executor=workers, observers=observers, clock=clock),
                 say=say,
-                endings=endings(opened, began, workers.workers, resources.data_folder, clock),
-                enqueued=SettingQueue(folder),
-                replicate=opened.file.limits.replicate,
+                rules=endings(opened, began, workers.workers, resources.data_folder, clock),
             )
             conductor.run(trials)
     end = conductor.ended

@@ -19,8 +19,8 @@ from benchmarks.replay.study import Outcome, judged, simulate
 from benchmarks.replay.tables import put, tables
 from orchestrator import plugins
 from orchestrator.contracts import Diverged
-from orchestrator.engine.conductor import Conductor, Origin
-from orchestrator.engine.dispatch import Assignment, Dispatch
+from orchestrator.engine.active_run import Assignment
+from orchestrator.engine.dispatch import Dispatch
 from orchestrator.executors.base import Executor
 from orchestrator.executors.in_process import InProcess
 from orchestrator.hyperparameters import complete
@@ -29,7 +29,7 @@ from orchestrator.recipe import Recipe
 from orchestrator.record import Epoch, Kind, Metric, Provenance, RunRecord, Status
 from orchestrator.scheduling.pruners import PRUNERS
 from orchestrator.storage.run_folder import RunFolder
-from tests.helpers.in_process_study import conduct, opened, without_time
+from tests.helpers.in_process_study import conduct, conductor_of, opened, without_time
 from tests.helpers.paths import PLUGINS
 
 
@@ -196,7 +196,7 @@ def test_simulated_workers_work_at_the_same_time(tmp_path: Path) -> None:
 
 def test_dispatch_pauses_and_resumes_without_training_an_epoch_twice(tmp_path: Path) -> None:
     folder, executor = MemoryStudy(), simulated()
-    dispatch = Dispatch(folder=folder, executor=executor, observers=[], clock=SimulatedClock())
+    dispatch = Dispatch(archive=folder, executor=executor, observers=[], clock=SimulatedClock())
     record = RunRecord(
         run_id=folder.run_id(Kind.TRIAL, "0000"),
         kind=Kind.TRIAL,
@@ -225,14 +225,11 @@ def test_a_simulated_study_decides_as_a_real_one(pruner: str, tmp_path: Path) ->
     trials = 16
     real = conduct(tmp_path, trials, pruner=pruner)
     study = opened(tmp_path / "simulated", trials=trials, pruner=pruner)
-    replayed = Conductor(
-        study=study.file,
-        plan=study.plan,
-        folder=MemoryStudy(),
+    replayed = conductor_of(
+        study,
+        archive=MemoryStudy(),
         executor=simulated(),
-        observers=[],
         clock=SimulatedClock(),
-        origin=Origin(commit="", dirty=False),
         complete=study.complete,
         say=lambda line: None,
     ).run(trials)

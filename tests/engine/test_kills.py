@@ -1,4 +1,4 @@
-"""Real processes, really killed: the same command carries on, and the study has exactly its trials."""
+"""Real processes, really killed: the same command resumes, and the study has exactly its trials."""
 
 import os
 import signal
@@ -57,7 +57,7 @@ def assert_whole(tmp_path: Path, trials: int = TRIALS) -> None:
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[object, ...]]:
-    """What the study finds when nobody disturbs it."""
+    """What the undisturbed study finds."""
     tmp_path = tmp_path_factory.mktemp("alone")
     run(*words(tmp_path, "--mirror", "off"))
     assert_whole(tmp_path)

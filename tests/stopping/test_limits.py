@@ -1,4 +1,4 @@
-"""A session that ends early: out of time with what follows kept back, or out of patience; and goes on as one left alone."""
+"""A session that ends early, by its budget or without improvement, and is resumed as one left alone."""
 
 import json
 import time
