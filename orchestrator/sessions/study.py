@@ -20,6 +20,7 @@ from orchestrator.sessions.copies import mirror, observing, published
 from orchestrator.sessions.open_study import OpenedStudy, Request, open_study
 from orchestrator.sessions.resources import Resources, executor
 from orchestrator.sessions.stopping_rules import endings
+from orchestrator.stopping.rules import StoppingRule
 from orchestrator.storage.options import Limits
 from orchestrator.storage.queue import SettingQueue
 from orchestrator.storage.runs import RunsFolder
@@ -67,7 +68,6 @@ def _run(
 ) -> None:
     folder, trials = opened.folder, opened.file.trials
     with executor(resources, folder, say, expected=opened.plan.recipe) as workers:
-        commit_id, dirty = commit(Path.cwd())
         opened.validate(resources.data_folder, say)
         # Before the database knows the study's uuid, and only if the database takes it.
         with folder.replaced(opened.file):
@@ -81,36 +81,40 @@ def _run(
         with observing(observers, say):
             for observer in copies:
                 replay(observer, ((record, folder.folder(record).epochs()) for record in before))
-            options, plan = opened.file.options, opened.plan
-            search = OptunaStudy(plan, seed=options.seed, sampler=options.sampler, pruner=options.pruner)
-            template = TrialTemplate(
-                plan=plan,
-                seed=options.seed,
-                complete=opened.complete,
-                provenance=Provenance(study=opened.file.uuid, commit=commit_id, dirty=dirty),
-            )
-            conductor = Conductor(
-                archive=folder,
-                new_trials=NewTrials(
-                    template,
-                    search=search,
-                    archive=folder,
-                    clock=clock,
-                    queue=SettingQueue(folder),
-                    replicate=opened.file.limits.replicate,
-                ),
-                search=search,
-                scheduler=scheduler(options.pruner, epochs=plan.epochs, direction=plan.metric.direction, seed=options.seed),
-                dispatch=Dispatch(archive=folder, executor=workers, observers=observers, clock=clock),
-                say=say,
-                rules=endings(opened, began, workers.workers, resources.data_folder, clock),
-            )
+            dispatch = Dispatch(archive=folder, executor=workers, observers=observers, clock=clock)
+            rules = endings(opened, began, workers.workers, resources.data_folder, clock)
+            conductor = _conductor(opened, dispatch, rules, clock, say)
             conductor.run(trials)
     end = conductor.ended
     if end is not None:
         folder.write(replace(opened.file, ended=end.reason))
         folder.forget_stop()
         say(f"study {folder.name} ends before it has {trials} trials: {end.reason}; {end.advice}")
+
+
+def _conductor(
+    opened: OpenedStudy, dispatch: Dispatch, rules: Sequence[StoppingRule], clock: Clock, say: Callable[[str], None]
+) -> Conductor:
+    """The conductor of the study, with the search and the scheduler that its options name."""
+    plan, options, folder = opened.plan, opened.file.options, opened.folder
+    commit_id, dirty = commit(Path.cwd())
+    search = OptunaStudy(plan, seed=options.seed, sampler=options.sampler, pruner=options.pruner)
+    template = TrialTemplate(
+        plan=plan,
+        seed=options.seed,
+        complete=opened.complete,
+        provenance=Provenance(study=opened.file.uuid, commit=commit_id, dirty=dirty),
+    )
+    queue, replicate = SettingQueue(folder), opened.file.limits.replicate
+    return Conductor(
+        archive=folder,
+        new_trials=NewTrials(template, search=search, archive=folder, clock=clock, queue=queue, replicate=replicate),
+        search=search,
+        scheduler=scheduler(options.pruner, epochs=plan.epochs, direction=plan.metric.direction, seed=options.seed),
+        dispatch=dispatch,
+        say=say,
+        rules=rules,
+    )
 
 
 def _complete_copy(opened: OpenedStudy, store: RunsFolder, say: Callable[[str], None]) -> None:

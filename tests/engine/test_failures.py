@@ -248,6 +248,6 @@ def test_time_in_which_the_conductor_itself_was_stopped_does_not_count() -> None
     watchdog.progress("run", 0.1)
     clock.seconds += 8 * 3600
     assert watched(watchdog, clock, 280) == []
-    clock.seconds -= 3600  # somebody set it back
+    clock.seconds -= 3600  # it was set back
     assert watched(watchdog, clock, 5) == []
     assert watched(watchdog, clock, 10) == ["run"]
