@@ -63,7 +63,7 @@ def test_what_cannot_be_tried_is_refused_before_it_waits(tmp_path: Path, capsys:
         ("curves", ["learning_rte=0.1"], "known: learning_rate"),
         ("curves", ["learning_rate=2"], "outside its range, 0.0001 to 1.0"),
         ("curves", ["learning_rate=nan"], "outside its range"),
-        ("curves", ["learning_rate=fast"], "no number"),
+        ("curves", ["learning_rate=fast"], "is not a number"),
         ("curves", ["batch_size=33"], "batch_size = 33 is not one of "),
         ("curves", ["batch_size"], "name=value"),
         ("curves", ["dropout=.1", "dropout=.2"], "given twice"),
