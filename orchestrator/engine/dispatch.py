@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import final
 
 from orchestrator.engine.active_run import ActiveRun, Assignment, Update
+from orchestrator.engine.active_runs import ActiveRuns
 from orchestrator.engine.data_check import DataCheck
 from orchestrator.engine.recorder import Recorder
 from orchestrator.engine.recovery.recovery import Recovery
@@ -36,43 +37,39 @@ class Dispatch:
         timeouts: HangTimeouts = HANG_TIMEOUTS,
     ) -> None:
         self._executor = executor
-        self._checkpoint_share = checkpoint_share
         self._recorder = Recorder(archive, observers, clock)
         self._recovery = Recovery(executor, clock, timeouts)
         self._data = DataCheck(archive)
-        self._active: dict[str, ActiveRun] = {}
-        self._waiting: list[ActiveRun] = []  # for a worker other than the one that they failed on
+        self._runs = ActiveRuns(executor, self._recovery, checkpoint_share)
         self._ready: list[Update] = []  # what changed without an event
 
     @property
     def free(self) -> int:
         """Jobs that could be started now. None while as many wait for another worker as there are workers."""
-        waiting, workers = len(self._waiting), self._executor.workers
-        return max(workers - (len(self._active) - waiting), 0) if waiting < workers else 0
+        return self._runs.free
 
     @property
     def active(self) -> int:
         """Runs that have a job now."""
-        return len(self._active)
+        return len(self._runs)
 
     def start(self, record: RunRecord, assignment: Assignment) -> RunRecord:
         """Start a run, or resume it: whatever its folder has is continued. Returns its record, now RUNNING."""
         active = self._recorder.start(record, assignment)
-        self._active[record.run_id] = active
-        self._begin(active)
+        self._runs.begin(active)
         reached(CrashPoint.JOB_SENT)
         return active.record
 
     def grant(self, run_id: str, until_epoch: int) -> None:
         """Let a run train up to this epoch."""
-        active = self._active[run_id]
+        active = self._runs[run_id]
         active.assignment = replace(active.assignment, until_epoch=until_epoch)
         self._executor.grant(run_id, until_epoch)
 
     def prune(self, run_id: str) -> Update:
         """End a run because of its curve."""
         self._executor.stop(run_id)
-        return self._end(self._active[run_id], Status.PRUNED)
+        return self._end(self._runs[run_id], Status.PRUNED)
 
     def prune_paused(self, record: RunRecord) -> Update:
         """End a paused run, which has no job, as PRUNED."""
@@ -80,8 +77,8 @@ class Dispatch:
 
     def pause(self, run_id: str) -> None:
         """Interrupt a run with its checkpoint; an update says when it is PAUSED."""
-        active = self._active[run_id]
-        if active in self._waiting:
+        active = self._runs[run_id]
+        if self._runs.waits(active):
             self._ready.append(self._end(active, Status.PAUSED))
         else:
             self._executor.stop(run_id, keep=True)
@@ -89,9 +86,9 @@ class Dispatch:
 
     def suspend(self) -> None:
         """Pause all runs; the next session resumes them first. May be called again: a lost job is sent once more."""
-        for run_id, active in tuple(self._active.items()):
+        for active in self._runs.all():
             active.suspended = True
-            self.pause(run_id)
+            self.pause(active.record.run_id)
 
     def wait(self, timeout: float) -> Iterator[Update]:
         """What has changed, one by one: the caller acts on each before the next event is taken, however many come together.
@@ -106,10 +103,9 @@ class Dispatch:
             if update is not None:
                 yield update
             yield from self._changed()
-        for active in tuple(self._waiting):  # also without an event: a worker may have been replaced silently
-            self._send(active)
+        self._runs.send_waiting()  # also without an event: a worker may have been replaced silently
         for run_id, why in self._recovery.hung():
-            active = self._active[run_id]
+            active = self._runs[run_id]
             if active.worker is not None:
                 active.hung = why
                 self._executor.replace(active.worker)
@@ -119,9 +115,9 @@ class Dispatch:
             yield self._ready.pop(0)
 
     def _hear(self, event: Event) -> Update | None:
-        active = self._active.get(event.run_id)
-        if active is None or event.attempt != active.record.attempt:
-            return None  # of an earlier attempt, or of a run that was ended meanwhile
+        active = self._runs.of(event)
+        if active is None:
+            return None
         self._recovery.progress(event.run_id, active.worker, event.epoch.seconds if isinstance(event, Measured) else None)
         match event:
             case Began():
@@ -166,31 +162,11 @@ class Dispatch:
             return replace(update, notes=(*consequence.notes, *update.notes))
         self._recorder.retried(active, failure)
         active.avoid, active.hung = worker, ""
-        self._begin(active)
+        self._runs.begin(active)
         return active.update(*consequence.notes)
 
-    def _begin(self, active: ActiveRun) -> None:
-        """Begin an attempt: from now on no worker of an earlier attempt can replace the run's checkpoints."""
-        active.folder.begin_attempt(active.record.attempt)
-        active.worker = None
-        self._recovery.job_ended(active.record.run_id)
-        self._waiting.append(active)
-        self._send(active)
-
-    def _send(self, active: ActiveRun) -> None:
-        """Hand the run's job to a worker, if there is one for it."""
-        if len(self._active) - len(self._waiting) >= self._executor.workers:
-            return
-        active.worker = self._executor.start(active.job(self._checkpoint_share), active.avoid)
-        if active.worker is not None:
-            self._waiting.remove(active)
-            self._recovery.sent(active.record.run_id)
-
     def _end(self, active: ActiveRun, status: Status, failure: Failure | None = None) -> Update:
-        del self._active[active.record.run_id]
-        if active in self._waiting:
-            self._waiting.remove(active)
-        self._recovery.job_ended(active.record.run_id)
+        self._runs.remove(active)
         self._recorder.ended(active, status, failure)
         self._recovery.ended(active.worker, failure)
         return active.update()
