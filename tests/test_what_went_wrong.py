@@ -19,11 +19,11 @@ from orchestrator.contracts import Data
 from orchestrator.errors import InvalidInput, UnknownName
 from orchestrator.recipe import Recipe
 from orchestrator.record import Kind, Metric, RunRecord, Status
-from orchestrator.selection.uncertainty import as_good_by_chance, doubt
+from orchestrator.selection.uncertainty import describe_uncertainty, not_significantly_worse
 from orchestrator.sessions.find_recipe import find_recipe
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.support.serialization import to_plain
-from orchestrator.support.statistics import highest_above_truth, standard_error
+from orchestrator.support.statistics import optimism_of_best, standard_error
 from orchestrator.worker.divergence import ChanceLevel, divergence_reason
 from tests.helpers.in_process_cli import call
 from tests.helpers.records import epochs_of, record_of
@@ -225,12 +225,12 @@ def test_8_the_best_of_noisy_runs_is_not_believed() -> None:
         best = min(runs, key=RunRecord.order)
         assert best.best is not None
         excess.append(best.best.value - truth)
-        rivals.append(len(as_good_by_chance(best, runs)))
+        rivals.append(len(not_significantly_worse(best, runs)))
     assert statistics.mean(excess) > 1.9 * error  # what would be reported as progress
-    assert sum(value <= highest_above_truth(40) * error for value in excess) >= 0.9 * studies
+    assert sum(value <= optimism_of_best(40) * error for value in excess) >= 0.9 * studies
     assert statistics.mean(rivals) > 0.9 * 39
-    assert "as the highest of 40, it may be too high by 0.02" in doubt(best, runs)
-    assert doubt(best, runs).endswith(f"and {rivals[-1]} more may be as good")
+    assert "as the best of 40 it may be optimistic by up to 0.02" in describe_uncertainty(best, runs)
+    assert describe_uncertainty(best, runs).endswith(f"; {rivals[-1]} other trials are not significantly worse")
 
 
 def test_8_the_truly_best_setting_is_among_those_that_may_be_as_good() -> None:
@@ -243,7 +243,7 @@ def test_8_the_truly_best_setting_is_among_those_that_may_be_as_good() -> None:
         runs = [measured(number, float(draw.binomial(images, truth)) / images, images) for number, truth in enumerate(truths)]
         best, truly = min(runs, key=RunRecord.order), runs[int(truths.argmax())]
         overtaken += best is not truly
-        named += truly in [best, *as_good_by_chance(best, runs)]
+        named += truly in [best, *not_significantly_worse(best, runs)]
     assert overtaken > 0.5 * studies
     assert named >= 0.95 * studies
 
@@ -251,21 +251,21 @@ def test_8_the_truly_best_setting_is_among_those_that_may_be_as_good() -> None:
 def test_8_a_run_that_is_better_by_more_than_chance_stands_alone() -> None:
     best, *others = [measured(0, 0.60, 5_000), *(measured(number, 0.55, 5_000) for number in range(1, 40))]
     nothing = dataclasses.replace(measured(40, 0.5, 5_000), best=None, status=Status.FAILED)
-    assert as_good_by_chance(best, [best, *others, nothing]) == []
-    assert "as the highest of 40, it may be" in doubt(best, [best, *others, nothing])
+    assert not_significantly_worse(best, [best, *others, nothing]) == []
+    assert "as the best of 40 it may be" in describe_uncertainty(best, [best, *others, nothing])
     pruned = [dataclasses.replace(run, status=Status.PRUNED) for run in others]
-    assert as_good_by_chance(best, [best, *pruned, measured(41, 0.599, 5_000)])[0].number == 41
-    assert as_good_by_chance(best, [best, dataclasses.replace(measured(41, 0.599, 5_000), status=Status.PRUNED)]) == []
-    assert "as the highest" not in doubt(best, [best])
+    assert not_significantly_worse(best, [best, *pruned, measured(41, 0.599, 5_000)])[0].number == 41
+    assert not_significantly_worse(best, [best, dataclasses.replace(measured(41, 0.599, 5_000), status=Status.PRUNED)]) == []
+    assert "as the best" not in describe_uncertainty(best, [best])
     coarse = [measured(number, 0.60 if number == 0 else 0.55, 200) for number in range(40)]
-    assert len(as_good_by_chance(coarse[0], coarse)) == 39  # the same figures from 200 images: nothing is known
-    assert doubt(dataclasses.replace(best, metric=Metric(name="val_loss", direction="minimize")), others) == ""
+    assert len(not_significantly_worse(coarse[0], coarse)) == 39  # the same figures from 200 images: nothing is known
+    assert describe_uncertainty(dataclasses.replace(best, metric=Metric(name="val_loss", direction="minimize")), others) == ""
 
 
 def test_8_a_study_says_how_far_its_best_can_be_believed(tmp_path: Path) -> None:
     _, told = run("study", "part1", "--dataset", "digits", "--trials", "2", "--epochs", "1", "--mirror", "off", folder=tmp_path)
     assert "its standard error on 180 images is 0.0" in told
-    assert "as the highest of 2, it may be too high by 0.0" in told
+    assert "as the best of 2 it may be optimistic by up to 0.0" in told
     output, _ = run("leaderboard", "--format", "json", folder=tmp_path)
     for row in json.loads(output):
         assert row["standard_error"] == pytest.approx(standard_error(row["best_val_acc"], 180))

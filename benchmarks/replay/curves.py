@@ -34,7 +34,7 @@ class LearningCurves:
         return not (math.isfinite(last.val_loss) and math.isfinite(last.train_loss))
 
     def costs(self) -> np.ndarray:
-        """What each configuration is worth after full training, lower is better; infinite where it diverged."""
+        """The objective value of each configuration after full training, lower is better; infinite where it diverged."""
         sign = -1.0 if self.metric.direction == "maximize" else 1.0
         found = []
         for configuration, curve in enumerate(self.curves):

@@ -20,5 +20,5 @@ NAMES = (*PRUNERS, *REFERENCES)
 
 
 def pruner(name: str, epochs: int) -> str | optuna.pruners.BasePruner:
-    """What `orchestrator.search.optuna_study.OptunaStudy` takes for this name, for trials of so many epochs."""
+    """What `OptunaStudy` and `scheduler` take for this name, for trials of so many epochs."""
     return REFERENCES[name](epochs) if name in REFERENCES else name

@@ -123,7 +123,7 @@ class SimulatedExecutor:
         while not self._pending:
             if not self._ends:
                 waiting = ", ".join(f"{run_id} after epoch {job.done}" for run_id, job in self._jobs.items())
-                raise RuntimeError(f"nobody will ever train again: {waiting or 'no job is started'}")
+                raise RuntimeError(f"no worker can train: {waiting or 'no job is started'}")
             end, _, simulated = heapq.heappop(self._ends)
             if self._jobs.get(simulated.job.run_id) is simulated:
                 self._clock.forward(end)

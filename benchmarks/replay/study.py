@@ -1,7 +1,7 @@
 """One simulated study: which configurations it may try, how it runs, and what came of it."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, final
 
@@ -12,12 +12,13 @@ from benchmarks.replay.memory import MemoryStudy
 from benchmarks.replay.plans import Nearest, drawn, sampled
 from benchmarks.replay.pruners import pruner
 from benchmarks.replay.simulation import SimulatedClock, SimulatedExecutor
-from orchestrator.engine.conductor import Conductor, Origin
+from orchestrator.engine.conductor import Conductor
+from orchestrator.engine.dispatch import Dispatch
+from orchestrator.engine.new_trials import NewTrials, TrialTemplate
 from orchestrator.recipe import Recipe
-from orchestrator.record import RunRecord, Status
+from orchestrator.record import Provenance, best_complete
+from orchestrator.scheduling.schedulers import scheduler
 from orchestrator.search.optuna_study import OptunaStudy
-from orchestrator.storage.options import StudyOptions
-from orchestrator.storage.study_file import Search, StudyFile
 from orchestrator.support.seeds import derive
 
 TRIALS = 40
@@ -58,28 +59,23 @@ def simulate(
         return curves.curves[recipe.params["configuration"]]
 
     executor = SimulatedExecutor(workers=workers, clock=clock, curve=recorded)
-    options = StudyOptions(
-        dataset=curves.task, seed=derive(seed, curves.task), epochs=plan.epochs, pruner=pruner_name, sampler=configurations
-    )
+    archive = MemoryStudy()
+    study_seed, chosen_pruner = derive(seed, curves.task), pruner(pruner_name, plan.epochs)
+    search = OptunaStudy(plan, seed=study_seed, sampler=configurations, pruner=chosen_pruner)
+    template = TrialTemplate(plan=plan, seed=study_seed, complete=complete, provenance=Provenance(study=""))
     records = Conductor(
-        study=StudyFile(
-            uuid="", name="simulation", created=0.0, search=Search(plan="", plan_content={}, options=options, trials=trials)
-        ),
-        plan=plan,
-        folder=MemoryStudy(),
-        executor=executor,
-        observers=[],
-        clock=clock,
-        origin=Origin(commit="", dirty=False),
-        complete=complete,
+        archive=archive,
+        new_trials=NewTrials(template, search=search, archive=archive, clock=clock),
+        search=search,
+        scheduler=scheduler(chosen_pruner, epochs=plan.epochs, direction=plan.metric.direction, seed=study_seed),
+        dispatch=Dispatch(archive=archive, executor=executor, observers=[], clock=clock),
         say=lambda line: print(line, file=sys.stderr),
-        search=OptunaStudy(plan, seed=options.seed, sampler=configurations, pruner=pruner(pruner_name, plan.epochs)),
     ).run(trials)
     if len(records) != trials or not all(record.status.finished for record in records):
         statuses = ", ".join(record.status for record in records)
         raise RuntimeError(f"{pruner_name} was given {trials} trials and left {len(records)}: {statuses}")
     tried = [record.recipe.params["configuration"] for record in records]
-    winner = _winner(records)
+    winner = best_complete(records)
     known = winner.provenance.finished if winner is not None else None
     return judged(
         costs=curves.costs(),
@@ -121,8 +117,3 @@ def judged(
         winner_known=winner_known,
         end=end,
     )
-
-
-def _winner(records: Sequence[RunRecord]) -> RunRecord | None:
-    complete = [record for record in records if record.status is Status.COMPLETE]
-    return min(complete, key=RunRecord.order, default=None)

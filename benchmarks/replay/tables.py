@@ -1,4 +1,4 @@
-"""The results as tables in Markdown, and their place in the documentation."""
+"""The results as tables in Markdown, and their section in the documentation."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

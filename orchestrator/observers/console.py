@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterable, Sequence
 from typing import TextIO, final
 
-from orchestrator.record import Epoch, Kind, Metric, RunRecord, Status
+from orchestrator.record import Epoch, Kind, Metric, RunRecord, best_complete
 from orchestrator.storage.run_folder import run_name
 from orchestrator.support.clock import Clock
 from orchestrator.support.durations import format_duration
@@ -31,7 +31,7 @@ class Console:
         self._metric = metric
         self._clock = clock
         self._finished = len(finished)
-        self._leader = min(filter(_eligible, finished), key=RunRecord.order, default=None)
+        self._leader = best_complete(finished)
         self._since: dict[str, float] = {}  # when work on a run that is open began, in seconds since 1970
         self._worked = 0.0  # seconds, over all trials of this session
         self._seen = {record.run_id for record in finished}  # trials that were paused or finished
@@ -67,7 +67,7 @@ class Console:
         self._finished += record.status.finished
         self._seen_now += record.run_id not in self._seen
         self._seen.add(record.run_id)
-        if _eligible(record) and (self._leader is None or record.order() < self._leader.order()):
+        if record.beats(self._leader):
             self._leader = record
 
     def _worth(self, record: RunRecord) -> list[str]:
@@ -93,11 +93,6 @@ class Console:
             return []
         seconds = self._worked / self._seen_now * left / min(self._workers, left)
         return [f"about {format_duration(max(seconds, 1))} left"]
-
-
-def _eligible(record: RunRecord) -> bool:
-    """Whether a trial can be the best: one that was not stopped early, as for `retrain-best`."""
-    return record.status is Status.COMPLETE and record.best is not None
 
 
 def _decimal(value: float) -> str:

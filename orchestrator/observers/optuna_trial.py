@@ -59,8 +59,8 @@ class RecordedTrial:
 
     def _curve(self) -> dict[int, float]:
         """The objective value after each epoch, by the metric's rule; epochs without a finite value are left out."""
-        bests = {epoch.number: self.record.metric.best(self.epochs[: index + 1]) for index, epoch in enumerate(self.epochs)}
-        return {number: best.value for number, best in bests.items() if best is not None}
+        values = self.record.metric.objective_values(self.epochs)
+        return {epoch.number: value for epoch, value in zip(self.epochs, values, strict=True) if not math.isnan(value)}
 
 
 def same_trial(there: FrozenTrial, wanted: FrozenTrial) -> bool:

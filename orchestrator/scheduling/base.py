@@ -1,32 +1,25 @@
-"""What a scheduler promises: it sees learning curves and decides where epochs are spent."""
-
-from __future__ import annotations
+"""The protocol of schedulers: they see learning curves and decide where epochs are spent."""
 
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol, final
 
 from orchestrator.record import Status
 
-if TYPE_CHECKING:
-    pass
-
-
-# ----------------------------------------------------------------------------------------------------- scheduling
-
 
 class Decision(enum.Enum):
-    """What becomes of a run after an epoch."""
+    """What happens to a run after an epoch."""
 
     GO_ON = "go on"
     PAUSE = "pause"  # checkpointed; the scheduler may resume it later
     STOP = "stop"  # pruned
 
 
+@final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
-    """What a scheduler sees of a run: after epoch e it is worth `values[e - 1]`, by the metric's rule."""
+    """What a scheduler sees of a run: `values[e - 1]` is its objective value after epoch e."""
 
     run_id: str
     number: int
@@ -42,13 +35,13 @@ class Scheduler(Protocol):
         """Whether it pauses runs, which it may want again when the study is extended, even after they ended as PRUNED."""
 
     def next_rung(self, epochs: int) -> int:
-        """The epoch after which it wants to decide next, for a run that has `epochs` behind it; more than `epochs`."""
+        """The epoch after which it wants to decide next, for a run that has trained `epochs` epochs; more than `epochs`."""
 
     def decide(self, curve: Curve, others: Sequence[Curve]) -> Decision:
-        """What becomes of the run with this curve; `others` are all other runs of the study."""
+        """What happens to the run with this curve; `others` are all other runs of the study."""
 
     def resume(self, paused: Sequence[Curve], others: Sequence[Curve], *, last: bool) -> str | None:
-        """The run_id of the paused run to go on with, or None to begin a new one.
+        """The run_id of the paused run to resume, or None to begin a new one.
 
         With `last` none is begun any more: when nothing runs and this is None, the paused runs end as PRUNED.
         """

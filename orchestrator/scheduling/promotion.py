@@ -1,8 +1,8 @@
-"""The pruner `promote`: every trial pauses after a few epochs, and those that promise most are resumed.
+"""The pruner `promote`: every trial pauses after a few epochs, and the most promising ones are resumed.
 
 A trial is an exact prefix of its own full schedule, with its checkpoint kept, so no epoch is trained twice. From 20
-trials on, nothing depends on how many there will be: a study that is extended goes on as if it had been asked for more from the
-beginning. One of fewer trials trains its best one out all the same, which an extended one might have left.
+trials on, nothing depends on how many there will be: a study that is extended continues as if it had been asked for more from the
+beginning. One of fewer trials still trains its best one fully, which an extended one might have left.
 """
 
 import math
@@ -18,22 +18,22 @@ from orchestrator.scheduling.base import Curve, Decision
 # least: with warm-up and BatchNorm the first says little.
 _RUNGS = (1 / 16, 1 / 4, 3 / 5)
 _FEWEST_EPOCHS = 2
-# From the first rung so large a share of the trials goes on, and from later ones less, by this power of their epochs. Of the
-# first few a smaller share: better ones are still to come. Of 40 trials 10, 4 and 2 go on.
+# From the first rung this share of the trials is promoted, and from later ones less, by this power of their epochs. Of the
+# first few a smaller share: better ones are still to come. Of 40 trials 10, 4 and 2 are promoted.
 _SHARE = 0.33
 _POWER = 0.65
 _FEW = 10
 
-# Most places go by where a curve stands and a little of its slope; the others go to the steepest, wherever they stand: a high
+# Most promotions go by a curve's value and a little of its slope; the others go to the steepest, whatever their value: a high
 # learning rate often begins badly and ends best. docs/pruners.md has the measurements.
-_CAREFUL = 0.25  # of the recent slope is carried on to the end of the training
+_CAREFUL = 0.25  # of the recent slope is extrapolated to the end of the training
 _BOLD = 1.0
-_BOLD_PLACES = 0.4
+_BOLD_SHARE = 0.4
 
 
 @final
 class Promotion:
-    """A scheduler for trials of `epochs` epochs whose worth is to be maximised or minimised."""
+    """A scheduler for trials of `epochs` epochs whose objective value is to be maximised or minimised."""
 
     def __init__(self, *, epochs: int, direction: Literal["maximize", "minimize"]) -> None:
         self._epochs = epochs
@@ -50,42 +50,42 @@ class Promotion:
         return next((rung for rung in self._rungs if rung > epochs), self._epochs)
 
     def decide(self, curve: Curve, others: Sequence[Curve]) -> Decision:
-        """PAUSE at a rung, unless the run is among those that go on from there."""
+        """PAUSE at a rung, unless the run is promoted from there."""
         rung = len(curve.values)
         if rung not in self._rungs:
             return Decision.GO_ON
-        return Decision.GO_ON if curve.run_id in self._entitled(rung, [curve, *others]) else Decision.PAUSE
+        return Decision.GO_ON if curve.run_id in self._promoted(rung, [curve, *others]) else Decision.PAUSE
 
     def resume(self, paused: Sequence[Curve], others: Sequence[Curve], *, last: bool) -> str | None:
-        """The paused run that has come furthest among those that may go on now."""
+        """The paused run with the most epochs among those that are promoted now."""
         waiting = {curve.run_id: len(curve.values) for curve in paused}
         curves = [*paused, *(curve for curve in others if curve.run_id not in waiting)]
         for rung in reversed(self._rungs):
-            for run_id in self._entitled(rung, curves, at_least=1 if last else 0):
+            for run_id in self._promoted(rung, curves, at_least=1 if last else 0):
                 if waiting.get(run_id) == rung:
                     return run_id
         return None
 
-    def _entitled(self, rung: int, curves: Sequence[Curve], *, at_least: int = 0) -> Sequence[str]:
-        """The runs that go on from a rung, the best first: a share of all trials that have come to the first rung, or failed."""
+    def _promoted(self, rung: int, curves: Sequence[Curve], *, at_least: int = 0) -> Sequence[str]:
+        """The runs promoted from a rung, the best first: a share of all trials that reached the first rung, or failed."""
         seen = sum(len(curve.values) >= self._rungs[0] or curve.status is Status.FAILED for curve in curves)
-        places = max(at_least, math.floor(share(rung, self._rungs[0], seen) * seen))
+        count = max(at_least, math.floor(share(rung, self._rungs[0], seen) * seen))
         arrived = [curve for curve in curves if len(curve.values) >= rung and curve.status is not Status.FAILED]
         arrived.sort(key=lambda curve: curve.number)
-        return [arrived[place].run_id for place in self._ranked(rung, arrived)[:places]]
+        return [arrived[index].run_id for index in self._ranked(rung, arrived)[:count]]
 
     def _ranked(self, rung: int, arrived: Sequence[Curve]) -> Sequence[int]:
-        """Places in `arrived`, the one to prefer first, by what was known after the rung."""
-        worth = np.array([curve.values[:rung] for curve in arrived]).reshape(len(arrived), rung)
-        cost = 1.0 - worth if self._maximises else worth
+        """Indices in `arrived`, the preferred one first, by what was known after the rung."""
+        values = np.array([curve.values[:rung] for curve in arrived]).reshape(len(arrived), rung)
+        cost = 1.0 - values if self._maximises else values
         cost[~np.isfinite(cost)] = np.inf
         careful, bold = (_order(self._extrapolated(cost, part)) for part in (_CAREFUL, _BOLD))
-        # Each list deals out its share of the places in turn.
-        turns = np.fmin((careful + 0.5) / (1 - _BOLD_PLACES), (bold + 0.5) / _BOLD_PLACES)
-        return [int(place) for place in np.lexsort((careful, turns))]
+        # Each list gives out its share of the promotions in turn.
+        turns = np.fmin((careful + 0.5) / (1 - _BOLD_SHARE), (bold + 0.5) / _BOLD_SHARE)
+        return [int(index) for index in np.lexsort((careful, turns))]
 
     def _extrapolated(self, cost: np.ndarray, part: float) -> np.ndarray:
-        """Runs × rung costs, carried on to the last epoch by the power law of their second half, with a part of its exponent.
+        """Runs × rung costs, extrapolated to the last epoch by the power law of their second half, with a part of its exponent.
 
         A cost is a loss, or the error 1 - accuracy. One that rises, or is not positive, stays what it is.
         """
@@ -109,5 +109,5 @@ def rungs(epochs: int) -> tuple[int, ...]:
 
 
 def share(rung: int, first: int, trials: int) -> float:
-    """Of so many trials that were seen, such a part goes on from a rung."""
+    """The share of so many trials that is promoted from a rung."""
     return _SHARE * math.pow(first / rung, _POWER) * trials / (trials + _FEW)

@@ -1,4 +1,4 @@
-"""Which runs are not worth going on with: Optuna's pruners, as a study of so many epochs has them."""
+"""Optuna's pruners by name, with their settings for a study of so many epochs."""
 
 from collections.abc import Callable
 from typing import final
@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial
 
 from orchestrator.errors import UnknownName
 
-_STARTUP_TRIALS = 5  # trained out before anything is pruned: Optuna's default, and the careful one of its published comparisons
+_STARTUP_TRIALS = 5  # COMPLETE before anything is pruned: Optuna's default, and the careful one of its published comparisons
 
 
 def warm_up(epochs: int) -> int:
@@ -19,7 +19,7 @@ def warm_up(epochs: int) -> int:
 
 @final
 class _Patient(optuna.pruners.BasePruner):
-    """Prunes what `wrapped` would, once the last `patience` epochs brought nothing better than all before them.
+    """Prunes what `wrapped` would, once the last `patience` epochs brought no improvement over all before them.
 
     Optuna's own PatientPruner waits for values that have become worse; the best value so far, which is what we report where a
     metric's rule is "best", never does, so that it would prune nothing.
@@ -30,7 +30,7 @@ class _Patient(optuna.pruners.BasePruner):
         self._patience = patience
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
-        """Whether the trial is flat, and not worth going on with."""
+        """Whether the trial is flat, and would be pruned by the wrapped pruner."""
         values = [trial.intermediate_values[step] for step in sorted(trial.intermediate_values)]
         before, recent = values[: -self._patience], values[-self._patience :]
         if not before:
@@ -55,14 +55,19 @@ _PRUNERS: dict[str, Callable[[int], optuna.pruners.BasePruner]] = {
     "hyperband": lambda epochs: optuna.pruners.HyperbandPruner(min_resource=warm_up(epochs), max_resource=epochs),
 }
 
-# Those that note in a trial which rungs it has passed whenever they are asked: a trial that takes place again is asked again.
+# Those that note in a trial which rungs it has passed whenever they are asked: a study that is computed again asks them again.
 REMEMBERING = (optuna.pruners.SuccessiveHalvingPruner, optuna.pruners.HyperbandPruner)
 
 PRUNERS = ("none", "promote", *_PRUNERS)
 
 
-def pruner_named(name: str, epochs: int) -> optuna.pruners.BasePruner:
-    """For trials of so many epochs; "promote", which is ours, prunes nothing by Optuna. Raises UnknownName."""
-    if name not in PRUNERS:
-        raise UnknownName("pruner", name, PRUNERS)
-    return _PRUNERS[name](epochs) if name in _PRUNERS else optuna.pruners.NopPruner()
+def pruner_named(pruner: str | optuna.pruners.BasePruner, epochs: int) -> optuna.pruners.BasePruner:
+    """The pruner of this name for trials of so many epochs; a pruner of Optuna's is returned as it is.
+
+    "none" and "promote", which is a scheduler of its own, prune nothing by Optuna. Raises UnknownName.
+    """
+    if not isinstance(pruner, str):
+        return pruner
+    if pruner not in PRUNERS:
+        raise UnknownName("pruner", pruner, PRUNERS)
+    return _PRUNERS[pruner](epochs) if pruner in _PRUNERS else optuna.pruners.NopPruner()

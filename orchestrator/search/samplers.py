@@ -1,4 +1,4 @@
-"""What to try next: Optuna's samplers, and what keeps them from suggesting a setting twice."""
+"""What to try next: Optuna's samplers, and a wrapper that suggests no setting twice."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, final
@@ -8,7 +8,7 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial
 
 from orchestrator.errors import UnknownName
-from orchestrator.search.unused_points import Place, Points
+from orchestrator.search.unused_points import Coordinates, Points
 
 # Trials that TPE draws at random before it looks at any result: Optuna's default.
 STARTUP_SETTINGS = 10
@@ -22,7 +22,7 @@ SAMPLERS = tuple(_SAMPLERS)
 
 
 def sampler_named(name: str) -> Callable[[int], optuna.samplers.BaseSampler]:
-    """What makes the sampler of this name from a seed. Raises UnknownName."""
+    """A function from a seed to the sampler of this name. Raises UnknownName."""
     if name not in _SAMPLERS:
         raise UnknownName("sampler", name, SAMPLERS)
     return _SAMPLERS[name]
@@ -30,11 +30,11 @@ def sampler_named(name: str) -> Callable[[int], optuna.samplers.BaseSampler]:
 
 @final
 class UnusedPointSampler(optuna.samplers.BaseSampler):
-    """Suggests a point that no trial has: asks one sampler after the other, and then goes to the nearest point that is free.
+    """Suggests a point that no trial has: asks one sampler after the other, then takes the nearest unused point.
 
-    `samplers` differ in their seeds; `together` is what they sample together, and is noted there once it is known. TPE proposes
+    `samplers` differ in their seeds; `joint` is the space that they sample jointly, filled in once it is known. TPE proposes
     what it finds best, so in a space of few points it proposes the same again and again; next to that is where it would look.
-    `fixed` are values that are not its to choose.
+    `fixed` are values that are given.
     """
 
     def __init__(
@@ -42,33 +42,33 @@ class UnusedPointSampler(optuna.samplers.BaseSampler):
         samplers: Iterable[optuna.samplers.BaseSampler],
         *,
         space: Mapping[str, BaseDistribution],
-        together: dict[str, BaseDistribution],
+        joint: dict[str, BaseDistribution],
         points: Points,
-        taken: Collection[Place],
+        taken: Collection[Coordinates],
         fixed: Mapping[str, Any],
         seed: int,
     ) -> None:
         self._samplers = samplers
         self._space = space
-        self._together = together
+        self._joint = joint
         self._points = points
         self._taken = taken
         self._fixed = fixed
         self._seed = seed
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:  # noqa: ARG002
-        """The whole space: a point is known, or not, as a whole."""
+        """The whole space, because a point is used or unused as a whole."""
         return dict(self._space)
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """A point that is free; where none is, the last one that was proposed."""
+        """An unused point; where all are used, the last one that was proposed."""
         if search_space.keys() <= self._fixed.keys():
             return {}
         for sampler in self._samplers:
             proposed = {**self._proposal(sampler, study, trial, search_space), **self._fixed}
-            if self._points.place(proposed) not in self._taken:
+            if self._points.coordinates(proposed) not in self._taken:
                 return proposed
         return self._points.nearest(proposed, self._taken, self._fixed, self._seed) or proposed
 
@@ -79,8 +79,8 @@ class UnusedPointSampler(optuna.samplers.BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,  # noqa: ARG002
     ) -> Any:
-        """Never asked: the points are whole. Raises RuntimeError."""
-        raise RuntimeError(f"{param_name} was left to chance")
+        """Not supported: points are suggested as a whole. Raises RuntimeError."""
+        raise RuntimeError(f"{param_name} cannot be sampled alone")
 
     def _proposal(
         self,
@@ -89,11 +89,11 @@ class UnusedPointSampler(optuna.samplers.BaseSampler):
         trial: FrozenTrial,
         space: Mapping[str, BaseDistribution],
     ) -> dict[str, Any]:
-        """What Optuna would have suggested with this sampler: what it samples together, and alone what it samples alone."""
+        """What Optuna would have suggested with this sampler: jointly what it samples jointly, and the rest independently."""
         sampler.before_trial(study, trial)
-        if not self._together:
-            self._together.update(sampler.infer_relative_search_space(study, trial))
-        found = sampler.sample_relative(study, trial, dict(self._together))
+        if not self._joint:
+            self._joint.update(sampler.infer_relative_search_space(study, trial))
+        found = sampler.sample_relative(study, trial, dict(self._joint))
         for name, distribution in space.items():
             if name not in found:
                 found[name] = sampler.sample_independent(study, trial, name, distribution)

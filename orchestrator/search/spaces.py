@@ -1,4 +1,4 @@
-"""Search spaces: what Optuna's distributions contain, as points, as plain data, and as a user's text means them."""
+"""Search spaces of Optuna's distributions: membership, points, plain data, and values from a user's text."""
 
 import math
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from orchestrator.errors import InvalidInput
-from orchestrator.search.unused_points import Axis, Choices, Continuum, Points, Steps
+from orchestrator.search.unused_points import Axis, Choices, Continuum, Grid, Points
 from orchestrator.support.serialization import dumps, parse
 
 
@@ -33,7 +33,7 @@ def _middle(distribution: Any) -> Any:
     low, high = distribution.low, distribution.high
     axis = _axis(distribution)
     return axis.value(
-        axis.place(low if distribution.single() else math.sqrt(low * high) if distribution.log else (low + high) / 2)
+        axis.coordinate(low if distribution.single() else math.sqrt(low * high) if distribution.log else (low + high) / 2)
     )
 
 
@@ -43,7 +43,7 @@ def describe(space: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def space(described: Mapping[str, Any]) -> dict[str, BaseDistribution]:
-    """The search space that `describe` described."""
+    """The search space from the plain data that `describe` returns."""
     return {name: optuna.distributions.json_to_distribution(dumps(content)) for name, content in described.items()}
 
 
@@ -53,26 +53,26 @@ def points(space: Mapping[str, Any]) -> Points:
 
 
 def value(distribution: BaseDistribution, name: str, text: str) -> Any:
-    """The value of the hyperparameter `name` that a user's text means. Raises InvalidInput with what would have been right."""
+    """The value of the hyperparameter `name` that a user's text means. Raises InvalidInput."""
     axis = _axis(distribution)
     match distribution:
         case CategoricalDistribution():
             for choice in distribution.choices:
                 if text in (str(choice), dumps(choice)):
                     return choice
-            raise InvalidInput(f"{name} = {text} is none of {', '.join(map(str, distribution.choices))}")
+            raise InvalidInput(f"{name} = {text} is not one of {', '.join(map(str, distribution.choices))}")
         case FloatDistribution() | IntDistribution():
             try:
                 number = float(text)
             except ValueError:
-                raise InvalidInput(f"{name} = {text} is no number") from None
+                raise InvalidInput(f"{name} = {text} is not a number") from None
             if not contains(distribution, number):  # NaN is in no range
                 raise InvalidInput(f"{name} = {text} is outside its range, {distribution.low} to {distribution.high}")
-            nearest = axis.value(axis.place(number))
+            nearest = axis.value(axis.coordinate(number))
             if not math.isclose(nearest, number, rel_tol=1e-9, abs_tol=1e-12):
                 raise InvalidInput(f"{name} = {text} is not on its grid of steps; the nearest value is {nearest}")
             return nearest
-    raise InvalidInput(f"{name} cannot be enqueued: {distribution} is no range that is known here")
+    raise InvalidInput(f"{name} cannot be enqueued: {distribution} is not supported")
 
 
 def _axis(distribution: object) -> Axis:
@@ -81,10 +81,10 @@ def _axis(distribution: object) -> Axis:
             return Choices(values=tuple(distribution.choices))
         case IntDistribution():
             count = (distribution.high - distribution.low) // distribution.step + 1
-            return Steps(low=distribution.low, high=distribution.high, step=distribution.step, count=count)
+            return Grid(low=distribution.low, high=distribution.high, step=distribution.step, count=count)
         case FloatDistribution(step=float(step)):
             count = round((distribution.high - distribution.low) / step) + 1
-            return Steps(low=distribution.low, high=distribution.high, step=step, count=count)
+            return Grid(low=distribution.low, high=distribution.high, step=step, count=count)
         case FloatDistribution() if distribution.single():
             return Choices(values=(distribution.low,))
     return Continuum()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
-from orchestrator.engine.conductor import BEST_KEPT, worth
+from orchestrator.engine.kept_checkpoints import BEST_KEPT
 from orchestrator.executors.devices import DeviceAssignment
 from orchestrator.record import Kind, Provenance, RunRecord, Status
 from orchestrator.scheduling.pruners import warm_up
@@ -108,7 +108,7 @@ def _settings(opened: OpenedStudy, records: Sequence[RunRecord], count: int) -> 
     options, plan = opened.search.options, opened.plan
     search = OptunaStudy(plan, seed=options.seed, sampler=options.sampler, pruner=options.pruner)
     for record in records:
-        search.know(record, worth(record.metric, opened.folder.folder(record).epochs()))
+        search.know(record, record.metric.objective_values(opened.folder.folder(record).epochs()))
     enqueued = SettingQueue(opened.folder)
     taken = {record.enqueued for record in records}
     waiting = [enqueued.params(name) for name in enqueued.names() if name not in taken]

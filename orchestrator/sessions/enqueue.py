@@ -53,7 +53,7 @@ def _tell_duplicates(
     if any(params == waiting.params(name) for name in waiting.names()):
         say("note: the same setting is waiting already; it will be trained twice, with different seeds")
     if space.keys() <= params.keys():
-        place = spaces.points(space).place
-        known = next((record for record in before.trials if place(record.recipe.params) == place(params)), None)
+        coordinates = spaces.points(space).coordinates
+        known = next((record for record in before.trials if coordinates(record.recipe.params) == coordinates(params)), None)
         if known is not None:
             say(f"note: this is the setting of {known.run_id} ({known.status}); it will be trained again, with another seed")

@@ -7,7 +7,7 @@ from typing import Any, final
 
 from orchestrator.errors import MissingInput
 from orchestrator.recipe import Recipe
-from orchestrator.record import Kind, Provenance, RunRecord, Status
+from orchestrator.record import Kind, Provenance, RunRecord, Status, best_complete
 from orchestrator.sessions.resources import Resources
 from orchestrator.sessions.single_run import check_recipe, complete_copies, find_record, result_line, train_run
 from orchestrator.sessions.submit import submit, target
@@ -27,12 +27,12 @@ def best_trial(folder: StudyFolder) -> RunRecord:
     Raises MissingInput when there is none, InvalidInput for a folder of single runs.
     """
     folder.read().require_search("retrain one of them with: orchestrate retrain RUN")
-    complete = [record for record in folder.runs(Kind.TRIAL) if record.status is Status.COMPLETE]
-    if not complete:
+    best = best_complete(folder.runs(Kind.TRIAL))
+    if best is None:
         raise MissingInput(
             f"study {folder.name!r} has no COMPLETE trial yet; run: orchestrate study PLAN --study {folder.name} --trials N"
         )
-    return min(complete, key=RunRecord.order)
+    return best
 
 
 def retrain_recipe(source: RunRecord, epochs: int) -> Recipe:

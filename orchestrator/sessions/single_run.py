@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Literal, final
 
 from orchestrator import plugins
-from orchestrator.engine.dispatch import Assignment, Dispatch, Update
+from orchestrator.engine.active_run import Assignment, Update
+from orchestrator.engine.dispatch import Dispatch
 from orchestrator.errors import OrchestrateError
 from orchestrator.executors.base import Executor
 from orchestrator.hyperparameters import complete
@@ -17,7 +18,7 @@ from orchestrator.record import Kind, RunRecord, Status
 from orchestrator.sessions.copies import observing, open_mirror
 from orchestrator.sessions.fetch_data import ensure_data_set
 from orchestrator.sessions.resources import Resources, start_workers
-from orchestrator.stopping.rules import Stop, StoppingRule
+from orchestrator.stopping.rules import StoppingRule, StopRequested
 from orchestrator.storage.study_file import StudyFile
 from orchestrator.storage.study_folder import StudyFolder
 from orchestrator.support.clock import Clock, SystemClock
@@ -41,7 +42,7 @@ class SingleRun:
     ) -> None:
         self._say = say
         self._stopping_rules = stopping_rules
-        self._dispatch = Dispatch(folder=folder, executor=executor, observers=observers, clock=clock)
+        self._dispatch = Dispatch(archive=folder, executor=executor, observers=observers, clock=clock)
 
     def run(self, record: RunRecord, measure: Measure) -> RunRecord:
         """Train `record` to its end, from its last checkpoint where there is one; PAUSED where a stopping rule came first.
@@ -110,7 +111,12 @@ def train_run(
         observers = open_mirror(study, folder, resources.mirror)
         with observing(observers, say):
             record = SingleRun(
-                folder=folder, executor=workers, observers=observers, clock=SystemClock(), say=say, stopping_rules=[Stop(folder)]
+                folder=folder,
+                executor=workers,
+                observers=observers,
+                clock=SystemClock(),
+                say=say,
+                stopping_rules=[StopRequested(folder)],
             ).run(record, measure)
     if record.status is Status.PAUSED:
         folder.clear_stop_request()

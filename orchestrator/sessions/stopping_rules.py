@@ -5,15 +5,15 @@ from orchestrator.scheduling.pruners import warm_up
 from orchestrator.sessions.open_study import OpenedStudy
 from orchestrator.sessions.submit import most_predictions
 from orchestrator.stopping.budget import Budget
-from orchestrator.stopping.rules import Patience, Stop, StoppingRule
+from orchestrator.stopping.rules import NoImprovement, StoppingRule, StopRequested
 from orchestrator.support.clock import Clock
 
 
 def stopping_rules(opened: OpenedStudy, began: float, workers: int, clock: Clock) -> list[StoppingRule]:
     """The rules by which a session that began at `began` may end early; the caller holds the study's lock."""
-    rules: list[StoppingRule] = [Stop(opened.folder)]
+    rules: list[StoppingRule] = [StopRequested(opened.folder)]
     if opened.file.limits.patience is not None:
-        rules.append(Patience(opened.file.limits.patience))
+        rules.append(NoImprovement(opened.file.limits.patience))
     time = budget(opened, began, workers, clock)
     return [*rules, time] if time is not None else rules
 

@@ -5,16 +5,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from orchestrator.engine.conductor import Conductor, Origin, suspend_interrupted
+from orchestrator.engine.conductor import Conductor
+from orchestrator.engine.dispatch import Dispatch
+from orchestrator.engine.earlier_sessions import suspend_interrupted
+from orchestrator.engine.new_trials import NewTrials, TrialTemplate
 from orchestrator.errors import Mismatch, TryAgainLater, Unavailable
 from orchestrator.observers.console import Console
 from orchestrator.observers.replay import replay
-from orchestrator.record import Kind, RunRecord, Status
-from orchestrator.selection.uncertainty import doubt
+from orchestrator.record import Kind, Provenance, RunRecord, Status
+from orchestrator.scheduling.schedulers import scheduler
+from orchestrator.search.optuna_study import OptunaStudy
+from orchestrator.selection.uncertainty import describe_uncertainty
 from orchestrator.sessions.copies import observing, open_mirror, open_published_copy
 from orchestrator.sessions.open_study import OpenedStudy, Request, open_study
 from orchestrator.sessions.resources import Resources, start_workers
 from orchestrator.sessions.stopping_rules import stopping_rules
+from orchestrator.stopping.rules import StoppingRule
 from orchestrator.storage.options import Limits
 from orchestrator.storage.queue import SettingQueue
 from orchestrator.storage.remembered import remember_runs_folder
@@ -66,7 +72,6 @@ def _search(
 ) -> None:
     folder, trials = opened.folder, opened.search.trials
     with start_workers(resources, folder, say, expected=opened.plan.recipe) as workers:
-        commit_id, dirty = commit(Path.cwd())
         opened.validate(say)
         # Before the database knows the study's uuid, and only if the database takes it.
         with folder.writing(opened.file):
@@ -80,26 +85,40 @@ def _search(
         with observing(observers, say):
             for observer in copies:
                 replay(observer, ((record, folder.folder(record).epochs()) for record in before))
-            conductor = Conductor(
-                study=opened.file,
-                plan=opened.plan,
-                folder=folder,
-                executor=workers,
-                observers=observers,
-                clock=clock,
-                origin=Origin(commit=commit_id, dirty=dirty),
-                complete=opened.complete,
-                say=say,
-                endings=stopping_rules(opened, began, workers.workers, clock),
-                enqueued=SettingQueue(folder),
-                replicate=opened.file.limits.replicate,
-            )
+            dispatch = Dispatch(archive=folder, executor=workers, observers=observers, clock=clock)
+            rules = stopping_rules(opened, began, workers.workers, clock)
+            conductor = _conductor(opened, dispatch, rules, clock, say)
             conductor.run(trials)
     end = conductor.ended
     if end is not None:
         folder.write(replace(opened.file, ended=end.reason))
         folder.clear_stop_request()
         say(f"study {folder.name} ends before it has {trials} trials: {end.reason}; {end.advice}")
+
+
+def _conductor(
+    opened: OpenedStudy, dispatch: Dispatch, rules: Sequence[StoppingRule], clock: Clock, say: Callable[[str], None]
+) -> Conductor:
+    """The conductor of the study, with the search and the scheduler that its options name."""
+    plan, options, folder = opened.plan, opened.search.options, opened.folder
+    commit_id, dirty = commit(Path.cwd())
+    search = OptunaStudy(plan, seed=options.seed, sampler=options.sampler, pruner=options.pruner)
+    template = TrialTemplate(
+        plan=plan,
+        seed=options.seed,
+        complete=opened.complete,
+        provenance=Provenance(study=opened.file.uuid, commit=commit_id, dirty=dirty),
+    )
+    queue, replicate = SettingQueue(folder), opened.file.limits.replicate
+    return Conductor(
+        archive=folder,
+        new_trials=NewTrials(template, search=search, archive=folder, clock=clock, queue=queue, replicate=replicate),
+        search=search,
+        scheduler=scheduler(options.pruner, epochs=plan.epochs, direction=plan.metric.direction, seed=options.seed),
+        dispatch=dispatch,
+        say=say,
+        rules=rules,
+    )
 
 
 def _complete_copy(opened: OpenedStudy, store: RunsFolder, say: Callable[[str], None]) -> None:
@@ -135,6 +154,6 @@ def _summarise(after: StudyStatus, say: Callable[[str], None]) -> None:
         space = after.study.require_search().plan_content["space"]
         sampled = ", ".join(f"{name} {short(best.recipe.params[name])}" for name in space)
         say(f"best {best.metric.name} {best.best.value:.4f} after epoch {best.best.epoch} of {best.run_id}: {sampled}")
-        if uncertainty := doubt(best, after.trials):
+        if uncertainty := describe_uncertainty(best, after.trials):
             say(uncertainty)
         say(f"next: orchestrate retrain-best {after.study.name}")

@@ -1,4 +1,4 @@
-"""A session's time: what the search may use, and what is kept back for what comes after it."""
+"""The time budget of a session: what the search may use, and what is reserved for the steps after it."""
 
 import math
 from dataclasses import dataclass
@@ -16,16 +16,16 @@ CONFIRMATION_SEEDS = 3
 # Time per image of a training step in units of a prediction's: the backward pass costs about twice the forward pass
 # (Kaplan et al., Scaling Laws for Neural Language Models, 2020, section 2.1).
 _STEP_PER_PREDICTION = 3
-# Of what was estimated: start of the workers, reading of the data, checkpoints, and the scatter of the measured epochs.
+# On the estimate: start of the workers, reading of the data, checkpoints, and the scatter of the measured epochs.
 _MARGIN = 1.15
-# For the end of the session itself: workers go, and the copies in W&B and Optuna's database are completed.
+# For the end of the session itself: workers stop, and the copies in W&B and Optuna's database are completed.
 CLOSING_SECONDS = 5.0
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Afterwards:
-    """Seconds that confirmation, full retrain and submission will need, estimated from the measured `epoch_seconds`."""
+    """Estimated seconds of confirmation, full retrain and submission, from the measured `epoch_seconds`."""
 
     confirmation: float
     retrain: float
@@ -34,20 +34,20 @@ class Afterwards:
 
     @property
     def seconds(self) -> float:
-        """Together, with a margin, and with the end of the search's own session."""
+        """The sum with a margin, and with the end of the search's own session."""
         return _MARGIN * (self.confirmation + self.retrain + self.submission) + CLOSING_SECONDS
 
     def describe(self) -> str:
-        """In a user's words."""
+        """A phrase for the user."""
         return (
-            f"{format_duration(self.seconds)} are kept back for confirmation ({format_duration(self.confirmation)}), "
+            f"{format_duration(self.seconds)} are reserved for confirmation ({format_duration(self.confirmation)}), "
             f"full retrain ({format_duration(self.retrain)}) and submission ({format_duration(self.submission)}), "
-            f"at {self.epoch_seconds:.3g} s an epoch"
+            f"at {self.epoch_seconds:.3g} s per epoch"
         )
 
 
 def afterwards(plan: StudyPlan, info: DataSetInfo, *, epoch_seconds: float, workers: int, predictions: int) -> Afterwards:
-    """What comes after the search, from the seconds of one epoch; `predictions` are the images of the submission.
+    """The time needed after the search, from the seconds of one epoch; `predictions` are the images of the submission.
 
     A confirmation's runs are divided among the workers; the retrain is a single run, on training and confirmation images.
     """
@@ -63,12 +63,12 @@ def afterwards(plan: StudyPlan, info: DataSetInfo, *, epoch_seconds: float, work
 
 @final
 class Budget:
-    """Ends the search in time: `seconds` from `began` are for everything, what comes afterwards included.
+    """Ends the search in time: `seconds` from `began` are for the search and for all that comes afterwards.
 
-    Time is measured: seconds per epoch are those of the best COMPLETE trial, which is what will be trained again, and before
-    there is one the mean over all epochs. Until an epoch was measured nothing can be kept back. No trial is begun that cannot
-    reach `useful_epochs`, nor one in the time that the most promising trial needs to be the first COMPLETE one; what runs is
-    paused an epoch before the time is up, because it ends with an epoch.
+    Seconds per epoch are those measured on the best COMPLETE trial, which will be trained again; before there is one, the mean
+    over all epochs. Nothing is reserved until an epoch was measured. No trial is started that cannot reach `useful_epochs`, nor
+    one in the time that the most promising trial needs to be the first COMPLETE one. Running trials are suspended one epoch
+    before the time is up, because a suspended run finishes its epoch first.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Budget:
         self._paused: dict[int, RunRecord] = {}
 
     def note(self, record: RunRecord) -> None:
-        """Take over what the trial's epochs took."""
+        """Add the time of the trial's new epochs."""
         epochs, seconds = self._measured.get(record.number, (0, 0.0))
         self._epochs += record.epochs - epochs
         self._epoch_seconds += record.seconds - seconds
@@ -106,11 +106,11 @@ class Budget:
         self._paused.pop(record.number, None)
         if record.status is Status.PAUSED:
             self._paused[record.number] = record
-        if record.status is Status.COMPLETE and (self._best is None or record.order() < self._best.order()):
+        if record.beats(self._best):
             self._best = record
 
     def afterwards(self) -> Afterwards | None:
-        """What is kept back, as far as it is known now; None before the first epoch."""
+        """The reserved time, as far as it is known now; None before the first epoch."""
         if not self._epochs:
             return None
         best = self._best
@@ -118,22 +118,22 @@ class Budget:
         return afterwards(self._plan, self._info, epoch_seconds=seconds, workers=self._workers, predictions=self._predictions)
 
     def end(self) -> SessionEnd | None:
-        """An End when no trial could become useful any more; with `pause` when the time for the search is up."""
-        kept = self.afterwards()
+        """An end when no new trial could become useful; one that suspends when the time for the search is up."""
+        reserved = self.afterwards()
         used = self._clock.now() - self._began
-        left = self._seconds - used - (kept.seconds if kept is not None else 0.0)
+        left = self._seconds - used - (reserved.seconds if reserved is not None else 0.0)
         epoch = self._epoch_seconds / self._epochs if self._epochs else 0.0
         if left > (self._useful_epochs + self._epochs_to_a_winner()) * epoch:
             return None
-        reason = f"{format_duration(used)} of the budget of {format_duration(self._seconds)} are used"
-        if kept is not None:
-            reason += f", and {kept.describe()}"
-        return SessionEnd(reason=reason, advice="the same command goes on, with a budget of its own", pause=left <= epoch)
+        reason = f"{format_duration(used)} of the budget of {format_duration(self._seconds)} is used"
+        if reserved is not None:
+            reason += f"; {reserved.describe()}"
+        return SessionEnd(reason=reason, advice="run the same command with a new --budget to resume", suspend=left <= epoch)
 
     def _epochs_to_a_winner(self) -> int:
-        """Epochs to be trained before a trial is COMPLETE; 0 where one is, or none waits for its turn."""
+        """Epochs to be trained before a trial is COMPLETE; 0 where one is, or none is paused."""
         if self._best is not None or not self._paused:
             return 0
         leader = min(self._paused.values(), key=lambda record: (-record.epochs, record.order()))
-        # What runs comes to its own rung first, and an epoch before the time is up everything is paused.
+        # Running trials reach their own rungs first, and one epoch before the time is up everything is suspended.
         return self._useful_epochs + leader.recipe.epochs - leader.epochs + 1

@@ -1,5 +1,6 @@
-"""Why a session may end before the study has its trials: on request, for want of improvement, or for want of time."""
+"""Why a session may end before the study has its trials: on request, without improvement, or at the end of its budget."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol, final
 
@@ -7,37 +8,44 @@ from orchestrator.record import RunRecord, Status
 from orchestrator.storage.study_folder import StudyFolder
 
 
+@final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionEnd:
-    """No trial is begun any more. `reason` and `advice`, how to go on, are for the user.
+    """Why no further trial is started. `reason`, and `advice` on how to resume, are for the user.
 
-    With `pause`, the trials that run are paused with their checkpoints; else they are run on, and paused ones that deserve it are
-    resumed.
+    With `suspend`, running trials are suspended with their checkpoints. Without, they are completed, and paused trials that the
+    scheduler promotes are resumed.
     """
 
     reason: str
-    advice: str = "the same command goes on"
-    pause: bool = False
+    advice: str = "run the same command to resume"
+    suspend: bool = False
 
 
 EXHAUSTED = SessionEnd(
-    reason="every setting of the search space was tried", advice="--replicate trains them again, with fresh seeds"
+    reason="every setting of the search space was tried", advice="use --replicate to train them again with fresh seeds"
 )
 
 
 class StoppingRule(Protocol):
-    """A rule by which a session ends. It hears of every change of a trial's record, those of earlier sessions included."""
+    """A rule that ends a session early. It is told of every change of a trial's record, those of earlier sessions included."""
 
     def note(self, record: RunRecord) -> None:
         """A trial's record is now this one."""
 
     def end(self) -> SessionEnd | None:
-        """What the rule says at this moment; it may take an End without `pause` back."""
+        """Why the session should end now, or None. An end without `suspend` may be withdrawn by a later call."""
+
+
+def session_end(rules: Iterable[StoppingRule]) -> SessionEnd | None:
+    """The end that applies now: of the rules that ask for one the first, and one that suspends before one that does not."""
+    ends = [end for end in (rule.end() for rule in rules) if end is not None]
+    return max(ends, key=lambda end: end.suspend, default=None)
 
 
 @final
-class Stop:
-    """Ends when `orchestrate stop` asks for it, from the moment on that the session has the study's lock."""
+class StopRequested:
+    """Ends the session after `orchestrate stop`, from the moment on that the session has the study's lock."""
 
     def __init__(self, folder: StudyFolder) -> None:
         self._folder = folder
@@ -46,38 +54,38 @@ class Stop:
         """Nothing depends on the trials."""
 
     def end(self) -> SessionEnd | None:
-        """An End as soon as somebody has asked."""
-        return SessionEnd(reason="stopped, as `orchestrate stop` asked", pause=True) if self._folder.stop_requested() else None
+        """An end that suspends, as soon as the stop was requested."""
+        return SessionEnd(reason="stopped by `orchestrate stop`", suspend=True) if self._folder.stop_requested() else None
 
 
 @final
-class Patience:
-    """Ends when so many trials, one after the other by their numbers, were finished, or paused, without a new best one.
+class NoImprovement:
+    """Ends the session when so many trials in a row, by their numbers, were finished or paused without a new best one.
 
-    Failed trials say nothing about the search and are not counted. What runs already may still improve, and is run on.
+    Failed trials say nothing about the search and are not counted. Running trials may still improve, and are completed.
     """
 
-    def __init__(self, trials: int) -> None:
-        self._trials = trials
+    def __init__(self, patience: int) -> None:
+        self._patience = patience
         self._best: RunRecord | None = None
-        self._seen: set[int] = set()
+        self._judged: set[int] = set()
         self._since = 0  # trials after the best one
 
     def note(self, record: RunRecord) -> None:
-        """Count a trial that was judged, and remember the best."""
+        """Count a trial that was finished or paused, and remember the best."""
         judged = record.status.finished or (record.status is Status.PAUSED and not record.suspended)
         if not judged or record.status is Status.FAILED:
             return
-        self._seen.add(record.number)
-        if record.status is Status.COMPLETE and (self._best is None or record.order() < self._best.order()):
+        self._judged.add(record.number)
+        if record.beats(self._best):
             self._best = record
         if self._best is not None:
             best = self._best.number
-            self._since = sum(number > best for number in self._seen)
+            self._since = sum(number > best for number in self._judged)
 
     def end(self) -> SessionEnd | None:
-        """An End when the best trial is so many trials ago."""
-        if self._best is None or self._since < self._trials:
+        """An end when the best trial is `patience` trials ago."""
+        if self._best is None or self._since < self._patience:
             return None
-        reason = f"the best trial, {self._best.run_id}, was not improved by the {self._since} that came after it"
-        return SessionEnd(reason=reason, advice="a larger --patience, or none, goes on")
+        reason = f"the best trial, {self._best.run_id}, was not improved by the {self._since} trials after it"
+        return SessionEnd(reason=reason, advice="run the same command with a larger --patience, or without, to resume")

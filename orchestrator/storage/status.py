@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, final
 
-from orchestrator.record import FailureKind, Kind, RunRecord, Status
+from orchestrator.record import FailureKind, Kind, RunRecord, Status, best_complete
 from orchestrator.storage.queue import SettingQueue
 from orchestrator.storage.study_file import StudyFile
 from orchestrator.storage.study_folder import StudyFolder
@@ -26,8 +26,7 @@ class StudyStatus:
     @property
     def best(self) -> RunRecord | None:
         """The best COMPLETE trial."""
-        complete = [record for record in self.trials if record.status is Status.COMPLETE]
-        return min(complete, key=RunRecord.order, default=None)
+        return best_complete(self.trials)
 
     @property
     def asked(self) -> int:

@@ -1,30 +1,30 @@
-"""Standard errors of accuracies, and what the highest of many hides. Pure arithmetic."""
+"""Standard errors of accuracies, and bounds for the best of several. Pure arithmetic."""
 
 import math
 from statistics import NormalDist
 
-_SURE = 0.95  # how often what is said here holds, where nothing but this chance acts
+_CONFIDENCE = 0.95  # of the one-sided bounds, where the choice of images is the only source of variance
 
 
 def standard_error(acc: float, images: int) -> float:
     """Of the accuracy `acc`, a fraction, measured on `images` independent images; a fraction itself.
 
     The binomial one around Agresti and Coull's estimate (The American Statistician 52, 1998), which counts two hits and two
-    misses more: so it stays above 0 where every image was recognised. What another seed would change comes on top.
+    misses more: so it stays above 0 where every image was recognised. The variance between seeds comes on top.
     """
     estimate = (acc * images + 2) / (images + 4)
     return math.sqrt(estimate * (1 - estimate) / (images + 4))
 
 
-def highest_above_truth(runs: int) -> float:
-    """How many standard errors the highest of so many equally good runs lies above the truth, at most."""
-    return NormalDist().inv_cdf(_SURE ** (1 / runs))
+def optimism_of_best(runs: int) -> float:
+    """Upper bound, in standard errors, of how far the best of so many equally good runs lies above its true value."""
+    return NormalDist().inv_cdf(_CONFIDENCE ** (1 / runs))
 
 
-def behind_the_highest(runs: int) -> float:
-    """How many standard errors below the highest of so many runs the truly best one may have come out, at most.
+def significant_difference(runs: int) -> float:
+    """The smallest difference to the best of so many runs, in standard errors, that is significant.
 
     Multiple comparisons with the best (Hsu, The Annals of Statistics 9, 1981) with Bonferroni's bound: a difference has
-    √2 times the error of one figure. As if each run had images of its own; on the same ones differences are somewhat smaller.
+    √2 times the error of one accuracy. As if each run had images of its own; on the same ones differences are somewhat smaller.
     """
-    return math.sqrt(2) * NormalDist().inv_cdf(1 - (1 - _SURE) / max(runs - 1, 1))
+    return math.sqrt(2) * NormalDist().inv_cdf(1 - (1 - _CONFIDENCE) / max(runs - 1, 1))

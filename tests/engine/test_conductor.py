@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator import plugins
-from orchestrator.engine.conductor import BEST_KEPT, worth
-from orchestrator.engine.dispatch import Assignment, Dispatch
+from orchestrator.engine.active_run import Assignment
+from orchestrator.engine.dispatch import Dispatch
+from orchestrator.engine.kept_checkpoints import BEST_KEPT
 from orchestrator.errors import DiskError
 from orchestrator.executors.in_process import InProcess
 from orchestrator.jobs import Event
@@ -58,7 +59,7 @@ def test_an_update_is_heard_before_the_next_event_is_recorded(tmp_path: Path) ->
     record = RunRecord(
         run_id="curves/trials/0000", kind=Kind.TRIAL, number=0, recipe=recipe, provenance=Provenance(study=study.file.uuid)
     )
-    dispatch = Dispatch(folder=study.folder, executor=Hasty(tmp_path), observers=[], clock=SystemClock())
+    dispatch = Dispatch(archive=study.folder, executor=Hasty(tmp_path), observers=[], clock=SystemClock())
     dispatch.start(record, Assignment(until_epoch=recipe.epochs))
     recorded = [len(study.folder.folder(record).epochs()) for update in dispatch.wait(1.0) if not update.record.status.finished]
     assert recorded == list(range(recipe.epochs + 1))
@@ -157,7 +158,7 @@ def test_a_curve_is_what_the_metric_says_of_every_beginning_of_the_run(losses: l
     ]
     best = [metric.best(epochs[:count]) for count in range(1, len(epochs) + 1)]
     expected = [found.value if found is not None else math.nan for found in best]
-    assert worth(metric, epochs) == pytest.approx(expected, nan_ok=True)
+    assert metric.objective_values(epochs) == pytest.approx(expected, nan_ok=True)
 
 
 def test_a_finished_study_does_nothing_more(tmp_path: Path) -> None:

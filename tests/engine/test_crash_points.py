@@ -1,4 +1,4 @@
-"""A real process is killed at every named point, and the same command carries on to what it would have found undisturbed."""
+"""A real process is killed at every named point, and the same command resumes to what it would have found undisturbed."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ PLAN = "checkpointed_curves"
 TRIALS = 7
 Words = list[str | Path]
 
-# The same command, killed at one place after the other: where, and when that place is reached for which time in the session.
+# The same command, killed at one crash point after the other: which, and when it is reached for which time in the session.
 CONDUCTORS = {
     "at the beginning": [
         (CrashPoint.STUDY_ASIDE, 1),
@@ -97,7 +97,7 @@ def crashed(tmp_path: Path, command: Words, point: CrashPoint, count: int) -> bo
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a study that nobody disturbed."""
+    """The folder of an undisturbed study."""
     tmp_path = tmp_path_factory.mktemp("alone")
     run(*words(tmp_path))
     assert_whole(study_in(tmp_path, PLAN), TRIALS)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.engine.recovery.watchdog import USUAL, Watchdog
+from orchestrator.engine.recovery.watchdog import HANG_TIMEOUTS, Watchdog
 from orchestrator.engine.recovery.worker_health import WorkerHealth
 from orchestrator.errors import BadData, DiskError, MissingInput, OrchestrateError, Unavailable
 from orchestrator.executors.processes import Processes
@@ -16,7 +16,7 @@ from orchestrator.storage.runs import RunsFolder
 from tests.helpers.in_process_study import conduct, results
 from tests.helpers.paths import PLUGINS
 
-QUICK = replace(USUAL, floor=3.0, epochs=2.0, beginning=60.0, unknown=120.0)
+QUICK = replace(HANG_TIMEOUTS, minimum=3.0, epochs=2.0, startup=60.0, first_epoch=120.0)
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +56,7 @@ def test_each_kind_of_failure_is_told_apart_and_has_its_rule(tmp_path: Path, wor
         7: {"misbehaviour": "device", **once, "marker": str(tmp_path / "refused")},
     }
     records = conduct(
-        tmp_path, 9, executor=worker, fixed=fixed, say=said.append, checkpoint_share=1.0, patience=QUICK, pruner="none"
+        tmp_path, 9, executor=worker, fixed=fixed, say=said.append, checkpoint_share=1.0, timeouts=QUICK, pruner="none"
     )
     crashed, hung, lost = FailureKind.CRASHED, FailureKind.HUNG, FailureKind.LOST
     assert [kinds(record) for record in records] == [
@@ -72,7 +72,7 @@ def test_each_kind_of_failure_is_told_apart_and_has_its_rule(tmp_path: Path, wor
     ]
     assert [record.status is Status.FAILED for record in records] == [number in (1, 3, 4) for number in range(9)]
     assert records[3].failure is not None
-    assert records[3].failure.message == "RuntimeError: this trainer was told to fail; given up after 2 attempts"
+    assert records[3].failure.message == "RuntimeError: this trainer was told to fail; failed after 2 attempts"
     assert records[5].setbacks[0].message.startswith("worker 0 was killed by signal 9: no progress for ")
     assert any("trials/0005: hung: " in line and "retry 1 of 2" in line for line in said)
     calm = {number: {**words, "misbehaviour": ""} for number, words in fixed.items() if number in (2, 5, 6, 7)}
@@ -86,9 +86,9 @@ def test_each_kind_of_failure_is_told_apart_and_has_its_rule(tmp_path: Path, wor
 
 @pytest.mark.slow
 def test_a_trial_that_always_hangs_fails_as_hung_and_costs_no_other(tmp_path: Path, worker: Processes) -> None:
-    patience = replace(QUICK, floor=2.0, beginning=10.0)
+    timeouts = replace(QUICK, minimum=2.0, startup=10.0)
     records = conduct(
-        tmp_path, 3, executor=worker, fixed={1: {"misbehaviour": "hang", "at_epoch": 3}}, patience=patience, checkpoint_share=1.0
+        tmp_path, 3, executor=worker, fixed={1: {"misbehaviour": "hang", "at_epoch": 3}}, timeouts=timeouts, checkpoint_share=1.0
     )
     assert [record.status for record in records] == [Status.COMPLETE, Status.FAILED, Status.COMPLETE]
     assert kinds(records[1]) == ([FailureKind.HUNG] * 2, FailureKind.HUNG)
@@ -100,11 +100,11 @@ def test_a_trial_that_always_hangs_fails_as_hung_and_costs_no_other(tmp_path: Pa
     ("misbehaviour", "error", "code"),
     [("full-disk", DiskError, 74), ("bad-data", BadData, 65), ("missing-data", MissingInput, 66)],
 )
-def test_what_concerns_every_trial_stops_the_study_and_burns_none(
+def test_what_concerns_every_trial_stops_the_study_and_fails_none(
     tmp_path: Path, worker: Processes, misbehaviour: str, error: type[OrchestrateError], code: int
 ) -> None:
     fixed = {2: {"misbehaviour": misbehaviour, "at_epoch": 3}}
-    with pytest.raises(error, match=r"curves/trials/0002: .*the same command carries on") as raised:
+    with pytest.raises(error, match=r"curves/trials/0002: .*run the same command to resume") as raised:
         conduct(tmp_path, 6, executor=worker, fixed=fixed)
     assert raised.value.exit_code == code
     assert [record.status for record in recorded(tmp_path)] == [Status.COMPLETE, Status.COMPLETE, Status.RUNNING]
@@ -115,7 +115,10 @@ def test_what_concerns_every_trial_stops_the_study_and_burns_none(
 
 def test_a_broken_trainer_stops_the_study_early(tmp_path: Path) -> None:
     fixed = {number: {"misbehaviour": "raise", "at_epoch": 1} for number in range(1, 40)}
-    with pytest.raises(OrchestrateError, match=r"5 runs in a row failed the same way .crashed: RuntimeError: this trainer"):
+    with pytest.raises(
+        OrchestrateError,
+        match=r"5 runs in a row failed the same way .crashed: RuntimeError: this trainer.*Fix the cause",
+    ):
         conduct(tmp_path, 40, fixed=fixed)
     assert [record.status for record in recorded(tmp_path)] == [Status.COMPLETE, *[Status.FAILED] * 5]
 
@@ -146,8 +149,8 @@ def test_a_loss_that_explodes_without_becoming_infinite_is_divergence(tmp_path: 
 
 
 @pytest.mark.slow
-def test_a_worker_on_which_run_after_run_fails_is_taken_out_of_service(tmp_path: Path) -> None:
-    """The study goes on with the other worker, and no trial is lost to the bad one."""
+def test_a_worker_on_which_run_after_run_fails_is_retired(tmp_path: Path) -> None:
+    """The study continues with the other worker, and no trial is lost to the bad one."""
     executor = Processes(devices=["cpu", "cpu:1"], threads=1, data_folder=tmp_path, logs=tmp_path / "logs")
     said: list[str] = []
     fixed = {number: {"misbehaviour": "kill-on-second", "seconds": 0.2} for number in range(16)}
@@ -158,12 +161,12 @@ def test_a_worker_on_which_run_after_run_fails_is_taken_out_of_service(tmp_path:
         executor.close()
     assert [record.status for record in records] == [Status.COMPLETE] * 16
     assert [len(record.setbacks) for record in records].count(1) == 3
-    assert sum("worker 1 is out of service: run after run fails there (lost: worker 1 was killed" in line for line in said) == 1
+    assert sum("worker 1 is retired: several runs in a row failed there (lost: worker 1 was killed" in line for line in said) == 1
 
 
-def test_a_device_that_refuses_every_run_stops_the_study_before_all_are_burnt(tmp_path: Path) -> None:
+def test_a_device_that_refuses_every_run_stops_the_study_early(tmp_path: Path) -> None:
     fixed = {number: {"misbehaviour": "device", "at_epoch": 2} for number in range(1, 20)}
-    with pytest.raises(Unavailable, match=r"worker 0 is out of service.*CUDA error.*No worker is left") as raised:
+    with pytest.raises(Unavailable, match=r"worker 0 is retired.*CUDA error.*No worker is left") as raised:
         conduct(tmp_path, 20, fixed=fixed)
     assert raised.value.exit_code == 69
     assert [record.status for record in recorded(tmp_path)] == [
@@ -198,8 +201,8 @@ def test_divergence_is_never_the_workers_fault_nor_the_trainers() -> None:
     health, diverged = WorkerHealth(), Failure(kind=FailureKind.DIVERGED, message="train_loss is nan")
     health.measured(1)
     assert not any(health.failed(0, f"{run}", diverged) for run in range(40))
-    assert not any(health.given_up(diverged) for _ in range(40))
-    assert [bool(health.given_up(FAILURE)) for _ in range(5)] == [False] * 4 + [True]
+    assert not any(health.repeated(diverged) for _ in range(40))
+    assert [bool(health.repeated(FAILURE)) for _ in range(5)] == [False] * 4 + [True]
 
 
 class SetClock:
@@ -221,7 +224,7 @@ def watched(watchdog: Watchdog, clock: SetClock, seconds: float) -> list[str]:
 
 def test_a_run_is_given_many_times_its_usual_epoch_and_no_more() -> None:
     clock = SetClock()
-    watchdog = Watchdog(clock, USUAL)
+    watchdog = Watchdog(clock, HANG_TIMEOUTS)
     watchdog.begin("first")
     assert watched(watchdog, clock, 6 * 3600) == []
     assert watched(watchdog, clock, 1) == ["first"]
@@ -240,11 +243,11 @@ def test_a_run_is_given_many_times_its_usual_epoch_and_no_more() -> None:
 
 def test_time_in_which_the_conductor_itself_was_stopped_does_not_count() -> None:
     clock = SetClock()
-    watchdog = Watchdog(clock, USUAL)
+    watchdog = Watchdog(clock, HANG_TIMEOUTS)
     watchdog.begin("run")
     watchdog.progress("run", 0.1)
     clock.seconds += 8 * 3600
     assert watched(watchdog, clock, 280) == []
-    clock.seconds -= 3600  # somebody set it back
+    clock.seconds -= 3600  # it was set back
     assert watched(watchdog, clock, 5) == []
     assert watched(watchdog, clock, 10) == ["run"]

@@ -1,4 +1,4 @@
-"""A disk that is really full, in the middle of a study: it ends with 74 and a message, and goes on when there is room again."""
+"""A disk that is really full in the middle of a study: it ends with 74 and a message, and is resumed when there is room."""
 
 import os
 import resource

@@ -1,4 +1,4 @@
-"""Real processes, really killed: the same command carries on, and the study has exactly its trials."""
+"""Real processes, really killed: the same command resumes, and the study has exactly its trials."""
 
 import os
 import signal
@@ -57,7 +57,7 @@ def assert_whole(tmp_path: Path, trials: int = TRIALS) -> None:
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[object, ...]]:
-    """What the study finds when nobody disturbs it."""
+    """What the undisturbed study finds."""
     tmp_path = tmp_path_factory.mktemp("alone")
     run(*words(tmp_path, "--mirror", "off"))
     assert_whole(tmp_path)
@@ -192,7 +192,7 @@ def test_a_retrain_is_killed_and_carried_on(tmp_path: Path) -> None:
     assert "trained already" in messages
 
 
-def test_the_published_copy_is_locked_by_somebody_else_for_a_while(tmp_path: Path, alone: list[tuple[object, ...]]) -> None:
+def test_the_published_copy_is_locked_by_another_process_for_a_while(tmp_path: Path, alone: list[tuple[object, ...]]) -> None:
     conductor = start(*words(tmp_path, "--mirror", "off"))
     wait_for(lambda: finished(tmp_path) >= 1, "the first trial")
     with sqlite3.connect(tmp_path / "runs" / "optuna.db", timeout=30) as database:

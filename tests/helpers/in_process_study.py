@@ -6,19 +6,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from orchestrator.engine.conductor import Conductor, Origin
-from orchestrator.engine.recovery.watchdog import USUAL, Patience
+from orchestrator.engine.conductor import Conductor
+from orchestrator.engine.dispatch import Dispatch
+from orchestrator.engine.new_trials import NewTrials, TrialTemplate
+from orchestrator.engine.recovery.watchdog import HANG_TIMEOUTS, HangTimeouts
 from orchestrator.executors.base import Executor
 from orchestrator.executors.in_process import InProcess
 from orchestrator.jobs import Event, Job
 from orchestrator.observers.base import Observer
-from orchestrator.record import Epoch, Kind, RunRecord
+from orchestrator.record import Epoch, Kind, Provenance, RunRecord
+from orchestrator.scheduling.schedulers import scheduler
+from orchestrator.search.optuna_study import OptunaStudy
 from orchestrator.sessions.open_study import OpenedStudy, Request, open_study
 from orchestrator.stopping.rules import StoppingRule
+from orchestrator.storage.archive import StudyArchive
 from orchestrator.storage.queue import SettingQueue
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_folder import StudyFolder
-from orchestrator.support.clock import SystemClock
+from orchestrator.support.clock import Clock, SystemClock
 
 
 class PowerCut(BaseException):
@@ -68,6 +73,44 @@ def opened(folder: Path, **request: Any) -> OpenedStudy:
     return found
 
 
+def conductor_of(
+    study: OpenedStudy,
+    *,
+    archive: StudyArchive,
+    executor: Executor,
+    clock: Clock,
+    complete: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+    say: Callable[[str], None],
+    queue: SettingQueue | None = None,
+    replicate: bool = False,
+    rules: Sequence[StoppingRule] = (),
+    observers: Sequence[Observer] = (),
+    checkpoint_share: float = 0.02,
+    timeouts: HangTimeouts = HANG_TIMEOUTS,
+) -> Conductor:
+    """A conductor of this study, made as a session makes it."""
+    options, plan = study.search.options, study.plan
+    search = OptunaStudy(plan, seed=options.seed, sampler=options.sampler, pruner=options.pruner)
+    provenance = Provenance(study=study.file.uuid)
+    template = TrialTemplate(plan=plan, seed=options.seed, complete=complete, provenance=provenance)
+    return Conductor(
+        archive=archive,
+        new_trials=NewTrials(template, search=search, archive=archive, clock=clock, queue=queue, replicate=replicate),
+        search=search,
+        scheduler=scheduler(options.pruner, epochs=plan.epochs, direction=plan.metric.direction, seed=options.seed),
+        dispatch=Dispatch(
+            archive=archive,
+            executor=executor,
+            observers=observers,
+            clock=clock,
+            checkpoint_share=checkpoint_share,
+            timeouts=timeouts,
+        ),
+        say=say,
+        rules=rules,
+    )
+
+
 def conduct(
     folder: Path,
     trials: int,
@@ -78,7 +121,7 @@ def conduct(
     say: Callable[[str], None] = lambda line: None,
     checkpoint_share: float = 0.02,
     replicate: bool = False,
-    patience: Patience = USUAL,
+    timeouts: HangTimeouts = HANG_TIMEOUTS,
     endings: Sequence[StoppingRule] = (),
     **request: Any,
 ) -> Sequence[RunRecord]:
@@ -91,21 +134,19 @@ def conduct(
 
     workers = executor or InProcess(device="cpu", threads=1, data_folder=folder / "data")
     study.folder.write(study.file)
-    conductor = Conductor(
-        study=study.file,
-        plan=study.plan,
-        folder=study.folder,
+    conductor = conductor_of(
+        study,
+        archive=study.folder,
         executor=workers,
-        observers=observers,
         clock=SystemClock(),
-        origin=Origin(commit="", dirty=False),
         complete=complete,
         say=say,
-        checkpoint_share=checkpoint_share,
-        endings=endings,
-        enqueued=SettingQueue(study.folder),
+        queue=SettingQueue(study.folder),
         replicate=replicate,
-        patience=patience,
+        rules=endings,
+        observers=observers,
+        checkpoint_share=checkpoint_share,
+        timeouts=timeouts,
     )
     records = conductor.run(trials)
     if conductor.ended is not None:

@@ -79,14 +79,14 @@ def test_the_one_that_has_come_furthest_is_resumed_first() -> None:
     assert scheduler.resume(beginners, further, last=False) == "run-39"
 
 
-def test_nobody_is_resumed_before_enough_trials_were_seen_unless_none_follows() -> None:
+def test_none_is_resumed_before_enough_trials_were_seen_unless_no_new_one_follows() -> None:
     scheduler = Promotion(epochs=EPOCHS, direction="maximize")
     paused = [curve(number, flat(number / 10, FIRST)) for number in range(3)]
     assert scheduler.resume(paused, [], last=False) is None
     assert scheduler.resume(paused, [], last=True) == "run-2"
 
 
-def test_what_failed_takes_nobodys_place() -> None:
+def test_failed_trials_take_no_promotion_from_others() -> None:
     scheduler = Promotion(epochs=EPOCHS, direction="maximize")
     failed = [curve(number, flat(0.9, SECOND), Status.FAILED) for number in range(20)]
     paused = [curve(20 + number, flat(number / 100, FIRST)) for number in range(20)]

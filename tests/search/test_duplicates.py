@@ -31,7 +31,7 @@ def grid() -> StudyPlan:
     return make(dataset, plugins.dataset(dataset).info(Path("nowhere")))
 
 
-def worth(params: dict[str, object]) -> float:
+def objective(params: dict[str, object]) -> float:
     rate, dropout, smoothing = (float(str(params[name])) for name in ("learning_rate", "dropout", "label_smoothing"))
     return 1 - abs(rate - 0.03) - dropout - smoothing / 2
 
@@ -58,7 +58,7 @@ def asked(
         if len(running) == workers:
             done = running.popleft()
             status = Status.PRUNED if done.number % 5 == 4 else Status.FAILED if done.number % 9 == 8 else Status.COMPLETE
-            study.know(replace(done, status=status), [worth(dict(done.recipe.params))] * 3)
+            study.know(replace(done, status=status), [objective(dict(done.recipe.params))] * 3)
     return settings
 
 
@@ -70,7 +70,7 @@ def test_optuna_alone_repeats_itself_here(grid: StudyPlan) -> None:
         for _ in range(TRIALS):
             trial = study.ask(dict(grid.space))
             found.add(str(sorted(trial.params.items())))
-            study.tell(trial, worth(trial.params))
+            study.tell(trial, objective(trial.params))
         repeats.append(TRIALS - len(found))
     assert min(repeats) >= 4
 

@@ -63,8 +63,8 @@ def test_what_cannot_be_tried_is_refused_before_it_waits(tmp_path: Path, capsys:
         ("curves", ["learning_rte=0.1"], "known: learning_rate"),
         ("curves", ["learning_rate=2"], "outside its range, 0.0001 to 1.0"),
         ("curves", ["learning_rate=nan"], "outside its range"),
-        ("curves", ["learning_rate=fast"], "no number"),
-        ("curves", ["batch_size=33"], "batch_size = 33 is none of "),
+        ("curves", ["learning_rate=fast"], "is not a number"),
+        ("curves", ["batch_size=33"], "batch_size = 33 is not one of "),
         ("curves", ["batch_size"], "name=value"),
         ("curves", ["dropout=.1", "dropout=.2"], "given twice"),
         ("grid", ["dropout=.17"], "the nearest value is 0.2"),
@@ -113,7 +113,7 @@ class After:
 
     def end(self) -> SessionEnd | None:
         self._left -= 1
-        return SessionEnd(reason="enough", pause=True) if self._left < 0 else None
+        return SessionEnd(reason="enough", suspend=True) if self._left < 0 else None
 
 
 @pytest.mark.parametrize("pruner", ["median", "asha", "promote", "none"])
@@ -164,7 +164,7 @@ def test_a_running_study_takes_a_setting_and_stops_when_it_is_asked_to(tmp_path:
     _, messages = conductor.communicate(timeout=60)
     assert conductor.returncode == 0, messages
     assert time.monotonic() - asked < 30
-    assert "stopped, as `orchestrate stop` asked; the same command goes on" in messages
+    assert "stopped by `orchestrate stop`; run the same command to resume" in messages
     records = study.runs(Kind.TRIAL)
     (paused,) = [record for record in records if not record.status.finished]
     assert paused.status is Status.PAUSED

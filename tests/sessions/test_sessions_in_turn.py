@@ -19,7 +19,7 @@ from orchestrator.sessions.dry_run import dry_run
 from orchestrator.sessions.enqueue import enqueue
 from orchestrator.sessions.open_study import Request
 from orchestrator.sessions.resources import Resources
-from orchestrator.stopping.rules import Patience, SessionEnd, Stop
+from orchestrator.stopping.rules import NoImprovement, SessionEnd, StopRequested
 from orchestrator.storage.options import Limits
 from orchestrator.storage.queue import SettingQueue
 from orchestrator.storage.runs import RunsFolder
@@ -118,7 +118,7 @@ class Counting:
     def note(self, record: RunRecord) -> None: ...
 
     def end(self) -> SessionEnd | None:
-        return SessionEnd(reason="stopped", pause=True) if self._left <= 0 else None
+        return SessionEnd(reason="stopped", suspend=True) if self._left <= 0 else None
 
 
 # At 117 epochs a trial is stopped at its very rung, and is among those that then deserve to be resumed.
@@ -128,7 +128,7 @@ def test_what_was_put_by_is_run_on_by_a_session_that_begins_no_trial_any_more(ep
     counting = Counting(tmp_path, epochs)
     conduct(tmp_path, 40, executor=counting, pruner="promote", endings=[counting], observers=[heard])
     for patience in (1, 1, 1000):
-        conduct(tmp_path, 40, pruner="promote", endings=[Patience(patience)], observers=[heard])
+        conduct(tmp_path, 40, pruner="promote", endings=[NoImprovement(patience)], observers=[heard])
         last = {number: status for what, number, status in heard.told if what == "closed"}
         for record in folder(tmp_path).runs(Kind.TRIAL):
             assert record.status is last[record.number]
@@ -168,7 +168,7 @@ class StopAfter:
         self._known[record.number] = record.epochs
 
     def end(self) -> SessionEnd | None:
-        return SessionEnd(reason="stopped", pause=True) if sum(self._known.values()) >= self._epochs else None
+        return SessionEnd(reason="stopped", suspend=True) if sum(self._known.values()) >= self._epochs else None
 
 
 def test_a_run_that_never_came_to_begin_is_told_to_every_copy(tmp_path: Path) -> None:
@@ -183,11 +183,11 @@ def test_a_stop_that_is_asked_while_the_session_begins_is_heard(tmp_path: Path) 
     study = folder(tmp_path)
     study.request_stop()  # of a session that has ended since
     with study.lock():
-        assert Stop(study).end() is None
+        assert StopRequested(study).end() is None
         study.request_stop()  # workers start and the plan is checked now
-        assert Stop(study).end() is not None
+        assert StopRequested(study).end() is not None
     with study.lock():
-        assert Stop(study).end() is None
+        assert StopRequested(study).end() is None
 
 
 @pytest.mark.slow
@@ -220,7 +220,7 @@ def begun(tmp_path: Path) -> StudyFolder:
             self._numbers.add(record.number)
 
         def end(self) -> SessionEnd | None:
-            return SessionEnd(reason="stopped", pause=True) if len(self._numbers) == 12 else None
+            return SessionEnd(reason="stopped", suspend=True) if len(self._numbers) == 12 else None
 
     records = conduct(tmp_path, 12, pruner="promote", endings=[AllBegun()])
     assert len(records) == 12

@@ -1,4 +1,4 @@
-"""A session of two real workers that ends early: what was under way is kept, and the command goes on as if left alone."""
+"""A session of two real workers that ends early: running trials are kept, and the command resumes as if left alone."""
 
 import subprocess
 from dataclasses import replace
@@ -66,8 +66,8 @@ def numbers(folder: StudyFolder) -> list[tuple[Any, ...]]:
 @pytest.mark.parametrize(
     ("ending", "says"),
     [
-        ("stop", "stopped, as `orchestrate stop` asked"),
-        ("budget", "of the budget of 38 s are used"),
+        ("stop", "stopped by `orchestrate stop`"),
+        ("budget", "of the budget of 38 s is used"),
         ("patience", "was not improved by the"),
     ],
 )
@@ -79,7 +79,7 @@ def test_two_workers_end_early_and_go_on(ending: str, says: str, tmp_path: Path)
     assert [record.number for record in records] == list(range(len(records)))
     under_way = [record for record in records if not record.status.finished]
     assert all(record.status is Status.PAUSED and record.suspended for record in under_way)
-    # Patience lets both run on; a stop and a used budget put by what both workers have, unless it was in its last epoch.
+    # Without improvement both are completed; a stop and a used budget suspend both, except one that was in its last epoch.
     assert len(under_way) <= (0 if ending == "patience" else 2)
     for record in records:
         epochs = study(tmp_path).folder(record).epochs()

@@ -1,4 +1,4 @@
-"""A session that ends early: out of time with what follows kept back, or out of patience; and goes on as one left alone."""
+"""A session that ends early, by its budget or without improvement, and is resumed as one left alone."""
 
 import json
 import time
@@ -14,7 +14,7 @@ from orchestrator.executors.in_process import InProcess
 from orchestrator.jobs import Event, Job, Measured
 from orchestrator.record import Kind, RunRecord, Status
 from orchestrator.stopping.budget import CLOSING_SECONDS, Budget, afterwards
-from orchestrator.stopping.rules import Patience
+from orchestrator.stopping.rules import NoImprovement
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_folder import StudyFolder
 from orchestrator.support.durations import format_duration, parse_duration
@@ -114,14 +114,14 @@ def test_the_search_leaves_the_time_that_follows_it_and_little_more(quick: Path)
         assert [record.epochs for record in records if record.status is Status.PAUSED] in ([], *([n] for n in range(2, 8)))
         assert all(record.status in (Status.COMPLETE, Status.PAUSED) for record in records)
         assert used == pytest.approx(sum(record.seconds for record in records))
-        assert f"of the budget of {format_duration(seconds)} are used, and {kept.describe()}" in said[-1]
+        assert f"of the budget of {format_duration(seconds)} is used; {kept.describe()}" in said[-1]
 
 
 def test_a_budget_that_is_too_small_says_so_after_the_first_measured_epoch(quick: Path) -> None:
     records, used, said = session(quick, 10.0)
     assert used == TRAINED
     assert [(record.status, record.epochs) for record in records] == [(Status.PAUSED, 1)]
-    assert "are kept back for confirmation (18 s), full retrain (3 s) and submission (0 s)" in said[-1]
+    assert "are reserved for confirmation (18 s), full retrain (3 s) and submission (0 s)" in said[-1]
     again, used, _ = session(quick, 10.0)
     assert used == 0
     assert [(record.status, record.epochs) for record in again] == [(Status.PAUSED, 1)]
@@ -140,20 +140,20 @@ def test_patience_ends_a_study_that_has_stopped_improving_and_more_of_it_goes_on
     alone = conduct(quick / "alone", 40)
     complete = [record for record in alone if record.status is Status.COMPLETE]
     said: list[str] = []
-    records = conduct(quick / "patient", 40, endings=[Patience(6)], say=said.append)
+    records = conduct(quick / "patient", 40, endings=[NoImprovement(6)], say=said.append)
     leader = min((record for record in records if record.status is Status.COMPLETE), key=RunRecord.order)
     assert len(records) == leader.number + 7 < 40
     assert leader.run_id in said[-1]
     for count in range(1, len(records)):  # not a trial too early
         best = min((record for record in complete if record.number < count), key=RunRecord.order, default=None)
         assert best is None or count - 1 - best.number < 6
-    assert conduct(quick / "patient", 40, endings=[Patience(6)]) == records
-    conduct(quick / "patient", 40, endings=[Patience(40)])
+    assert conduct(quick / "patient", 40, endings=[NoImprovement(6)]) == records
+    conduct(quick / "patient", 40, endings=[NoImprovement(40)])
     assert results(folder(quick / "patient")) == results(folder(quick / "alone"))
 
 
 def test_patience_counts_trials_that_are_only_paused(quick: Path) -> None:
-    records = conduct(quick, 60, pruner="promote", endings=[Patience(12)])
+    records = conduct(quick, 60, pruner="promote", endings=[NoImprovement(12)])
     assert len(records) < 60
     leader = min((record for record in records if record.status is Status.COMPLETE), key=RunRecord.order)
     assert len(records) == leader.number + 13
@@ -170,7 +170,7 @@ def test_a_budget_leaves_a_study_that_pauses_its_trials_with_a_winner(quick: Pat
 
 def test_a_failed_trial_says_nothing_about_the_search(quick: Path) -> None:
     broken = {"misbehaviour": "diverge", "at_epoch": 1}
-    records = conduct(quick, 9, endings=[Patience(4)], fixed=dict.fromkeys(range(1, 5), broken))
+    records = conduct(quick, 9, endings=[NoImprovement(4)], fixed=dict.fromkeys(range(1, 5), broken))
     assert sum(record.status is Status.FAILED for record in records) == 4
     assert len(records) > 5
 
@@ -208,7 +208,7 @@ def test_the_command_ends_with_0_says_why_and_status_remembers(quick: Path, caps
     assert "ended early: the best trial" in call(capsys, "status", "--runs", quick / "runs").output
     result = call(capsys, *words, "--budget", "5s")
     assert result.code == 0
-    assert "of the budget of 5 s are used" in result.messages
+    assert "of the budget of 5 s is used" in result.messages
     assert call(capsys, *words).code == 0
     state = json.loads(call(capsys, "status", "--runs", quick / "runs", "--format", "json").output)
     assert (state["finished"], state["ended"], state["limits"]["patience"]) == (14, "", None)
@@ -220,7 +220,7 @@ def test_a_real_session_leaves_real_time(tmp_path: Path) -> None:
     words = ("study", "slow_curves", "--trials", "1000", "--budget", "54s", "--mirror", "off", "--runs", tmp_path / "runs")
     _, messages = run(*words, "--data-dir", tmp_path)
     left = 54 - (time.monotonic() - began)
-    assert "of the budget of 54 s are used" in messages
+    assert "of the budget of 54 s is used" in messages
     records = RunsFolder(tmp_path / "runs").known("slow_curves").runs(Kind.TRIAL)
     plan, info = curves()
     kept = afterwards(plan, info, epoch_seconds=TRAINED, workers=1, predictions=info.train_images)

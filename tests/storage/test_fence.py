@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from orchestrator.engine.recovery.watchdog import USUAL
+from orchestrator.engine.recovery.watchdog import HANG_TIMEOUTS
 from orchestrator.executors.processes import Processes
 from orchestrator.jobs import Began, Event, Failed, Finished, Job, Measured, WorkerLost
 from orchestrator.record import FailureKind, Kind, Status
@@ -23,7 +23,7 @@ from tests.helpers.subprocess_cli import ended, workers_of
 
 pytestmark = pytest.mark.slow
 
-PATIENCE = replace(USUAL, floor=3.0, epochs=2.0, beginning=60.0, unknown=120.0)
+TIMEOUTS = replace(HANG_TIMEOUTS, minimum=3.0, epochs=2.0, startup=60.0, first_epoch=120.0)
 BUSY = {"told_seconds": 1.0, "seconds": 0.1}  # a checkpoint after each epoch, and time to be stopped before the eighth
 TRIALS = 3
 
@@ -126,7 +126,7 @@ def out_of_reach(tmp_path: Path) -> Iterator[OutOfReach]:
 def test_a_worker_that_was_given_up_writes_nothing_and_is_not_heard(tmp_path: Path, out_of_reach: OutOfReach) -> None:
     fixed = dict.fromkeys(range(TRIALS), BUSY)
     records = conduct(
-        tmp_path, TRIALS, executor=out_of_reach, fixed=fixed, patience=PATIENCE, checkpoint_share=1.0, pruner="none"
+        tmp_path, TRIALS, executor=out_of_reach, fixed=fixed, timeouts=TIMEOUTS, checkpoint_share=1.0, pruner="none"
     )
     folder = RunsFolder(tmp_path / "runs").known("curves")
     assert [record.status for record in records] == [Status.COMPLETE] * TRIALS
@@ -169,7 +169,7 @@ def test_a_stopped_worker_of_this_machine_is_killed_and_replaced(tmp_path: Path)
     fixed = {number: {"seconds": 0.05} for number in range(3)}
     try:
         records = conduct(
-            tmp_path, 3, executor=executor, observers=[Stopping()], fixed=fixed, patience=PATIENCE, say=said.append, pruner="none"
+            tmp_path, 3, executor=executor, observers=[Stopping()], fixed=fixed, timeouts=TIMEOUTS, say=said.append, pruner="none"
         )
     finally:
         executor.close()
