@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 # As workers do, and read when torch is first imported, after this: the threads of this process share cores with those of others.
 os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+if "PYTEST_XDIST_WORKER_COUNT" in os.environ:  # test processes beside each other share the cores evenly
+    _cores = len(os.sched_getaffinity(0)) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, _cores)))
 
 ROOT = Path(__file__).resolve().parent.parent
 MEMORY = Path("/dev/shm")

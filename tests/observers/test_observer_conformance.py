@@ -43,7 +43,7 @@ def in_process(factory: str, settings: Callable[[Path], object]) -> Callable[[Pa
 OBSERVERS: dict[str, Callable[[Path], Observer]] = {
     "console": console,
     "optuna": in_process("orchestrator.observers.optuna:open_copy", configuration),
-    "process": in_process("tests._observed:open_recording", lambda folder: {"file": str(folder / "calls")}),
+    "process": in_process("tests.helpers.observed_runs:open_recording", lambda folder: {"file": str(folder / "calls")}),
     "wandb": in_process(
         "orchestrator.observers.wandb:open_mirror", lambda folder: {"study": "part2", "folder": str(folder), "mode": "offline"}
     ),

@@ -249,9 +249,9 @@ CONDUCTOR = """
     import sys, time
     from pathlib import Path
     from orchestrator.observers.subprocess_observer import SubprocessObserver
-    from tests._observed import curve, running
+    from tests.helpers.observed_runs import curve, running
     folder = Path(sys.argv[1])
-    observer = SubprocessObserver("tests._observed:open_recording", {configuration}, log=folder / "observer.log", copy="it")
+    observer = SubprocessObserver("tests.helpers.observed_runs:open_recording", {configuration}, log=folder / "observer.log", copy="it")
     for number in range(5):
         observer.opened(running(number), curve(3))
     time.sleep(60)

@@ -223,7 +223,7 @@ def test_after_a_kill_of_the_conductor_all_is_gone_and_readable(tmp_path: Path) 
 import time
 from pathlib import Path
 from orchestrator.observers.subprocess_observer import SubprocessObserver
-from tests._observed import curve, running
+from tests.helpers.observed_runs import curve, running
 folder = Path({str(tmp_path)!r})
 configuration = dict(study="part2", folder=str(folder), mode="offline")
 observer = SubprocessObserver("orchestrator.observers.wandb:open_mirror", configuration, log=folder / "log", copy="it")

@@ -166,7 +166,7 @@ def test_runs_in_one_process_neither_hear_of_each_other_nor_change_anything(name
 FRESH = """
 import json, torch
 from orchestrator import plugins
-from tests._training import begin, digits_data
+from tests.helpers.training_runs import begin, digits_data
 torch.set_num_threads({threads})
 data = digits_data()
 losses = {{name: begin(name, data, 1, batch_size=24, dropout=0.3).epoch().batch_losses for name in {names}}}
