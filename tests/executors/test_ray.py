@@ -26,7 +26,7 @@ from orchestrator.record import Epoch, Kind, RunRecord, Status
 from orchestrator.storage import checkpoint
 from orchestrator.storage.run_folder import RunFolder
 from orchestrator.storage.runs import RunsFolder
-from tests.executors.test_executors import job, until
+from orchestrator.testing.executor import job, until
 from tests.helpers.image_folders import pictures
 from tests.helpers.in_process_study import conduct, results
 from tests.helpers.paths import PLUGINS
@@ -221,7 +221,7 @@ def test_without_a_shared_disk_checkpoints_travel(node_that_hides: Path) -> None
     executor = actors(node_that_hides, workers=str(NODES + 1), say=said.append)
     try:
         (far,) = [int(line.split()[1]) for line in said if "does not see the runs folder" in line]
-        one = replace(job(node_that_hides, until=3), checkpoint_share=1.0)
+        one = replace(job(node_that_hides, trainer="curve", until=3), checkpoint_share=1.0)
         occupied = 0
         while executor.start(replace(one, run_id=f"s/trials/{occupied:04d}")) != far:
             occupied += 1
@@ -258,7 +258,7 @@ def test_a_worker_without_the_data_says_where(tmp_path: Path) -> None:
 
     executor = actors(tmp_path)
     try:
-        wanted = job(tmp_path)
+        wanted = job(tmp_path, trainer="curve")
         executor.start(replace(wanted, recipe=replace(wanted.recipe, dataset="cifar100")))
         failed = until(executor, Failed)[-1]
     finally:
@@ -279,11 +279,11 @@ def test_a_worker_that_idles_is_missed_and_one_that_is_ended_is_filled_again(tmp
         idle.kill()
         lost = until(executor, WorkerLost)[-1]
         assert (lost.run_id, lost.attempt) == ("", 0)
-        assert started(executor, job(tmp_path, seconds=60.0)) == 0
+        assert started(executor, job(tmp_path, trainer="curve", seconds=60.0)) == 0
         executor.replace(0)
         lost = until(executor, WorkerLost)[-1]
         assert (lost.run_id, lost.attempt) == ("s/trials/0000", 1)
-        assert started(executor, job(tmp_path, attempt=2)) == 0
+        assert started(executor, job(tmp_path, trainer="curve", attempt=2)) == 0
         assert isinstance(until(executor, Finished, Failed)[-1], Finished)
         executor.retire(0)
         assert executor.workers == 0
@@ -303,7 +303,7 @@ def test_a_worker_that_does_not_begin_is_asked_for_again(tmp_path: Path) -> None
         wait_for(lambda: bool(set(ray_workers()) - before), "another worker's process", 60.0)
         (hanging,) = set(ray_workers()) - before
         hanging.suspend()  # before it could import torch, and answer
-        assert started(executor, job(tmp_path)) == 0
+        assert started(executor, job(tmp_path, trainer="curve")) == 0
         assert isinstance(until(executor, Finished, Failed)[-1], Finished)
     finally:
         executor.close()
