@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from orchestrator.recipe import Recipe
 from orchestrator.record import Epoch, Metric
@@ -49,8 +49,20 @@ class Labelled:
     labels: np.ndarray
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSetNames:
+    """How the names of a data set are read from the data folder, raising as `check` does; None where there are none."""
+
+    classes: Callable[[Path], Sequence[str]] | None = None  # in the order of the labels
+    images: Callable[[Path, Literal["train", "test"]], Sequence[str]] | None = None  # that a user knows, in the order of `load`
+
+
 class DataSet(Protocol):
     """`trainers/datasets/NAME.py` holds one as `dataset`. `folder` is the data folder, which many data sets share."""
+
+    @property
+    def names(self) -> DataSetNames:
+        """How classes and images are called; `DataSetNames()` where they have no names."""
 
     def info(self, folder: Path) -> DataSetInfo:
         """Facts and what suits them. A published set reads nothing; other images are measured, raising as `check` does."""
@@ -63,22 +75,6 @@ class DataSet(Protocol):
 
     def load(self, folder: Path, part: Literal["train", "test"]) -> Labelled:
         """The images of one part, always in the same order. Raises as `check` does."""
-
-
-@runtime_checkable
-class NamedClasses(Protocol):
-    """What a DataSet offers besides where its classes have names."""
-
-    def class_names(self, folder: Path) -> Sequence[str]:
-        """The names, in the order of the labels. Raises as `check` does."""
-
-
-@runtime_checkable
-class NamedImages(Protocol):
-    """What a DataSet offers besides where its images have names that a user knows."""
-
-    def image_names(self, folder: Path, part: Literal["train", "test"]) -> Sequence[str]:
-        """The names, in the order of `load`. Raises as `check` does."""
 
 
 class DataSetFamily(Protocol):
@@ -120,8 +116,38 @@ class Diverged(Exception):
     """Raised by `Training.epoch` when the training or validation loss is NaN or infinite: more epochs cannot help."""
 
 
+SMALLEST_MICRO_BATCH = 2  # images: BatchNorm cannot normalise one image whose features are single pixels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MicroBatch:
+    """How a training passes its batches through the model in parts, to need less memory.
+
+    The gradients of a batch's parts are accumulated to the mean over the batch, so that the sampled batch size keeps its
+    meaning. The `state_dict` of such a Training is independent of further training.
+    """
+
+    images: int  # that pass through the model at a time: at first the whole batch
+    limit: Callable[[int], None]  # from the next epoch on let at most so many pass at a time, SMALLEST_MICRO_BATCH at least
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a training offers beyond the required, as it is now. The defaults describe a training that offers nothing more."""
+
+    precision: str = ""  # type of matrix products and convolutions, where the device decides it: "float32" or "bfloat16"
+    label_smoothing: float = 0.0  # fraction of each target that is spread evenly over all classes
+    ended: bool = False  # by the recipe's own patience, before its last epoch; may be True after that epoch as well
+    steps_at_full_rate: int | None = None  # done since this phase's warm-up: only they tell what was learned; None: no warm-up
+    micro_batch: MicroBatch | None = None  # None: the training cannot do with less memory
+
+
 class Training(Protocol):
     """One training run in progress. It never hears of Optuna, W&B or pruning: not asking for more is pruning."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it offers beyond the methods below; `Capabilities()` where that is nothing."""
 
     def epoch(self) -> Epoch:
         """Train on every training image once, then validate. Numbers its epochs from 1.
@@ -137,58 +163,6 @@ class Training(Protocol):
 
     def snapshot(self) -> dict[str, Any]:
         """What `Trainer.restore` needs to predict, preprocessing included; independent of further training."""
-
-
-@runtime_checkable
-class MicroBatched(Protocol):
-    """What a Training offers besides where it can do with less memory: passing its batches through the model in parts.
-
-    The gradients of a batch's parts are accumulated to the mean over the batch, so that the sampled batch size keeps its
-    meaning. The `state_dict` of such a Training is independent of further training.
-    """
-
-    @property
-    def micro_batch(self) -> int:
-        """Images that pass through the model at a time: at first the whole batch."""
-
-    def limit_micro_batch(self, images: int) -> None:
-        """From the next epoch on let at most so many pass at a time; at least 2, as BatchNorm needs."""
-
-
-@runtime_checkable
-class EndsEarly(Protocol):
-    """What a Training offers besides whose recipe has a patience of its own."""
-
-    @property
-    def ended(self) -> bool:
-        """Whether there is nothing more to train: after the recipe's last epoch, or before it."""
-
-
-@runtime_checkable
-class WarmsUp(Protocol):
-    """What a Training offers besides whose learning rate rises at first: how far it can be judged by what it has learned."""
-
-    @property
-    def steps_at_full_rate(self) -> int:
-        """Steps done since the rate has come to its peak, in this phase of the training."""
-
-
-@runtime_checkable
-class SmoothsLabels(Protocol):
-    """What a Training offers besides whose losses are of smoothed labels: what they cost where nothing is known depends on it."""
-
-    @property
-    def label_smoothing(self) -> float:
-        """The fraction of each target that is spread evenly over all classes."""
-
-
-@runtime_checkable
-class Precise(Protocol):
-    """What a Training offers besides that chooses by its device in which type it computes."""
-
-    @property
-    def precision(self) -> str:
-        """The type of its matrix products and convolutions, "float32" or "bfloat16"."""
 
 
 class Predictor(Protocol):

@@ -13,8 +13,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
-from orchestrator.contracts import DataSet, DataSetFamily, Plan, Report, Trainer
+from orchestrator.contracts import Capabilities, Data, DataSet, DataSetFamily, DataSetNames, Plan, Report, Trainer, Training
 from orchestrator.errors import BadData, InvalidInput, MissingInput, OrchestrateError, UnknownName
+from orchestrator.recipe import Recipe
 
 # kind of plug-in, in a user's words -> the package that holds it
 PACKAGES = {
@@ -48,10 +49,22 @@ def trainer(name: str) -> Trainer:
     return cast(Trainer, _attribute(_load("trainer", name), "trainer"))
 
 
+def begin(recipe: Recipe, data: Data, device: str) -> Training:
+    """A run of the recipe's trainer at its beginning. Raises BadData for a training without `capabilities`."""
+    training = trainer(recipe.trainer).begin(recipe, data, device)
+    _require(training, "capabilities", Capabilities, f"trainer {recipe.trainer!r}: its training")
+    return training
+
+
 def dataset(name: str) -> DataSet:
-    """The data set of this name, "digits" or "folder:PATH". Imports no torch. Raises UnknownName or InvalidInput."""
+    """The data set of this name, "digits" or "folder:PATH". Imports no torch.
+
+    Raises UnknownName, InvalidInput, or BadData for one without `names`.
+    """
     module, family, argument = _dataset(name)
-    return cast(DataSet, _attribute(module, "dataset")) if family is None else family.member(argument)
+    found = cast(DataSet, _attribute(module, "dataset")) if family is None else family.member(argument)
+    _require(found, "names", DataSetNames, f"data set {name!r}: its class")
+    return found
 
 
 def settled_dataset(name: str) -> str:
@@ -132,3 +145,12 @@ def _attribute(module: ModuleType, name: str) -> Any:
     if not hasattr(module, name):
         raise BadData(f"{module.__file__} does not define {name!r}")
     return getattr(module, name)
+
+
+def _require(plugin: object, name: str, kind: type, what: str) -> None:
+    """That a plug-in has a required property: without it a feature would silently be off. Raises BadData."""
+    if not isinstance(getattr(plugin, name, None), kind):
+        raise BadData(
+            f"{what} {type(plugin).__name__} has no property `{name}`. Add one that returns {kind.__module__}.{kind.__name__}; "
+            f"{kind.__name__}() if there is nothing to declare"
+        )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import final
 
 from orchestrator import plugins
-from orchestrator.contracts import DataSetInfo, NamedClasses, NamedImages
+from orchestrator.contracts import DataSetInfo
 from orchestrator.errors import InvalidInput, OrchestrateError
 from orchestrator.record import RunRecord
 from orchestrator.storage.run_folder import RunFolder
@@ -80,10 +80,10 @@ def submit(
     if what.files is not None:
         rows = predict_files(what.files, model, classes=classes, progress=progress)
     else:
-        if isinstance(source, NamedClasses):
-            write_names(folder.classes, "label", "class", source.class_names(data_folder))
-        if isinstance(source, NamedImages):
-            write_names(folder.images, "id", "file", source.image_names(data_folder, "test"))
+        if source.names.classes is not None:
+            write_names(folder.classes, "label", "class", source.names.classes(data_folder))
+        if source.names.images is not None:
+            write_names(folder.images, "id", "file", source.names.images(data_folder, "test"))
         images = source.load(data_folder, "test").images
         rows = predict_test_images(images, model, classes=classes, progress=progress)
     write_submission(folder.submission, rows, classes=classes)

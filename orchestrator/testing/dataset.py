@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from orchestrator import plugins
-from orchestrator.contracts import DataSet, DataSetInfo, NamedClasses
+from orchestrator.contracts import DataSet, DataSetInfo
 from orchestrator.worker.splits import split
 
 _PARTS: tuple[Literal["train", "test"], ...] = ("train", "test")
@@ -46,9 +46,15 @@ class DataSetConformance:
             assert np.array_equal(again.labels, data.labels)
 
     def test_classes_that_have_names_have_one_each(self, source: DataSet, folder: Path, info: DataSetInfo) -> None:
-        if not isinstance(source, NamedClasses):
+        if source.names.classes is None:
             pytest.skip("its classes have no names")
-        assert len(set(source.class_names(folder))) == info.classes
+        assert len(set(source.names.classes(folder))) == info.classes
+
+    def test_images_that_have_names_have_one_each(self, source: DataSet, folder: Path) -> None:
+        if source.names.images is None:
+            pytest.skip("its images have no names")
+        for part in _PARTS:
+            assert len(set(source.names.images(folder, part))) == len(source.load(folder, part).labels)
 
     def test_statistics_are_those_of_the_training_images(self, source: DataSet, folder: Path, info: DataSetInfo) -> None:
         images = source.load(folder, "train").images

@@ -8,7 +8,7 @@ from typing import Any, final
 
 import torch
 
-from orchestrator.contracts import Data, DataSetInfo, Predictor
+from orchestrator.contracts import Capabilities, Data, DataSetInfo, Predictor
 from orchestrator.recipe import Recipe
 from orchestrator.record import Epoch
 
@@ -30,6 +30,11 @@ class PrescribedTraining:
     def __init__(self, recipe: Recipe) -> None:
         self._settings = Hyperparameters(**recipe.params)
         self._epoch = 0
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """None beyond the required."""
+        return Capabilities()
 
     def epoch(self) -> Epoch:
         """The next epoch, unless a failure is prescribed for it."""

@@ -40,7 +40,13 @@ def asked(trainer: str, params: Mapping[str, Any]) -> Recipe:
 
 def begin(trainer: str, data: Data, epochs: int, seed: int = 7, **params: Any) -> Training:
     """Begin a run of a trainer, found by its name, on the CPU."""
-    return plugins.trainer(trainer).begin(recipe(trainer, epochs, seed, **params), data, "cpu")
+    return plugins.begin(recipe(trainer, epochs, seed, **params), data, "cpu")
+
+
+def limit_micro_batch(training: Training, images: int) -> None:
+    """Let at most so many images pass through the model at a time."""
+    assert training.capabilities.micro_batch is not None
+    training.capabilities.micro_batch.limit(images)
 
 
 def figures(epoch: Epoch) -> Epoch:

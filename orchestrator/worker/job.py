@@ -9,7 +9,7 @@ from typing import Any, final
 import numpy as np
 
 from orchestrator import plugins
-from orchestrator.contracts import Data, EndsEarly, MicroBatched, Precise, SmoothsLabels, Training, WarmsUp
+from orchestrator.contracts import SMALLEST_MICRO_BATCH, Capabilities, Data, Training
 from orchestrator.errors import BadData, DiskError
 from orchestrator.jobs import Event, Failed, Finished, Job, Measured, Reduced, Saved
 from orchestrator.record import Best, Epoch, Evaluation, Failure, FailureKind
@@ -27,8 +27,6 @@ _FIRST_CHECKPOINT_SECONDS = 0.2
 # Of float32, in which models predict: a true class whose probability has become 0 there costs 103 nats, and not infinitely many.
 _SMALLEST_PROBABILITY = 2.0**-149
 
-_SMALLEST_MICRO_BATCH = 2  # images; BatchNorm can do nothing with one
-
 
 @final
 class RunningJob:
@@ -40,11 +38,11 @@ class RunningJob:
         self.epochs: list[Epoch] = []
         self._begin = begin
         self._training = begin()
-        if job.micro_batch and isinstance(self._training, MicroBatched):
-            self._training.limit_micro_batch(job.micro_batch)
+        if job.micro_batch:
+            self._limit_micro_batch(job.micro_batch)
         self._state: dict[str, Any] | None = None  # of the training after its last epoch, where it can do with less memory
         self._device = device
-        self._chance = _chance(data, self._training)
+        self._chance = _chance(data, self._capabilities.label_smoothing)
         self._folder = RunFolder(Path(job.folder))
         self._best: Best | None = None
         self._snapshot: dict[str, Any] | None = None
@@ -54,19 +52,25 @@ class RunningJob:
     @property
     def ended(self) -> bool:
         """Whether the recipe has nothing more to train."""
-        early = isinstance(self._training, EndsEarly) and self._training.ended
-        return early or len(self.epochs) >= self.job.recipe.epochs
+        return self._capabilities.ended or len(self.epochs) >= self.job.recipe.epochs
 
     @property
     def precision(self) -> str:
         """The type in which it computes; "" where the trainer does not say."""
-        return self._training.precision if isinstance(self._training, Precise) else ""
+        return self._capabilities.precision
+
+    @property
+    def _capabilities(self) -> Capabilities:
+        return self._training.capabilities
 
     def _at_full_rate(self) -> int:
         """Steps done since the warm-up; all of them where the trainer has none."""
-        if isinstance(self._training, WarmsUp):
-            return self._training.steps_at_full_rate
-        return sum(len(epoch.batch_losses) for epoch in self.epochs)
+        steps = self._capabilities.steps_at_full_rate
+        return sum(len(epoch.batch_losses) for epoch in self.epochs) if steps is None else steps
+
+    def _limit_micro_batch(self, images: int) -> None:
+        if micro_batch := self._capabilities.micro_batch:
+            micro_batch.limit(images)
 
     def resume(self) -> str:
         """Continue from the last checkpoint. Returns "" or why it was not used."""
@@ -95,7 +99,7 @@ class RunningJob:
         reached(CrashPoint.EPOCH_TRAINED)
         dumps(epoch)  # an epoch that cannot be recorded is its trainer's failure, told here and not on the way out
         self.epochs.append(epoch)
-        self._state = self._training.state_dict() if isinstance(self._training, MicroBatched) else None
+        self._state = self._training.state_dict() if self._capabilities.micro_batch else None
         self._unsaved_seconds += epoch.seconds
         best = self.job.metric.best(self.epochs)
         if best is not None and best.epoch == epoch.number:
@@ -116,16 +120,15 @@ class RunningJob:
 
         Random streams belong to an epoch, so the state after the one before it is all that it begins from.
         """
-        training = self._training
-        if not isinstance(training, MicroBatched) or (smaller := training.micro_batch // 2) < _SMALLEST_MICRO_BATCH:
+        micro_batch = self._capabilities.micro_batch
+        if micro_batch is None or (smaller := micro_batch.images // 2) < SMALLEST_MICRO_BATCH:
             return []
-        del training, self._training
+        del micro_batch, self._training  # both hold the model
         free_memory()
         self._training = self._begin()
         if self._state is not None:
             self._training.load_state_dict(self._state)
-        if isinstance(self._training, MicroBatched):
-            self._training.limit_micro_batch(smaller)
+        self._limit_micro_batch(smaller)
         number = len(self.epochs) + 1
         return [Reduced(run_id=self.job.run_id, attempt=self.job.attempt, epoch=number, micro_batch=smaller)]
 
@@ -174,13 +177,12 @@ def evaluation(probabilities: np.ndarray, labels: np.ndarray) -> Evaluation:
     return Evaluation(images=len(labels), loss=loss, acc=float((probabilities.argmax(1) == labels).mean()))
 
 
-def _chance(data: Data, training: Training) -> ChanceLevel:
+def _chance(data: Data, label_smoothing: float) -> ChanceLevel:
     import torch
 
-    smoothing = training.label_smoothing if isinstance(training, SmoothsLabels) else 0.0
     labels = (data.train_labels, data.validation_labels)
     train, validation = (torch.bincount(each, minlength=data.info.classes).tolist() for each in labels)
-    return ChanceLevel.of(train, validation, label_smoothing=smoothing)
+    return ChanceLevel.of(train, validation, label_smoothing=label_smoothing)
 
 
 def free_memory() -> None:

@@ -117,7 +117,7 @@ class Runner:
 
     def _begin(self, job: Job) -> Training:
         data, _ = self._device_data.data(job.recipe.dataset, job.recipe.split)
-        return plugins.trainer(job.recipe.trainer).begin(job.recipe, data, self._device)
+        return plugins.begin(job.recipe, data, self._device)
 
     def _with_less_memory(self, running: "RunningJob") -> Sequence[Event]:
         """Let the epoch that failed begin again with half the micro-batch; nothing where that cannot be."""

@@ -6,9 +6,21 @@ from pathlib import Path
 import torch
 
 from orchestrator.contracts import Data, DataSetInfo
-from orchestrator.testing.training_runs import asked, begin, digits_data, figures, recipe, run, same, weights
+from orchestrator.testing.training_runs import asked, begin, digits_data, figures, limit_micro_batch, recipe, run, same, weights
 
-__all__ = ["asked", "begin", "digits_data", "figures", "moved", "random_data", "recipe", "run", "same", "weights"]
+__all__ = [
+    "asked",
+    "begin",
+    "digits_data",
+    "figures",
+    "limit_micro_batch",
+    "moved",
+    "random_data",
+    "recipe",
+    "run",
+    "same",
+    "weights",
+]
 
 
 def random_data(info: DataSetInfo, train: int, validation: int, folder: Path = Path("nowhere")) -> Data:

@@ -4,7 +4,6 @@ import math
 
 import pytest
 
-from orchestrator.contracts import SmoothsLabels, WarmsUp
 from orchestrator.record import Epoch
 from orchestrator.worker.divergence import ChanceLevel, divergence_reason
 from tests.helpers.training_runs import begin, digits_data
@@ -55,11 +54,10 @@ def test_chance_is_judged_by_the_last_quarter_of_an_epoch_and_by_a_hundred_steps
 def test_what_is_still_warming_up_is_not_judged() -> None:
     assert not divergence_reason([losses(1, [4.61] * 5000)], HUNDRED, at_full_rate=0, last=False)
     training = begin("cnn", digits_data(), 4, batch_size=12, warmup=0.5)
-    assert isinstance(training, WarmsUp)
     counted = []
     for _ in range(4):
         training.epoch()
-        counted.append(training.steps_at_full_rate)
+        counted.append(training.capabilities.steps_at_full_rate)
     assert counted == [0, 0, 4, 8]
 
 
@@ -98,5 +96,4 @@ def test_chance_is_worth_less_where_labels_are_smoothed_and_classes_uneven() -> 
     assert "at chance" in divergence_reason([losses(1, [0.4715] * 1000, 0.9)], smoothed, at_full_rate=1000, last=False)
     assert ChanceLevel.of([10] * 100, [1] * 100, label_smoothing=0.1).loss == pytest.approx(math.log(100))
     training = begin("cnn", digits_data(), 1, label_smoothing=0.1)
-    assert isinstance(training, SmoothsLabels)
-    assert training.label_smoothing == 0.1
+    assert training.capabilities.label_smoothing == 0.1

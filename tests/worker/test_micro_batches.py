@@ -17,7 +17,7 @@ from orchestrator.storage.run_folder import RunFolder
 from orchestrator.worker.runner import Runner
 from tests.helpers.in_process_study import without_time
 from tests.helpers.paths import PLUGINS
-from tests.helpers.training_runs import digits_data, recipe, weights
+from tests.helpers.training_runs import digits_data, limit_micro_batch, recipe, weights
 from trainers.cnn import Hyperparameters
 from trainers.loop.supervised import ImageShape, Supervised
 
@@ -55,7 +55,7 @@ def test_parts_add_up_to_the_batch_and_none_is_a_single_image(batch: int, limit:
     trainer = Supervised(build=build, hyperparameters=Hyperparameters)
     data = digits_data(train=2 * batch)
     whole, divided = (trainer.begin(recipe("cnn", 2, batch_size=batch), data, "cpu") for _ in range(2))
-    divided.limit_micro_batch(limit)
+    limit_micro_batch(divided, limit)
     one, other = whole.epoch(), divided.epoch()
     assert models[0].sizes == [batch] * 2
     assert models[1].sizes == parts * 2

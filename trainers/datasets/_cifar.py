@@ -11,7 +11,7 @@ from typing import Any, Literal, final
 
 import numpy as np
 
-from orchestrator.contracts import DataSetInfo, Labelled
+from orchestrator.contracts import DataSetInfo, DataSetNames, Labelled
 from orchestrator.errors import BadData, MissingInput
 from orchestrator.support.atomic_files import disk_errors
 from trainers.support.download import Checksum, download
@@ -56,7 +56,12 @@ class Cifar:
         """Facts and what suits them; reads nothing."""
         return self._info
 
-    def class_names(self, folder: Path) -> Sequence[str]:
+    @property
+    def names(self) -> DataSetNames:
+        """Classes have names, images have none."""
+        return DataSetNames(classes=self._class_names)
+
+    def _class_names(self, folder: Path) -> Sequence[str]:
         """The names of the classes, in the order of their numbers. Raises MissingInput or BadData."""
         (file,) = self._published.meta
         return tuple(map(str, self._unpickled(folder, file)[self._published.names_key]))

@@ -5,7 +5,7 @@ from typing import Literal, final
 
 import numpy as np
 
-from orchestrator.contracts import DataSetInfo, Labelled
+from orchestrator.contracts import DataSetInfo, DataSetNames, Labelled
 
 _WHITE = 16  # the images' own brightest value
 _TEST_EVERY, _TEST_FIRST = 10, 5
@@ -14,6 +14,8 @@ _TEST_EVERY, _TEST_FIRST = 10, 5
 @final
 class Digits:
     """8×8 pixels, one channel, ten classes. Every tenth image of each class, in the order of the file, is for the test."""
+
+    names = DataSetNames()
 
     def info(self, folder: Path) -> DataSetInfo:  # noqa: ARG002 - the images come with scikit-learn
         """Facts and what suits them; reads nothing."""

@@ -8,7 +8,7 @@ from typing import Literal, final
 
 import numpy as np
 
-from orchestrator.contracts import DataSet, DataSetInfo, Labelled
+from orchestrator.contracts import DataSet, DataSetInfo, DataSetNames, Labelled
 from orchestrator.errors import InvalidInput
 from trainers.datasets._folder_cache import Facts, FolderCache
 from trainers.datasets._listing import listing, shown
@@ -37,11 +37,16 @@ class ImageFolder:
         """What was measured on the images, which are read when they were not yet. Raises as `check` does."""
         return _info(self._cache(folder).facts())
 
-    def class_names(self, folder: Path) -> Sequence[str]:
+    @property
+    def names(self) -> DataSetNames:
+        """Classes are called as their subfolders, images as their files."""
+        return DataSetNames(classes=self._class_names, images=self._image_names)
+
+    def _class_names(self, folder: Path) -> Sequence[str]:
         """The names of the subfolders, in their order. Raises as `check` does."""
         return self._cache(folder).facts().classes
 
-    def image_names(self, folder: Path, part: Literal["train", "test"]) -> Sequence[str]:  # noqa: ARG002 - the folder's own names
+    def _image_names(self, folder: Path, part: Literal["train", "test"]) -> Sequence[str]:  # noqa: ARG002 - the folder's own names
         """The files' paths in the folder. Raises MissingInput or BadData."""
         found = listing(self._root)
         return tuple(shown(image.name) for image in (found.train if part == "train" else found.test))

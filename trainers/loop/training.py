@@ -7,7 +7,7 @@ from typing import Any, final
 
 import torch
 
-from orchestrator.contracts import Data, Diverged
+from orchestrator.contracts import SMALLEST_MICRO_BATCH, Capabilities, Data, Diverged, MicroBatch
 from orchestrator.errors import BadData
 from orchestrator.recipe import Recipe
 from orchestrator.record import Epoch
@@ -26,12 +26,10 @@ from trainers.loop.preprocessing import EvaluationTransform, Preprocessing, memo
 from trainers.loop.random_streams import generator, seeded
 from trainers.loop.stages import Stage, check_lengths
 
-_SMALLEST_MICRO_BATCH = 2  # images: BatchNorm cannot normalise one image whose features are single pixels
-
 
 @final
 class SupervisedTraining:
-    """Implements `contracts.Training`, `MicroBatched`, `EndsEarly`, `WarmsUp`, `SmoothsLabels` and `Precise`.
+    """Implements `contracts.Training` with all of its capabilities.
 
     Every random stream of an epoch begins at a seed derived from the recipe's seed and the epoch's number, so that no
     generator has a state to save, and nothing else in the process can disturb a run.
@@ -77,7 +75,7 @@ class SupervisedTraining:
 
         Raises ValueError after the recipe's last epoch, or once its patience ended it.
         """
-        if self.ended:
+        if self._ended:
             raise ValueError(f"the recipe ends after {self._done} epochs")
         started = time.perf_counter()
         number = self._done + 1
@@ -105,7 +103,18 @@ class SupervisedTraining:
         )
 
     @property
-    def ended(self) -> bool:
+    def capabilities(self) -> Capabilities:
+        """All that the shared loop offers, as it is after the epochs that are done."""
+        return Capabilities(
+            precision=self._precision,
+            label_smoothing=self._settings.label_smoothing,
+            ended=self._ended,
+            steps_at_full_rate=self._stage.steps_since_warm_up(self._done),
+            micro_batch=MicroBatch(images=self._micro_batch, limit=self._limit_micro_batch),
+        )
+
+    @property
+    def _ended(self) -> bool:
         """Whether the recipe ends here: after its last epoch, or because its patience with the last phase is at an end."""
         if self._done >= self._epochs:
             return True
@@ -117,33 +126,13 @@ class SupervisedTraining:
         patience = self._settings.patience
         return bool(patience and accs) and len(accs) - 1 - accs.index(max(accs)) >= patience
 
-    @property
-    def steps_at_full_rate(self) -> int:
-        """Steps of this phase that are done and came after its warm-up."""
-        return self._stage.steps_since_warm_up(self._done)
-
-    @property
-    def label_smoothing(self) -> float:
-        """The fraction of each target that is spread evenly over all classes."""
-        return self._settings.label_smoothing
-
-    @property
-    def precision(self) -> str:
-        """The type in which products are computed."""
-        return self._precision
-
-    @property
-    def micro_batch(self) -> int:
-        """Images that pass through the model at a time: the batch, or what `limit_micro_batch` said."""
-        return self._micro_batch
-
-    def limit_micro_batch(self, images: int) -> None:
+    def _limit_micro_batch(self, images: int) -> None:
         """Pass at most so many images through the model at a time, 2 at least, also to validate.
 
         The gradient of a step stays the exact mean over its batch, but BatchNorm normalises each part by its own statistics,
         and dropout draws differently: the numbers differ from those of whole batches.
         """
-        self._micro_batch = min(self._micro_batch, max(images, _SMALLEST_MICRO_BATCH))
+        self._micro_batch = min(self._micro_batch, max(images, SMALLEST_MICRO_BATCH))
 
     def state_dict(self) -> dict[str, Any]:
         """Weights, their mean, optimiser state and what was validated, copied to the CPU; all else follows from these."""
@@ -232,7 +221,7 @@ class SupervisedTraining:
 
         The indices, inputs and targets of each. Mixed images come from the whole batch, however it is parted.
         """
-        count = max(min(-(-len(batch) // self._micro_batch), len(batch) // _SMALLEST_MICRO_BATCH), 1)
+        count = max(min(-(-len(batch) // self._micro_batch), len(batch) // SMALLEST_MICRO_BATCH), 1)
         labels = self._data.train_labels
         if self._mixer is None:
             for part in torch.tensor_split(batch, count):

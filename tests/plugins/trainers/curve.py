@@ -17,7 +17,7 @@ from typing import Any, final
 
 import torch
 
-from orchestrator.contracts import Data, DataSetInfo, Diverged, Predictor
+from orchestrator.contracts import Capabilities, Data, DataSetInfo, Diverged, MicroBatch, Predictor
 from orchestrator.errors import BadData, MissingInput
 from orchestrator.recipe import Recipe
 from orchestrator.record import Epoch
@@ -57,12 +57,16 @@ class Curve:
         self._device = device
         self._settings = Hyperparameters(**recipe.params)
         self._epoch = 0
-        self.micro_batch = self._settings.batch_size
+        self._micro_batch = self._settings.batch_size
         if self._settings.misbehaviour and self._settings.at_epoch == 0:
             self._misbehave(self._settings)
 
-    def limit_micro_batch(self, images: int) -> None:
-        self.micro_batch = images
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(micro_batch=MicroBatch(images=self._micro_batch, limit=self._limit_micro_batch))
+
+    def _limit_micro_batch(self, images: int) -> None:
+        self._micro_batch = images
 
     def epoch(self) -> Epoch:
         settings = self._settings
@@ -90,7 +94,7 @@ class Curve:
         )
 
     def _misbehave(self, settings: Hyperparameters) -> None:
-        if settings.misbehaviour == "out-of-memory" and self.micro_batch <= settings.fits:
+        if settings.misbehaviour == "out-of-memory" and self._micro_batch <= settings.fits:
             return
         if settings.marker:
             if Path(settings.marker).exists():

@@ -129,7 +129,8 @@ def test_fetched_checked_loaded_and_then_left_alone(made: Made, server: Server, 
     assert train.images[0, 0, 1, 0] == 32  # a row of 32 pixels after the other, red first
     assert train.labels.tolist() == ([3, 99] if made is CIFAR100 else [1, 2, 2, 3, 3, 4, 4, 5, 5, 6])
     assert (test.images.shape, test.labels.tolist()) == ((1, 3, 32, 32), [5])
-    assert dataset.class_names(tmp_path) == ("a", "b")
+    assert dataset.names.classes is not None
+    assert dataset.names.classes(tmp_path) == ("a", "b")
     dataset.fetch(tmp_path)
     assert server.requests == [path_of(made)]
 
@@ -272,7 +273,9 @@ def test_an_altered_file_is_named_and_never_unpickled(kind: str, change: str, ma
     mark = tmp_path / "mark"
     changed = {"cut": content[:-10], "flip": content[:-1] + b"x", "code": pickle.dumps(Marks(mark))}
     file.write_bytes(changed[change])
-    use = (lambda: dataset.load(tmp_path, "test")) if kind == "test" else (lambda: dataset.class_names(tmp_path))
+    class_names = dataset.names.classes
+    assert class_names is not None
+    use = (lambda: dataset.load(tmp_path, "test")) if kind == "test" else (lambda: class_names(tmp_path))
     for refused in (lambda: dataset.check(tmp_path), use):
         with pytest.raises(BadData, match=rf"{made.published.folder}/{name} is truncated or altered.*Delete it"):
             refused()

@@ -19,7 +19,6 @@ import pytest
 import torch
 
 from orchestrator import plugins
-from orchestrator.contracts import NamedClasses, NamedImages
 from orchestrator.errors import BadData, DiskError, InvalidInput, MissingInput
 from orchestrator.record import Kind, Status
 from orchestrator.sessions.fetch_data import ensure, look
@@ -63,19 +62,20 @@ def moments(place: Path) -> dict[str, int]:
 
 def test_images_and_classes_are_those_of_the_files(root: Path, data: Path) -> None:
     dataset = plugins.dataset(f"folder:{root}")
-    assert isinstance(dataset, NamedClasses)
-    assert dataset.class_names(data) == ("one", "two", "zero")
+    class_names, image_names = dataset.names.classes, dataset.names.images
+    assert class_names is not None
+    assert class_names(data) == ("one", "two", "zero")
     parts: tuple[Literal["train", "test"], ...] = ("train", "test")
     read = {part: dataset.load(data, part) for part in parts}
-    assert isinstance(dataset, NamedImages)
+    assert image_names is not None
     files = [
         (name, image, label)
         for part, found in read.items()
-        for name, image, label in zip(dataset.image_names(data, part), found.images, found.labels, strict=True)
+        for name, image, label in zip(image_names(data, part), found.images, found.labels, strict=True)
     ]
     assert {file for file, _, _ in files} == {path.relative_to(root).as_posix() for path in root.glob("*/*")}
     for file, image, label in files:
-        assert Path(file).parent.name == dataset.class_names(data)[label]
+        assert Path(file).parent.name == class_names(data)[label]
         with PIL.Image.open(root / file) as picture:
             side = min(picture.size)
             left, top = round((picture.width - side) / 2), round((picture.height - side) / 2)

@@ -10,10 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator import plugins
-from orchestrator.contracts import EndsEarly, MicroBatched
 from orchestrator.errors import InvalidInput
 from orchestrator.recipe import Recipe
-from tests.helpers.training_runs import asked, begin, digits_data, run, same, weights
+from tests.helpers.training_runs import asked, begin, digits_data, limit_micro_batch, run, same, weights
 from trainers.augmentation.mixing import CutMix, Mixer, MixUp
 from trainers.loop.averaging import AveragedWeights, ExponentialAverage, StochasticAverage
 
@@ -99,8 +98,7 @@ def test_parts_of_mixed_batches_go_on_as_they_were() -> None:
     params: dict[str, Any] = {"batch_size": 24, "mixing": ["mixup"], "averaging": "ema", "dropout": 0.3}
     whole, killed, resumed = trainings = [begin("cnn", digits_data(), 3, **params) for _ in range(3)]
     for training in trainings:
-        assert isinstance(training, MicroBatched)
-        training.limit_micro_batch(7)
+        limit_micro_batch(training, 7)
     expected = run(whole, 3)
     run(killed, 1)
     resumed.load_state_dict(killed.state_dict())
@@ -261,9 +259,8 @@ def test_so_many_batches_are_mixed_as_the_probabilities_say() -> None:
 
 def test_patience_ends_a_run_early_and_says_so() -> None:
     training = begin("cnn", digits_data(), 30, batch_size=24, patience=3, learning_rate=0.02)
-    assert isinstance(training, EndsEarly)
     accs = []
-    while not training.ended:
+    while not training.capabilities.ended:
         accs.append(training.epoch().val_acc)
     assert len(accs) < 30
     best = accs.index(max(accs))
@@ -276,9 +273,8 @@ def test_patience_is_with_the_last_phase() -> None:
     phases = [{"epochs": 6, "layers": "head"}, {"epochs": 5}]
     params: dict[str, Any] = {"batch_size": 24, "warmup": 0.0, "learning_rate": 1e-6}  # nothing becomes better
     training = begin("resnet", digits_data(), 11, phases=phases, patience=2, **params)
-    assert isinstance(training, EndsEarly)
     done = 0
-    while not training.ended:
+    while not training.capabilities.ended:
         training.epoch()
         done += 1
     assert 6 + 2 < done <= 11
@@ -299,10 +295,9 @@ def test_the_longest_patience_that_is_accepted_can_end_a_run(averaging: Any) -> 
         plugins.trainer("cnn").check(recipe_of(8, patience=judged - 1, **params), data.info, data.folder)
     plugins.trainer("cnn").check(recipe_of(8, patience=judged - 2, **params), data.info, data.folder)
     training = begin("cnn", data, 8, patience=judged - 2, **params)
-    assert isinstance(training, EndsEarly)
     for done in range(1, 8):
         training.epoch()
-        assert training.ended == (done == 7)
+        assert training.capabilities.ended == (done == 7)
 
 
 def recipe_of(epochs: int, **params: Any) -> Recipe:
@@ -312,9 +307,8 @@ def recipe_of(epochs: int, **params: Any) -> Recipe:
 def test_patience_waits_for_the_average_that_will_be_kept() -> None:
     params: dict[str, Any] = {"batch_size": 24, "warmup": 0.0, "learning_rate": 1e-6}
     training = begin("cnn", digits_data(), 12, averaging={"name": "swa", "start": 0.5}, patience=2, **params)
-    assert isinstance(training, EndsEarly)
     done = 0
-    while not training.ended:
+    while not training.capabilities.ended:
         training.epoch()
         done += 1
     assert 7 + 2 <= done <= 12  # the mean begins with the seventh epoch
@@ -358,6 +352,5 @@ def test_mixed_images_do_not_depend_on_micro_batches() -> None:
         "hidden": [],
     }
     whole, parted = begin("cnn", digits_data(), 1, **params), begin("cnn", digits_data(), 1, **params)
-    assert isinstance(parted, MicroBatched)
-    parted.limit_micro_batch(6)
+    limit_micro_batch(parted, 6)
     assert parted.epoch().batch_losses == pytest.approx(whole.epoch().batch_losses, rel=1e-4)

@@ -5,15 +5,13 @@ import sys
 
 import pytest
 
-from orchestrator.contracts import Precise
 from tests.helpers.training_runs import begin, digits_data, run
 
 
 def test_the_type_of_products_is_what_was_asked_for() -> None:
     for precision in ("float32", "bfloat16"):
         training = begin("cnn", digits_data(), 1, batch_size=24, precision=precision)
-        assert isinstance(training, Precise)
-        assert training.precision == precision
+        assert training.capabilities.precision == precision
     coarse = begin("cnn", digits_data(), 1, batch_size=24, precision="bfloat16").epoch()
     fine = begin("cnn", digits_data(), 1, batch_size=24, precision="float32").epoch()
     assert coarse.batch_losses != fine.batch_losses
@@ -22,8 +20,7 @@ def test_the_type_of_products_is_what_was_asked_for() -> None:
 
 def test_small_images_are_trained_in_float32_whatever_the_device() -> None:
     training = begin("cnn", digits_data(), 1)
-    assert isinstance(training, Precise)
-    assert training.precision == "float32"
+    assert training.capabilities.precision == "float32"
 
 
 SAID = [
@@ -77,6 +74,5 @@ def test_the_type_of_products_is_that_of_the_state_whatever_is_measured_now() ->
     expected = run(coarse, 1)
     other = begin("cnn", digits_data(), 2, batch_size=24)  # where auto comes to float32
     other.load_state_dict(state)
-    assert isinstance(other, Precise)
-    assert other.precision == "bfloat16"
+    assert other.capabilities.precision == "bfloat16"
     assert run(other, 1) == expected

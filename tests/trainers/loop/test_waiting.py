@@ -15,8 +15,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from orchestrator import plugins
-from orchestrator.contracts import MicroBatched, Training
-from tests.helpers.training_runs import moved, random_data, recipe
+from orchestrator.contracts import Training
+from tests.helpers.training_runs import limit_micro_batch, moved, random_data, recipe
 
 BATCH = 8
 
@@ -82,8 +82,7 @@ def test_parts_of_a_batch_do_not_either() -> None:
     found = []
     for steps in (2, 5):
         training = begin("cnn", steps, {})
-        assert isinstance(training, MicroBatched)
-        training.limit_micro_batch(3)
+        limit_micro_batch(training, 3)
         found.append(copies(training))
     assert found[0] == found[1]
 

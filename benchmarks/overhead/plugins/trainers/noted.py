@@ -14,7 +14,7 @@ from typing import Any, final
 
 import torch
 
-from orchestrator.contracts import Data, DataSetInfo, MicroBatched, Predictor, Training
+from orchestrator.contracts import Capabilities, Data, DataSetInfo, Predictor, Training
 from orchestrator.recipe import Recipe
 from orchestrator.record import Epoch
 from trainers import cnn
@@ -38,7 +38,7 @@ def _note(what: str, began: int) -> None:
 
 @final
 class NotedTraining:
-    """Implements `contracts.Training` and `contracts.MicroBatched`: does what the inner training does."""
+    """Implements `contracts.Training`: does what the inner training does."""
 
     def __init__(self, inner: Training) -> None:
         self._inner = inner
@@ -51,15 +51,9 @@ class NotedTraining:
         return epoch
 
     @property
-    def micro_batch(self) -> int:
-        """Images that pass through the model at a time."""
-        assert isinstance(self._inner, MicroBatched)
-        return self._inner.micro_batch
-
-    def limit_micro_batch(self, images: int) -> None:
-        """At most so many."""
-        assert isinstance(self._inner, MicroBatched)
-        self._inner.limit_micro_batch(images)
+    def capabilities(self) -> Capabilities:
+        """Those of the inner training."""
+        return self._inner.capabilities
 
     def state_dict(self) -> dict[str, Any]:
         """Its state."""

@@ -12,7 +12,7 @@ from typing import Any, final
 
 import torch
 
-from orchestrator.contracts import Data, DataSetInfo, Predictor
+from orchestrator.contracts import Capabilities, Data, DataSetInfo, Predictor
 from orchestrator.recipe import Recipe
 from orchestrator.record import Epoch
 
@@ -32,6 +32,8 @@ class Hyperparameters:
 @final
 class Synthetic:
     """Implements `contracts.Training`."""
+
+    capabilities = Capabilities()
 
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe
