@@ -36,10 +36,7 @@ class ExecutorConformance:
     @classmethod
     def plugin_folder(cls, tmp_path_factory: pytest.TempPathFactory) -> Path:
         """A working directory with a trainer whose jobs do what a test prescribes."""
-        folder = tmp_path_factory.mktemp("plugins")
-        (folder / "trainers").mkdir()
-        (folder / "trainers" / "prescribed.py").write_text("from orchestrator.testing.prescribed_trainer import trainer\n")
-        return folder
+        return with_prescribed_trainer(tmp_path_factory.mktemp("plugins"))
 
     @pytest.fixture(autouse=True)
     def in_plugin_folder(self, plugin_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,6 +132,13 @@ class ExecutorConformance:
         assert isinstance(failed, Failed)
         assert failed.failure.kind == "crashed"
         assert "Tensor" in failed.failure.message
+
+
+def with_prescribed_trainer(folder: Path) -> Path:
+    """The folder, with the trainer `prescribed` in it for commands and workers that run there."""
+    (folder / "trainers").mkdir()
+    (folder / "trainers" / "prescribed.py").write_text("from orchestrator.testing.prescribed_trainer import trainer\n")
+    return folder
 
 
 def job(

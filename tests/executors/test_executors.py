@@ -36,12 +36,14 @@ class TestInProcess(ExecutorConformance):
         return InProcess(device="cpu", threads=1, data_folder=folder)
 
 
+@pytest.mark.xdist_group("processes")
 class TestProcesses(ExecutorConformance):
     def make(self, folder: Path) -> Executor:
         return in_processes(folder)
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("shared-gpus")
 class TestSharedGpus(ExecutorConformance):
     def make(self, folder: Path) -> Executor:
         return GpuSharing(in_processes(folder), clock=SystemClock(), say=lambda line: None)

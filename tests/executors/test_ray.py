@@ -33,6 +33,8 @@ from tests.helpers.paths import PLUGINS
 from tests.helpers.subprocess_cli import ended, start, wait_for
 from tests.helpers.subprocess_cli import run as run_command
 
+pytestmark = pytest.mark.xdist_group("ray")  # one cluster serves them all
+
 
 @pytest.fixture(autouse=True)
 def in_plugin_folder(monkeypatch: pytest.MonkeyPatch) -> None:
