@@ -36,7 +36,7 @@ DOORS = {
     "wandb": ["orchestrator/observers/", "benchmarks/overhead/usual_script.py"],
     "ray": ["orchestrator/executors/ray_cluster.py"],
     "kaggle": [],
-    "pandas": ["reports/"],
+    "pandas": ["reports/", "orchestrator/testing/"],
     "plotly": ["reports/"],
     "torchvision": ["trainers/", "benchmarks/overhead/usual_script.py", "benchmarks/plain_loop.py"],
     "click": ["orchestrator/cli/"],
