@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STUDY := part2-digits
 BENCHMARKS := overhead training
+TEST_PROCESSES ?= logical
 
 .PHONY: study test test-slow check replay bench lock clean
 
@@ -18,12 +19,18 @@ study: .venv/installed
 	@echo "W&B files     runs/$(STUDY)/wandb/ (upload: .venv/bin/wandb sync runs/$(STUDY)/wandb/offline-run-*)"
 	@echo "Optuna        runs/optuna.db, the study $(STUDY)"
 
-test: .venv/installed check
-	$(BIN)/python -m pytest
+# The checks run beside the tests, and their output follows; it fails when any of them does. Each test is a unit of work, in the
+# order of collection: those that start whole studies come first, so that no long one is left for the end.
+PARALLEL := -n $(TEST_PROCESSES) --dist loadgroup --no-loadscope-reorder
+
+test: .venv/installed
+	@log=$$(mktemp); $(MAKE) --no-print-directory check > $$log 2>&1 & checks=$$!; \
+	$(BIN)/python -m pytest $(PARALLEL); tests=$$?; \
+	wait $$checks; failed=$$?; cat $$log; rm -f $$log; exit $$((tests ? tests : failed))
 
 # What takes minutes: crashes at every named point, a full disk, a real database server.
 test-slow: .venv/installed
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow $(PARALLEL)
 
 check: .venv/installed
 	$(BIN)/ruff format --check .

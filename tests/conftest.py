@@ -3,13 +3,14 @@
 import atexit
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 # As workers do, and read when torch is first imported, after this: the threads of this process share cores with those of others.
 os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+if "PYTEST_XDIST_WORKER_COUNT" in os.environ:  # test processes beside each other share the cores evenly
+    _cores = len(os.sched_getaffinity(0)) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, _cores)))
 
 # Where commands remember the runs folder of a working directory: never the user's own state folder.
 STATE = tempfile.TemporaryDirectory(prefix="orchestrate-state-")
@@ -26,7 +30,21 @@ atexit.register(STATE.cleanup)
 
 ROOT = Path(__file__).resolve().parent.parent
 MEMORY = Path("/dev/shm")
+ROOM = 4 * 2**30  # bytes that a whole run of the tests may need for its files
+if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM:
+    os.environ.setdefault(
+        "PYTEST_DEBUG_TEMPROOT", str(MEMORY)
+    )  # studies sync what they write, which takes milliseconds on a disk
 UNPACK = ROOT.parent / "shared" / "tools" / "unpack_cifar100.py"
+
+
+@pytest.hookimpl(tryfirst=True)  # before the groups are read
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share what their file has made once run in one of the processes beside each other."""
+    for item in items:
+        made = cast(Any, item)._fixtureinfo.name2fixturedefs
+        if any(definition[-1].scope == "module" for definition in made.values()):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
 
 
 @pytest.fixture(scope="session")

@@ -22,11 +22,13 @@ from orchestrator.record import Epoch, RunRecord, Status
 from orchestrator.storage import checkpoint
 from orchestrator.storage.run_folder import RunFolder
 from orchestrator.storage.runs import RunsFolder
-from tests.executors.test_executors import job, until
+from orchestrator.testing.executor import job, until
 from tests.helpers.image_folders import pictures
 from tests.helpers.in_process_study import conduct, results
 from tests.helpers.paths import PLUGINS
 from tests.helpers.subprocess_cli import wait_for
+
+pytestmark = pytest.mark.xdist_group("ray")  # one cluster serves them all
 
 
 @pytest.fixture(autouse=True)
@@ -213,7 +215,7 @@ def test_without_a_shared_disk_checkpoints_travel(node_that_hides: Path) -> None
     executor = actors(node_that_hides, workers=str(NODES + 1), say=said.append)
     try:
         (far,) = [int(line.split()[1]) for line in said if "does not see the runs folder" in line]
-        one = replace(job(node_that_hides, until=3), checkpoint_share=1.0)
+        one = replace(job(node_that_hides, trainer="curve", until=3), checkpoint_share=1.0)
         occupied = 0
         while executor.start(replace(one, run_id=f"s/trials/{occupied:04d}")) != far:
             occupied += 1

@@ -18,7 +18,7 @@ from orchestrator.executors.base import Executor
 from orchestrator.jobs import Failed, Finished, WorkerLost
 from orchestrator.record import Kind
 from orchestrator.storage.runs import RunsFolder
-from tests.executors.test_executors import job, until
+from orchestrator.testing.executor import job, until
 from tests.helpers.in_process_study import results
 from tests.helpers.paths import PLUGINS
 from tests.helpers.subprocess_cli import ended, start, wait_for

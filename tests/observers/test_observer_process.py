@@ -251,9 +251,8 @@ CONDUCTOR = """
     from orchestrator.observers.subprocess_observer import SubprocessObserver
     from tests.helpers.observed_runs import curve, running
     folder = Path(sys.argv[1])
-    observer = SubprocessObserver(
-        "tests.helpers.observed_runs:open_recording", {configuration}, log=folder / "observer.log", copy="it"
-    )
+    opener = "tests.helpers.observed_runs:open_recording"
+    observer = SubprocessObserver(opener, {configuration}, log=folder / "observer.log", copy="it")
     for number in range(5):
         observer.opened(running(number), curve(3))
     time.sleep(60)

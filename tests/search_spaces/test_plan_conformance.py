@@ -1,7 +1,6 @@
-"""What every plan promises (contracts.Plan), checked for each plan on each data set."""
+"""What every plan promises, of each one that ships, on each data set."""
 
-import itertools
-from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,13 +8,12 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from orchestrator import plugins
 from orchestrator.contracts import DataSetInfo, StudyPlan
-from orchestrator.hyperparameters import complete
+from orchestrator.testing.plan import PlanConformance
 from search_spaces._baselines import baselines
 from search_spaces.reference_systems.support.system import ReportedSystem
 from tests.helpers.image_folders import pictures
 
 PLANS = plugins.names("plan")
-CASES = [(name, dataset) for name in PLANS for dataset in plugins.names("data set")]
 SAMPLED = {"batch_size", "learning_rate", "weight_decay", "label_smoothing", "dropout"}
 
 
@@ -28,9 +26,26 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, DataSetInfo]:
     return {name: dataset.info(folder) for name, dataset in found.items()}
 
 
-def make(name: str, dataset: str, info: DataSetInfo) -> StudyPlan:
-    _, _, plan = plugins.plan(name)
-    return plan(dataset, info)
+class PartConformance(PlanConformance):
+    """The plans for the parts of the challenge sample the same five, and know the reference systems of their part."""
+
+    datasets = tuple(plugins.names("data set"))
+
+    @pytest.fixture
+    def info(self, dataset: str, facts: dict[str, DataSetInfo]) -> DataSetInfo:
+        return facts[dataset]
+
+    def test_it_samples_the_five_and_fixes_none_of_them(self, made: StudyPlan) -> None:
+        assert set(made.space) == SAMPLED
+        assert not SAMPLED & set(made.recipe.params)
+        assert (made.metric.name, made.metric.rule) == ("val_acc", "best")
+
+    def test_it_samples_the_batch_sizes_that_suit_the_data(self, made: StudyPlan, info: DataSetInfo) -> None:
+        assert made.space["batch_size"].choices == info.batch_sizes
+
+    def test_reference_systems_are_those_of_its_part(self, made: StudyPlan) -> None:
+        assert [baseline.system for baseline in made.baselines] == [f"00{report}-P{self.plan[-1]}" for report in range(5)]
+        assert all(set(baseline.params) == SAMPLED for baseline in made.baselines)
 
 
 def stated(**params: Any) -> ReportedSystem:
@@ -38,68 +53,25 @@ def stated(**params: Any) -> ReportedSystem:
     return ReportedSystem(system="1", name="one", trainer="cnn", parameters=1, epochs=1, params=params)
 
 
-def ends(distribution: Any) -> list[Any]:
-    if isinstance(distribution, CategoricalDistribution):
-        return list(distribution.choices)
-    assert isinstance(distribution, FloatDistribution)
-    return [distribution.low, distribution.high]
+class TestPart1(PartConformance):
+    plan = "part1"
 
 
-@pytest.mark.parametrize(("name", "dataset"), CASES)
-def test_a_plan_samples_the_five_and_fixes_none_of_them(name: str, dataset: str, facts: dict[str, DataSetInfo]) -> None:
-    plan = make(name, dataset, facts[dataset])
-    assert set(plan.space) == SAMPLED
-    assert not SAMPLED & set(plan.recipe.params)
-    assert (plan.recipe.plan, plan.recipe.dataset, plan.recipe.epochs) == (name, dataset, plan.epochs)
-    assert (plan.metric.name, plan.metric.rule) == ("val_acc", "best")
-    assert plugins.plan(name)[1] in plugins.names("data set")
+class TestPart2(PartConformance):
+    plan = "part2"
 
 
-def within(given: Any, completed: Any) -> bool:
-    """Whether nothing was changed when defaults were filled in, at any depth; a text may stand for a choice of that name."""
-    if isinstance(given, str) and isinstance(completed, Mapping):
-        return bool(completed["name"] == given)
-    if isinstance(given, Mapping):
-        return given.keys() <= completed.keys() and all(within(value, completed[name]) for name, value in given.items())
-    if isinstance(given, tuple):
-        return len(given) == len(completed) and all(map(within, given, completed))
-    return bool(given == completed)
+class TestPart3(PartConformance):
+    plan = "part3"
 
 
-@pytest.mark.parametrize(("name", "dataset"), CASES)
-def test_its_trainer_takes_everything_that_it_may_sample(name: str, dataset: str, facts: dict[str, DataSetInfo]) -> None:
-    plan = make(name, dataset, facts[dataset])
-    kinds = plugins.trainer(plan.recipe.trainer).hyperparameters
-    for values in itertools.product(*(ends(distribution) for distribution in plan.space.values())):
-        params = dict(plan.recipe.params) | dict(zip(plan.space, values, strict=True))
-        assert within(params, complete(kinds, params))
+def test_every_plan_that_ships_is_tested_here() -> None:
+    assert [suite.plan for suite in (TestPart1, TestPart2, TestPart3)] == PLANS
 
 
-@pytest.mark.parametrize(("name", "dataset"), CASES)
-def test_its_lengths_suit_the_data(name: str, dataset: str, facts: dict[str, DataSetInfo]) -> None:
-    info = facts[dataset]
-    plan = make(name, dataset, info)
-    assert 1 <= plan.epochs <= info.trial_epochs
-    assert plan.epochs <= plan.confirm_epochs <= plan.retrain_epochs <= info.retrain_epochs
-    assert plan.space["batch_size"].choices == info.batch_sizes
-
-
-@pytest.mark.parametrize(("name", "dataset"), CASES)
-def test_reference_systems_appear_once_and_lie_in_the_ranges_or_say_why_not(
-    name: str, dataset: str, facts: dict[str, DataSetInfo]
-) -> None:
-    plan = make(name, dataset, facts[dataset])
-    assert [baseline.system for baseline in plan.baselines] == [f"00{report}-P{name[-1]}" for report in range(5)]
-    for baseline in plan.baselines:
-        assert set(baseline.params) == SAMPLED
-        if not baseline.misfit:
-            for parameter, distribution in plan.space.items():
-                value = baseline.params[parameter]
-                assert distribution._contains(distribution.to_internal_repr(value)), f"{baseline.system}: {parameter} {value}"
-
-
-def test_the_settings_that_can_be_tried_on_the_challenges_data(facts: dict[str, DataSetInfo]) -> None:
-    fitting = {name: [b.system for b in make(name, "cifar100", facts["cifar100"]).baselines if not b.misfit] for name in PLANS}
+def test_the_settings_that_can_be_tried_on_the_challenges_data(tmp_path: Path) -> None:
+    info = plugins.dataset("cifar100").info(tmp_path)
+    fitting = {name: [b.system for b in plugins.plan(name)[2]("cifar100", info).baselines if not b.misfit] for name in PLANS}
     assert fitting == {"part1": ["000-P1"], "part2": ["000-P2", "004-P2"], "part3": []}
 
 

@@ -7,11 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from optuna.storages import BaseStorage
-from optuna.testing.pytest_storages import StorageTestCase
 
-from orchestrator.observers.database_url import database_url
-from orchestrator.observers.optuna import connect
+from orchestrator.testing.storage import StorageConformance
 from tests.helpers.postgresql_server import Server, running
 
 
@@ -22,23 +19,19 @@ def server() -> Iterator[Server]:
 
 
 @pytest.mark.slow
-class TestSQLite(StorageTestCase):
+class TestSQLite(StorageConformance):
     @pytest.fixture
-    def storage(self, tmp_path: Path) -> Iterator[BaseStorage]:
-        found = connect(f"sqlite:///{tmp_path / 'optuna.db'}")
-        yield found
-        found.engine.dispose()
+    def url(self, tmp_path: Path) -> str:
+        return f"sqlite:///{tmp_path / 'optuna.db'}"
 
 
 @pytest.mark.slow
-class TestPostgreSQL(StorageTestCase):
+class TestPostgreSQL(StorageConformance):
     @pytest.fixture
-    def storage(self, server: Server) -> Iterator[BaseStorage]:
+    def url(self, server: Server) -> Iterator[str]:
         name = f"database-{uuid.uuid4().hex}"
         server.add(name, name, "unused")
-        found = connect(database_url(server.url(name)))
-        yield found
-        found.engine.dispose()
+        yield server.url(name)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)
             gc.collect()  # Optuna's test of pickling leaves the connection of its second storage open

@@ -1,4 +1,4 @@
-"""What every data set promises (contracts.DataSet), tested for each one."""
+"""What every data set promises, of each one that ships."""
 
 import subprocess
 import sys
@@ -9,82 +9,49 @@ import numpy as np
 import pytest
 
 from orchestrator import plugins
-from orchestrator.worker.splits import split
+from orchestrator.contracts import DataSet
+from orchestrator.testing.dataset import DataSetConformance
 from tests.helpers.image_folders import pictures
 from tests.helpers.paths import ROOT
 
-
-@pytest.fixture(params=plugins.names("data set"))
-def dataset(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Path]:
-    """A data set's name, and a data folder with its files."""
-    match str(request.param):
-        case "cifar100":
-            return "cifar100", request.getfixturevalue("cifar100_folder")
-        case "cifar10":
-            pytest.skip(
-                "needs the real CIFAR-10, which is not here; test_cifar_files.py tests the reading on files that it makes"
-            )
-        case "folder":
-            return f"folder:{pictures(tmp_path / 'pictures', images=100)}", tmp_path / "data"
-        case name:
-            return name, tmp_path
+A_TENTH_EACH = (0.72, 0.09, 0.09)  # for the test, and then of what is left
 
 
-def test_images_are_as_the_facts_say(dataset: tuple[str, Path]) -> None:
-    name, folder = dataset
-    info = plugins.dataset(name).info(folder)
-    plugins.dataset(name).check(folder)
-    for part in ("train", "test"):
-        data = plugins.dataset(name).load(folder, part)
-        assert data.images.dtype == np.uint8
-        assert data.labels.dtype == np.int64
-        assert data.images.shape == (len(data.labels), info.channels, info.size, info.size)
-        assert np.array_equal(np.unique(data.labels), np.arange(info.classes))
-        again = plugins.dataset(name).load(folder, part)
-        assert np.array_equal(again.images, data.images)
-        assert np.array_equal(again.labels, data.labels)
+class TestDigits(DataSetConformance):
+    dataset = "digits"
+    shares = (0.7, 0.1, 0.1)
 
 
-def test_classes_that_have_names_have_one_each(dataset: tuple[str, Path]) -> None:
-    name, folder = dataset
-    source = plugins.dataset(name)
-    if source.names.classes is None:
-        pytest.skip(f"the classes of {name} have no names")
-    assert len(set(source.names.classes(folder))) == source.info(folder).classes
+class TestCifar100(DataSetConformance):
+    dataset = "cifar100"
+    shares = (4 / 6, 0.5 / 6, 0.5 / 6)
+
+    @pytest.fixture
+    def folder(self, cifar100_folder: Path) -> Path:
+        return cifar100_folder
 
 
-def test_images_that_have_names_have_one_each(dataset: tuple[str, Path]) -> None:
-    name, folder = dataset
-    source = plugins.dataset(name)
-    if source.names.images is None:
-        pytest.skip(f"the images of {name} have no names")
-    parts: tuple[Literal["train", "test"], ...] = ("train", "test")
-    for part in parts:
-        assert len(set(source.names.images(folder, part))) == len(source.load(folder, part).labels)
+class TestCifar10(DataSetConformance):
+    dataset = "cifar10"
+    shares = A_TENTH_EACH
+
+    @pytest.fixture
+    def folder(self) -> Path:
+        pytest.skip("needs the real CIFAR-10, which is not here; test_cifar_files.py checks the reading on files that it makes")
 
 
-def test_statistics_are_those_of_the_training_images(dataset: tuple[str, Path]) -> None:
-    name, folder = dataset
-    info = plugins.dataset(name).info(folder)
-    images = plugins.dataset(name).load(folder, "train").images
-    assert len(images) == info.train_images
-    assert images.min() == 0
-    assert images.max() == 255
-    assert images.mean(axis=(0, 2, 3)) / 255 == pytest.approx(info.mean, abs=6e-6)
-    assert images.std(axis=(0, 2, 3)) / 255 == pytest.approx(info.std, abs=6e-6)
+class TestFolder(DataSetConformance):
+    dataset = "folder"
+    shares = A_TENTH_EACH
+
+    @pytest.fixture
+    def source(self, tmp_path: Path) -> DataSet:
+        return plugins.dataset(f"folder:{pictures(tmp_path / 'pictures', images=100)}")
 
 
-def test_the_split_leaves_every_batch_size_enough_steps(dataset: tuple[str, Path]) -> None:
-    name, folder = dataset
-    info = plugins.dataset(name).info(folder)
-    labels = plugins.dataset(name).load(folder, "train").labels
-    indices = split(labels, seed=0, validation=info.validation_images, confirmation=info.confirmation_images)
-    assert len(indices.train) // max(info.batch_sizes) >= 9
-    total = len(labels) + len(plugins.dataset(name).load(folder, "test").labels)
-    shares = [len(part) / total for part in (indices.train, indices.validation, indices.confirmation)]
-    # A folder without a test part of its own: a tenth for the test, and a tenth each of what is left.
-    expected = {"digits": [0.7, 0.1, 0.1], "cifar100": [4 / 6, 0.5 / 6, 0.5 / 6]}.get(name, [0.72, 0.09, 0.09])
-    assert shares == pytest.approx(expected, abs=0.002)
+def test_every_data_set_that_ships_is_tested_here() -> None:
+    tested = {suite.dataset for suite in (TestDigits, TestCifar100, TestCifar10, TestFolder)}
+    assert tested == set(plugins.names("data set"))
 
 
 def test_the_digits_test_set_is_a_stratified_tenth_that_is_not_trained_on(tmp_path: Path) -> None:
