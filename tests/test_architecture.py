@@ -171,7 +171,6 @@ def test_each_outside_library_has_one_door(library: str) -> None:
     assert users or library in NOT_YET, f"nobody uses {library}: is its door still right?"
 
 
-@pytest.mark.skip(reason="some are not parted yet")
 def test_files_are_short_and_folders_are_small() -> None:
     files = [path for top in (*PACKAGES, "tests") for path in (ROOT / top).rglob("*.py")]
     lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in files}
