@@ -297,7 +297,7 @@ class Plan(Protocol):
     """`search_spaces/NAME.py` holds `DATASET`, the name of the data set it is made for, and this function as `plan`."""
 
     def __call__(self, dataset: str, info: DataSetInfo) -> StudyPlan:
-        """The plan for a data set and what suits it."""
+        """The plan for a data set, from its info."""
 
 
 Report = Callable[["Frames"], "pd.DataFrame"]

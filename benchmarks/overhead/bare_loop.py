@@ -1,6 +1,6 @@
 """The bare loop: trains recipes one after the other in one process, with nothing around them.
 
-Reads from standard input {"recipes": [...], "threads": N, "epochs": [...], "data": folder}; writes what each run was worth
+Reads from standard input {"recipes": [...], "threads": N, "epochs": [...], "data": folder}; writes the best value of each run
 after each epoch. No orchestration, no records, no checkpoints, no copies: what training alone takes.
 """
 

@@ -16,7 +16,7 @@ from orchestrator import plugins
 
 
 def main() -> None:
-    """Run a study whose trials are worth the same, so that none is pruned."""
+    """Run a study whose trials have the same objective value, so that none is pruned."""
     request = json.load(sys.stdin)
     _, dataset, make = plugins.plan(request["plan"])
     plan = make(dataset, plugins.dataset(dataset).info(Path("data")))
@@ -32,13 +32,13 @@ def main() -> None:
         if number == request["from"]:
             began = time.process_time()
         trial = study.ask(dict(plan.space))
-        worth = 0.0
+        value = 0.0
         for epoch in range(1, request["epochs"] + 1):
-            worth = 0.9 * (1 - math.exp(-epoch / 5))
-            trial.report(worth, epoch)
+            value = 0.9 * (1 - math.exp(-epoch / 5))
+            trial.report(value, epoch)
             if trial.should_prune():
-                raise AssertionError("a trial that is worth as much as all others was pruned")
-        study.tell(trial, worth)
+                raise AssertionError("a trial with the objective value of all others was pruned")
+        study.tell(trial, value)
     print(json.dumps({"cpu_ms": (time.process_time() - began) / (request["trials"] - request["from"]) * 1000}))
 
 

@@ -28,7 +28,7 @@ def measure(quick: bool) -> Result:
             "epochs": [record.epochs for record in first.trials()],  # fewer than asked for where a setting diverged
             "data": str(ROOT / "data"),
         }
-        worth = [record.best and record.best.value for record in first.trials()]
+        values = [record.best and record.best.value for record in first.trials()]
 
         def orchestrated(mirror: str) -> Callable[[str], float]:
             def run(name: str) -> float:
@@ -41,7 +41,7 @@ def measure(quick: bool) -> Result:
         def bare(settings: dict[str, str]) -> Callable[[str], float]:
             def run(name: str) -> float:
                 seconds, answer = script(place, "bare_loop", request, settings)
-                if [max(curve, default=None) for curve in answer["curves"]] != worth:
+                if [max(curve, default=None) for curve in answer["curves"]] != values:
                     raise RuntimeError(f"{name}: the bare loop has other results than the study, so it did other work")
                 return seconds
 

@@ -1,6 +1,6 @@
 """Frozen dataclasses to plain JSON data and back, so that no file and no message of this project is ever a pickle.
 
-Floats keep their exact value. JSON has no NaN and no infinity, and both are facts worth recording (a diverged epoch has
+Floats keep their exact value. JSON has no NaN and no infinity, and both are facts to record (a diverged epoch has
 them), so they are written as the strings "nan", "inf" and "-inf" and come back as floats where the field is one.
 """
 

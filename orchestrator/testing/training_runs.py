@@ -14,7 +14,7 @@ from orchestrator.record import Epoch
 
 
 def digits_data(train: int = 48, validation: int = 20, folder: Path = Path("nowhere"), **info: Any) -> Data:
-    """The first digits of scikit-learn's set; keywords replace what suits them."""
+    """The first digits of scikit-learn's set; keywords replace fields of its info."""
     dataset = plugins.dataset("digits")
     labelled = dataset.load(folder, "train")
     images, labels = torch.from_numpy(labelled.images), torch.from_numpy(labelled.labels)

@@ -214,7 +214,7 @@ def test_without_a_shared_disk_checkpoints_travel(node_that_hides: Path) -> None
     said: list[str] = []
     executor = actors(node_that_hides, workers=str(NODES + 1), say=said.append)
     try:
-        (far,) = [int(line.split()[1]) for line in said if "does not see the runs folder" in line]
+        (far,) = [int(line.split()[1]) for line in said if "cannot see the runs folder" in line]
         one = replace(job(node_that_hides, trainer="curve", until=3), checkpoint_share=1.0)
         occupied = 0
         while executor.start(replace(one, run_id=f"s/trials/{occupied:04d}")) != far:

@@ -221,8 +221,8 @@ def test_without_a_gpu_there_is_one_worker_and_it_says_why(tmp_path: Path) -> No
     folder = RunsFolder(tmp_path).study("s")
     resources = Resources(runs=tmp_path, data_folder=tmp_path, device="cpu", workers_per_device="auto")
     said: list[str] = []
-    with start_workers(resources, folder, said.append) as hired:
-        assert hired.workers == 1
+    with start_workers(resources, folder, said.append) as workers:
+        assert workers.workers == 1
     assert said == ["workers per device: 1, since only GPUs that worker processes work on can be measured; or give a number"]
 
 
@@ -230,11 +230,11 @@ def test_on_a_gpu_it_is_measured_unless_there_is_a_single_run(tmp_path: Path, mo
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
     folder = RunsFolder(tmp_path).study("s")
     resources = Resources(runs=tmp_path, data_folder=tmp_path, device="cuda", workers_per_device="auto")
-    with start_workers(resources, folder, no_lines) as hired:
-        assert isinstance(hired, GpuSharing)
-        assert hired.workers == 1
-    with start_workers(resources, folder, no_lines, single=True) as hired:
-        assert isinstance(hired, Processes)
+    with start_workers(resources, folder, no_lines) as workers:
+        assert isinstance(workers, GpuSharing)
+        assert workers.workers == 1
+    with start_workers(resources, folder, no_lines, single=True) as workers:
+        assert isinstance(workers, Processes)
 
 
 def no_lines(line: str) -> None:

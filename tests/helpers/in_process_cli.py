@@ -1,4 +1,4 @@
-"""Calling a command inside this process, and seeing that a refusal is one clear message and leaves nothing behind."""
+"""Calling a command inside this process, and seeing that a refusal is one clear message and leaves no files."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

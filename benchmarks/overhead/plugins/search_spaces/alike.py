@@ -7,5 +7,5 @@ DATASET = "digits"
 
 
 def plan(dataset: str, info: DataSetInfo) -> StudyPlan:
-    """The plan for a data set and what suits it."""
+    """The plan for a data set, from its info."""
     return five("alike", "synthetic", dataset, info, epochs=21, params={"alike": True})

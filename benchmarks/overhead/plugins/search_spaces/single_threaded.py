@@ -7,6 +7,6 @@ DATASET = "digits"
 
 
 def plan(dataset: str, info: DataSetInfo) -> StudyPlan:
-    """The plan for a data set and what suits it."""
+    """The plan for a data set, from its info."""
     blocks = [{"channels": 64}, {"channels": 128}, {"channels": 256}]
     return five("single_threaded", "noted", dataset, info, epochs=10, params={"single_threaded": True, "blocks": blocks})
