@@ -21,10 +21,11 @@ study: .venv/installed
 
 # The checks run beside the tests, and their output follows; it fails when any of them does. Each test is a unit of work, in the
 # order of collection: those that start whole studies come first, so that no long one is left for the end.
+CHECKS := $(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
 PARALLEL := -n $(TEST_PROCESSES) --dist loadgroup --no-loadscope-reorder
 
 test: .venv/installed
-	@log=$$(mktemp); $(MAKE) --no-print-directory check > $$log 2>&1 & checks=$$!; \
+	@log=$$(mktemp); ($(CHECKS)) > $$log 2>&1 & checks=$$!; \
 	$(BIN)/python -m pytest $(PARALLEL); tests=$$?; \
 	wait $$checks; failed=$$?; cat $$log; rm -f $$log; exit $$((tests ? tests : failed))
 
@@ -33,9 +34,7 @@ test-slow: .venv/installed
 	$(BIN)/python -m pytest -m slow $(PARALLEL)
 
 check: .venv/installed
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
+	$(CHECKS)
 
 # Judges the pruners on recorded learning curves; `make replay REPLAY="--pruners promote"` does it again for one of them.
 replay: .venv/installed

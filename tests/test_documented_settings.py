@@ -5,7 +5,7 @@ import re
 import typing
 
 from tests.helpers.paths import ROOT
-from trainers.loop.optimisation import Optimisation
+from trainers.loop.hyperparameters import LoopHyperparameters
 from trainers.loop.optimizers import AnyOptimizer
 from trainers.loop.schedules.learning_rate import AnySchedule
 
@@ -22,8 +22,8 @@ def names(choices: object) -> set[str]:
 
 
 def test_every_setting_and_every_default_is_there() -> None:
-    usual = Optimisation()
-    for field in dataclasses.fields(Optimisation):
+    usual = LoopHyperparameters()
+    for field in dataclasses.fields(LoopHyperparameters):
         default, value = ROWS[field.name].split(" | ")[0], getattr(usual, field.name)
         if isinstance(value, float | int):
             assert float(default) == value, field.name

@@ -7,7 +7,7 @@ from typing import final
 from torch import nn
 
 from orchestrator.errors import InvalidInput
-from trainers.loop.supervised import ImageShape, Supervised
+from trainers.loop.trainer import ImageShape, SupervisedTrainer
 from trainers.support.ranges import check_number, check_whole
 
 
@@ -100,4 +100,4 @@ def _classifier(hyperparameters: Hyperparameters, inputs: int, classes: int) -> 
     return nn.Sequential(*layers, nn.Dropout(hyperparameters.dropout), nn.Linear(inputs, classes))
 
 
-trainer = Supervised(build=build, hyperparameters=Hyperparameters, head="classifier")
+trainer = SupervisedTrainer(build=build, hyperparameters=Hyperparameters, head="classifier")

@@ -8,7 +8,7 @@ from typing import Literal, cast, final
 
 from torch import nn
 
-from trainers.loop.supervised import ImageShape, Supervised
+from trainers.loop.trainer import ImageShape, SupervisedTrainer
 from trainers.pretrained import weight_files
 from trainers.pretrained.architectures import architectures, fit_first_convolution, network
 from trainers.pretrained.head import HeadLayer, check_head, make_head
@@ -53,4 +53,4 @@ def build(hyperparameters: Hyperparameters, classes: int, image: ImageShape) -> 
 
 
 pretrain = Pretrained(first=_FIRST, classes="fc")
-trainer = Supervised(build=build, hyperparameters=Hyperparameters, pretrain=pretrain, head="fc")
+trainer = SupervisedTrainer(build=build, hyperparameters=Hyperparameters, pretrain=pretrain, head="fc")

@@ -28,7 +28,7 @@ from orchestrator.hyperparameters import divide
 from orchestrator.recipe import Recipe
 from orchestrator.support.serialization import from_plain
 from trainers import cnn
-from trainers.loop.supervised import ImageShape
+from trainers.loop.trainer import ImageShape
 
 Batches = DataLoader[tuple[torch.Tensor, int]]
 

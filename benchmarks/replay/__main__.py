@@ -20,7 +20,7 @@ from benchmarks.replay.results import Key, Result
 from benchmarks.replay.studies import replay
 from benchmarks.replay.study import Configurations, Outcome
 from benchmarks.replay.tables import put, tables
-from orchestrator.scheduling.pruners import PRUNERS
+from orchestrator.scheduling.optuna_pruners import PRUNERS
 
 CONFIGURATIONS: tuple[Configurations, ...] = ("random", "tpe")
 WORKERS = (1, 4, 16, 64)

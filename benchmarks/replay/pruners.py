@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import optuna
 
-from orchestrator.scheduling.pruners import PRUNERS
+from orchestrator.scheduling.optuna_pruners import PRUNERS
 
 REFERENCES: dict[str, Callable[[int], optuna.pruners.BasePruner]] = {
     "optuna-median-5-5": lambda epochs: optuna.pruners.MedianPruner(5, 5),  # noqa: ARG005 - start-up trials, warm-up epochs

@@ -13,7 +13,7 @@ from orchestrator.contracts import Data, Training
 from orchestrator.hyperparameters import divide
 from orchestrator.recipe import Recipe
 from trainers import cnn, resnet
-from trainers.loop.supervised import Build, ImageShape
+from trainers.loop.trainer import Build, ImageShape
 
 _MOMENTUM, _WEIGHT_DECAY = 0.9, 5e-4
 

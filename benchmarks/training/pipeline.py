@@ -9,8 +9,8 @@ from benchmarks.measuring.figures import Result
 from benchmarks.training import images
 from benchmarks.training.peer import OURS, PLAIN, Pass, choose, compared, figures, speeds
 from benchmarks.training.setting import Setting
+from trainers.loop.hyperparameters import LoopHyperparameters
 from trainers.loop.inputs import TrainingInputs, preprocessing_of
-from trainers.loop.optimisation import Optimisation
 
 
 def measure(setting: Setting, quick: bool) -> Result:
@@ -18,7 +18,7 @@ def measure(setting: Setting, quick: bool) -> Result:
     size, found = setting.size("pipeline", quick=quick), images.read(setting)
     data = found.data(train=size.images, validation=1)
     info = data.info
-    settings = Optimisation()
+    settings = LoopHyperparameters()
     inputs = TrainingInputs(data.train_images, settings, preprocessing_of(settings, info), info)
     seeds = itertools.count()
 

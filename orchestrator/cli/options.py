@@ -9,7 +9,7 @@ from click.core import ParameterSource
 
 from orchestrator.cli.messages import say
 from orchestrator.cli.parameter_types import Location, OneOf
-from orchestrator.storage.remembered import DEFAULT_DATA, DEFAULT_RUNS, remembered_runs_folder
+from orchestrator.storage.remembered_folders import DEFAULT_DATA, DEFAULT_RUNS, remembered_runs_folder
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_folder import StudyFolder
 from orchestrator.support.secrets import holds_password

@@ -15,8 +15,8 @@ from orchestrator.cli.parameter_types import MOST_EPOCHS, Duration, WholeNumber
 if TYPE_CHECKING:
     from orchestrator.sessions.open_study import Request
     from orchestrator.sessions.resources import Resources
-    from orchestrator.storage.options import Limits
     from orchestrator.storage.status import StudyStatus
+    from orchestrator.storage.study_options import Limits
 
 
 @click.command("study", short_help="Search for the best hyperparameters.")
@@ -77,7 +77,7 @@ def study(
     from orchestrator.sessions.open_study import Request
     from orchestrator.sessions.resources import Resources
     from orchestrator.sessions.study import run_study
-    from orchestrator.storage.options import Limits
+    from orchestrator.storage.study_options import Limits
 
     request = Request(
         plan=plan,

@@ -37,7 +37,7 @@ def submit(
     from orchestrator.executors.devices import assign_devices
     from orchestrator.sessions import submit
     from orchestrator.sessions.retrain import newest_retrain
-    from orchestrator.storage.remembered import data_folder_of
+    from orchestrator.storage.remembered_folders import data_folder_of
     from orchestrator.storage.runs import RunsFolder
 
     if file is not None:

@@ -45,7 +45,7 @@ def train(
     from orchestrator.sessions.resources import Resources
     from orchestrator.sessions.train import TrainRequest
     from orchestrator.sessions.train import train as train_recipe
-    from orchestrator.storage.remembered import data_folder_of
+    from orchestrator.storage.remembered_folders import data_folder_of
     from orchestrator.storage.runs import RunsFolder
 
     folder = RunsFolder(runs).study(study)

@@ -9,8 +9,8 @@ from optuna.trial import TrialState, create_trial
 
 from orchestrator.record import Status
 from orchestrator.scheduling.base import Curve, Decision
+from orchestrator.scheduling.optuna_pruners import REMEMBERING
 from orchestrator.scheduling.optuna_trials import ended_trial, reported, state_of
-from orchestrator.scheduling.pruners import REMEMBERING
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 

@@ -6,8 +6,8 @@ import optuna
 
 from orchestrator.scheduling.base import Scheduler
 from orchestrator.scheduling.no_pruning import NoPruning
+from orchestrator.scheduling.optuna_pruners import pruner_named
 from orchestrator.scheduling.promotion import Promotion
-from orchestrator.scheduling.pruners import pruner_named
 from orchestrator.scheduling.pruning import Pruning
 
 

@@ -15,8 +15,8 @@ from optuna.trial import TrialState, create_trial
 from orchestrator.contracts import Baseline, StudyPlan
 from orchestrator.record import RunRecord, Status
 from orchestrator.scheduling.base import Curve
+from orchestrator.scheduling.optuna_pruners import pruner_named
 from orchestrator.scheduling.optuna_trials import ended_trial, reported, state_of
-from orchestrator.scheduling.pruners import pruner_named
 from orchestrator.search.known_trials import KnownTrial, KnownTrials
 from orchestrator.search.samplers import UnusedPointSampler, sampler_named
 from orchestrator.search.spaces import contains, points

@@ -10,7 +10,7 @@ from orchestrator.contracts import DataSet, StudyPlan, Trainer
 from orchestrator.errors import BadData, InvalidInput, UnknownName
 from orchestrator.hyperparameters import complete
 from orchestrator.record import Metric
-from orchestrator.scheduling.pruners import PRUNERS
+from orchestrator.scheduling.optuna_pruners import PRUNERS
 from orchestrator.search.optuna_study import fitting
 from orchestrator.search.spaces import contains
 from orchestrator.support.serialization import canonical, from_plain, to_plain

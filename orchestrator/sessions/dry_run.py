@@ -8,7 +8,7 @@ from typing import Any, final
 from orchestrator.engine.kept_checkpoints import BEST_KEPT
 from orchestrator.executors.devices import DeviceAssignment
 from orchestrator.record import Kind, Provenance, RunRecord, Status
-from orchestrator.scheduling.pruners import warm_up
+from orchestrator.scheduling.optuna_pruners import warm_up
 from orchestrator.search.optuna_study import OptunaStudy
 from orchestrator.search.samplers import STARTUP_SETTINGS
 from orchestrator.sessions.estimates import Estimate, Sizes, comparable_runs, estimate
@@ -17,9 +17,9 @@ from orchestrator.sessions.open_study import OpenedStudy, Request, open_study
 from orchestrator.sessions.resources import Resources
 from orchestrator.sessions.stopping_rules import budget
 from orchestrator.stopping.budget import Afterwards
-from orchestrator.storage.options import Limits
 from orchestrator.storage.queue import SettingQueue
 from orchestrator.storage.runs import RunsFolder
+from orchestrator.storage.study_options import Limits
 from orchestrator.support.clock import Clock, SystemClock
 from orchestrator.support.durations import format_duration
 from orchestrator.support.serialization import to_plain

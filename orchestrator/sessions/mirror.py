@@ -6,7 +6,7 @@ from orchestrator.errors import OrchestrateError
 from orchestrator.observers.database_url import check_storage, storage_of
 from orchestrator.observers.replay import replay
 from orchestrator.record import Kind
-from orchestrator.sessions.copies import open_mirror, open_published_copy
+from orchestrator.sessions.observers import open_mirror, open_published_copy
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_folder import StudyFolder
 

@@ -13,17 +13,17 @@ from orchestrator.errors import BadData, InvalidInput, Mismatch
 from orchestrator.hyperparameters import complete
 from orchestrator.observers.database_url import check_storage, storage_of
 from orchestrator.record import Kind
-from orchestrator.scheduling.pruners import PRUNERS
+from orchestrator.scheduling.optuna_pruners import PRUNERS
 from orchestrator.search.optuna_study import fitting
 from orchestrator.search.samplers import SAMPLERS
 from orchestrator.search.spaces import describe
 from orchestrator.sessions.check_plan import check_known, check_space, check_trainer, checked_plan
 from orchestrator.sessions.fetch_data import ensure_data_set
-from orchestrator.storage.options import StudyOptions
-from orchestrator.storage.remembered import data_folder_of, recorded
+from orchestrator.storage.remembered_folders import data_folder_of, recorded
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_file import Search, StudyFile
 from orchestrator.storage.study_folder import StudyFolder
+from orchestrator.storage.study_options import StudyOptions
 from orchestrator.support.clock import Clock
 from orchestrator.support.names import checked_name
 from orchestrator.support.serialization import shortened, to_plain

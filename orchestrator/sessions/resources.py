@@ -14,7 +14,7 @@ from orchestrator.executors.gpu_sharing import GpuSharing
 from orchestrator.executors.in_process import InProcess
 from orchestrator.executors.processes import Processes
 from orchestrator.recipe import Recipe
-from orchestrator.storage.remembered import DEFAULT_DATA
+from orchestrator.storage.remembered_folders import DEFAULT_DATA
 from orchestrator.storage.study_folder import StudyFolder
 from orchestrator.support.clock import SystemClock
 from orchestrator.support.environment import cores

@@ -11,7 +11,7 @@ from orchestrator.record import Kind, Provenance, RunRecord, Status, best_comple
 from orchestrator.sessions.resources import Resources
 from orchestrator.sessions.single_run import check_recipe, complete_copies, find_record, result_line, train_run
 from orchestrator.sessions.submit import submit, target
-from orchestrator.storage.remembered import data_folder_of
+from orchestrator.storage.remembered_folders import data_folder_of
 from orchestrator.storage.run_folder import RunFolder, run_name
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_folder import StudyFolder

@@ -15,8 +15,8 @@ from orchestrator.observers.base import Observer
 from orchestrator.observers.replay import replay
 from orchestrator.recipe import Recipe
 from orchestrator.record import Kind, RunRecord, Status
-from orchestrator.sessions.copies import observing, open_mirror
 from orchestrator.sessions.fetch_data import ensure_data_set
+from orchestrator.sessions.observers import observing, open_mirror
 from orchestrator.sessions.resources import Resources, start_workers
 from orchestrator.stopping.rules import StoppingRule, StopRequested
 from orchestrator.storage.study_file import StudyFile

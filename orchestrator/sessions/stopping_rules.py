@@ -1,7 +1,7 @@
 """From the limits that a user sets for a session to the rules that end it."""
 
 from orchestrator import plugins
-from orchestrator.scheduling.pruners import warm_up
+from orchestrator.scheduling.optuna_pruners import warm_up
 from orchestrator.sessions.open_study import OpenedStudy
 from orchestrator.sessions.submit import most_predictions
 from orchestrator.stopping.budget import Budget

@@ -16,16 +16,16 @@ from orchestrator.record import Kind, Provenance, RunRecord, Status
 from orchestrator.scheduling.schedulers import scheduler
 from orchestrator.search.optuna_study import OptunaStudy
 from orchestrator.selection.uncertainty import describe_uncertainty
-from orchestrator.sessions.copies import observing, open_mirror, open_published_copy
+from orchestrator.sessions.observers import observing, open_mirror, open_published_copy
 from orchestrator.sessions.open_study import OpenedStudy, Request, open_study
 from orchestrator.sessions.resources import Resources, start_workers
 from orchestrator.sessions.stopping_rules import stopping_rules
 from orchestrator.stopping.rules import StoppingRule
-from orchestrator.storage.options import Limits
 from orchestrator.storage.queue import SettingQueue
-from orchestrator.storage.remembered import remember_runs_folder
+from orchestrator.storage.remembered_folders import remember_runs_folder
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.status import StudyStatus, study_status
+from orchestrator.storage.study_options import Limits
 from orchestrator.support.clock import Clock, SystemClock
 from orchestrator.support.environment import commit
 from orchestrator.support.wording import several, short

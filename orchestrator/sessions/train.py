@@ -14,7 +14,7 @@ from orchestrator.record import Kind, Provenance, RunRecord, Status
 from orchestrator.sessions.find_recipe import reference_of
 from orchestrator.sessions.resources import Resources
 from orchestrator.sessions.single_run import check_recipe, complete_copies, find_record, result_line, train_run
-from orchestrator.storage.remembered import data_folder_of, recorded, remember_runs_folder
+from orchestrator.storage.remembered_folders import data_folder_of, recorded, remember_runs_folder
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_file import StudyFile
 from orchestrator.storage.study_folder import StudyFolder

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, final
 
 from orchestrator.errors import InvalidInput
-from orchestrator.storage.options import Limits, StudyOptions
+from orchestrator.storage.study_options import Limits, StudyOptions
 from orchestrator.support.serialization import freeze
 
 # Of version 0.1, which wrote the fields of `Search` beside the others, and empty ones where nothing was searched.

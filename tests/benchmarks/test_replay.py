@@ -20,7 +20,7 @@ from orchestrator.hyperparameters import complete
 from orchestrator.jobs import Began, Event, Failed, Finished, Job, Measured, Paused, Saved
 from orchestrator.recipe import Recipe
 from orchestrator.record import Epoch, Kind, Metric, Provenance, RunRecord, Status
-from orchestrator.scheduling.pruners import PRUNERS
+from orchestrator.scheduling.optuna_pruners import PRUNERS
 from orchestrator.storage.run_folder import RunFolder
 from tests.helpers.in_process_study import conduct, conductor_of, opened, without_time
 from tests.helpers.paths import PLUGINS

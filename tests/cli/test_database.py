@@ -9,7 +9,6 @@ import psutil
 import pytest
 
 from orchestrator.record import Kind
-from orchestrator.sessions import copies
 from orchestrator.storage.runs import RunsFolder
 from tests.cli.studies import QUIET, Refuse, finished
 from tests.helpers import subprocess_cli
@@ -86,7 +85,7 @@ def garble_database(runs: Path) -> None:
 def test_a_database_lost_in_mid_study_costs_no_trial(
     lose: Callable[[Path], None], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(copies, "SECONDS_TO_FINISH", 2.0)
+    monkeypatch.setattr(observers, "SECONDS_TO_FINISH", 2.0)
     runs = tmp_path / "runs"
     folder = RunsFolder(runs).study("slow_curves")
 

@@ -68,7 +68,7 @@ def test_when_every_trial_fails_it_is_said_why(capsys: pytest.CaptureFixture[str
     assert (state["failures"], state["setbacks"]) == ({"crashed": 2}, 2)
     table = call(capsys, "leaderboard", "--runs", tmp_path / "runs", "--format", "csv").output.splitlines()
     assert table[0].endswith(",failure_message")
-    assert table[1].endswith("RuntimeError: this trainer was told to fail; given up after 2 attempts")
+    assert table[1].endswith("RuntimeError: this trainer was told to fail; failed after 2 attempts")
     refused(capsys, 66, "retrain-best", "--runs", tmp_path / "runs", *QUIET, says=("no COMPLETE trial",))
 
 

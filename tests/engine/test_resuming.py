@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.record import Kind, Status
-from orchestrator.scheduling.pruners import PRUNERS
+from orchestrator.scheduling.optuna_pruners import PRUNERS
 from orchestrator.search.samplers import SAMPLERS
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_folder import StudyFolder

@@ -12,7 +12,7 @@ from optuna.pruners import MedianPruner, PatientPruner
 from orchestrator.errors import UnknownName
 from orchestrator.record import Status
 from orchestrator.scheduling.base import Curve, Decision
-from orchestrator.scheduling.pruners import PRUNERS
+from orchestrator.scheduling.optuna_pruners import PRUNERS
 from orchestrator.scheduling.pruning import Pruning
 from orchestrator.scheduling.schedulers import scheduler
 

@@ -17,7 +17,7 @@ from search_spaces.reference_systems import part1, part3
 from search_spaces.reference_systems.support.system import ReportedSystem
 from tests.helpers.in_process_cli import call
 from tests.helpers.reference_systems import SYSTEMS, by_number, reported_system
-from trainers.loop.supervised import ImageShape
+from trainers.loop.trainer import ImageShape
 
 # What the challenge's page says of them. 002-P1's is misprinted there as 820,996.
 PARAMETERS = {

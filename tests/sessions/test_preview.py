@@ -25,7 +25,7 @@ from tests.helpers.paths import PLUGINS
 from tests.helpers.reference_systems import SYSTEMS
 from trainers.cnn import Hyperparameters
 from trainers.loop.random_streams import generator
-from trainers.loop.supervised import ImageShape, Supervised
+from trainers.loop.trainer import ImageShape, SupervisedTrainer
 from trainers.preview.png import png
 from trainers.preview.preview import preview
 
@@ -144,7 +144,7 @@ def test_the_picture_is_what_the_model_is_trained_on(tmp_path: Path, capsys: pyt
         folder=tmp_path,
     )
     recipe = replace(read_recipe(recipe_file), params={"batch_size": 34})  # 37 batches: no image is left out
-    training = Supervised(build=recording, hyperparameters=Hyperparameters).begin(recipe, data, "cpu")
+    training = SupervisedTrainer(build=recording, hyperparameters=Hyperparameters).begin(recipe, data, "cpu")
     for column in (1, 2):
         training.epoch()
         assert {row[column] for row in shown} <= models[0].seen
@@ -190,6 +190,6 @@ def test_what_cannot_be_shown_is_refused(
     file = tmp_path / "nowhere" / "a.png"
     refused(capsys, 2, "data", "preview", "part7", "--output", file, says=["part1"])
     refused(capsys, 2, "data", "preview", "part1", "--rows", "0", says=["at least 1"])
-    refused(capsys, 2, "data", "preview", digits_recipe(tmp_path, "curve"), "--output", file, says=["shared loop"])
+    refused(capsys, 2, "data", "preview", digits_recipe(tmp_path, "curve"), "--output", file, says=["shared training loop"])
     refused(capsys, 66, "data", "preview", tmp_path / "not-there.json", says=["not-there.json"])
     refused(capsys, 74, "data", "preview", digits_recipe(tmp_path, "cnn"), "--output", file, says=[str(file)])

@@ -20,10 +20,10 @@ from orchestrator.sessions.enqueue import enqueue
 from orchestrator.sessions.open_study import Request
 from orchestrator.sessions.resources import Resources
 from orchestrator.stopping.rules import NoImprovement, SessionEnd, StopRequested
-from orchestrator.storage.options import Limits
 from orchestrator.storage.queue import SettingQueue
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_folder import StudyFolder
+from orchestrator.storage.study_options import Limits
 from tests.helpers.in_process_study import conduct
 from tests.helpers.paths import PLUGINS
 

@@ -276,7 +276,7 @@ def test_commands_that_are_about_searches_say_so(tmp_path: Path, capsys: pytest.
     refused(capsys, 2, "enqueue", "train", "dropout=0.1", *words, says=("holds single runs", "orchestrate train NAME"))
     refused(capsys, 78, "study", "curves", "--study", "train", "--trials", "2", *words, *QUIET, says=("--study NAME",))
     refused(capsys, 2, "mirror", "train", "--storage", "sqlite:///x.db", *words, says=("leave out --storage",))
-    assert "nothing to stop" in call(capsys, "stop", "train", *words).messages
+    assert "train is not running" in call(capsys, "stop", "train", *words).messages
     assert call(capsys, "study", "curves", "--trials", "2", *words, *QUIET).code == 0
     assert call(capsys, "train", recipe_file(tmp_path, "later"), *words, *QUIET).code == 0
     assert RunsFolder(tmp_path / "runs").latest().name == "train"

@@ -116,7 +116,7 @@ def test_the_mirror_holds_every_run_as_it_was_recorded(walked: Walked) -> None:
         assert copy.group == STUDY
         assert copy.job_type == record.kind.value
         epochs = walked.study.folder(record).epochs()
-        columns = ("train_loss", "train_acc", "val_loss", "val_acc", "lr")
+        columns = ("train_loss", "train_acc", "val_loss", "val_acc", "lr", "seconds")
         assert copy.rows() == [
             {"epoch": epoch.number, **{column: getattr(epoch, column) for column in columns}} for epoch in epochs
         ]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.storage.remembered import (
+from orchestrator.storage.remembered_folders import (
     DEFAULT_DATA,
     data_folder_of,
     recorded,

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import BadData, InvalidInput
-from orchestrator.storage.options import Limits, StudyOptions
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_file import Search, StudyFile, upgraded
+from orchestrator.storage.study_options import Limits, StudyOptions
 from orchestrator.support.serialization import from_plain, to_plain
 
 OPTIONS = {"dataset": "digits", "seed": 3, "epochs": 8, "pruner": "median", "sampler": "tpe"}

@@ -1,4 +1,4 @@
-"""What only a GPU can show of the training loop; tests/trainers/loop/test_waiting.py shows on any machine what needs none."""
+"""What only a GPU can show of the training loop. test_waits_for_the_device.py shows the rest on any machine."""
 
 import warnings
 from collections.abc import Iterator

@@ -15,7 +15,7 @@ from orchestrator.errors import InvalidInput
 from orchestrator.hyperparameters import complete, divide
 from tests.helpers.training_runs import asked, begin, digits_data
 from trainers import cnn, convnext, efficientnet, resnet
-from trainers.loop.supervised import ImageShape
+from trainers.loop.trainer import ImageShape
 from trainers.pretrained.architectures import FAMILIES, architectures
 from trainers.pretrained.head import HeadLayer, make_head
 

@@ -1,11 +1,13 @@
 """What every trainer promises, of each one that ships."""
 
+import pkgutil
 from typing import Any
 
 import pytest
 
 from orchestrator import plugins
 from orchestrator.testing.trainer import TrainerConformance
+from tests.helpers.paths import ROOT
 
 # "IMAGENET1K_V1" is refused here: the weights are not there.
 OTHER_VALUES: dict[str, Any] = {
@@ -23,6 +25,7 @@ OTHER_VALUES: dict[str, Any] = {
     "patience": 1,
     "precision": "bfloat16",
     "resize": 16,
+    "head": ({"units": 16},),
 }
 
 
@@ -32,7 +35,6 @@ class TestCnn(TrainerConformance):
         "blocks": ({"channels": 16}, {"channels": 32}),
         "average": True,
         "hidden": (16,),
-        "head": ({"units": 16},),
     }
 
 
@@ -61,4 +63,5 @@ class TestEfficientNet(TrainerConformance):
 
 def test_every_trainer_that_ships_is_tested_here() -> None:
     tested = {suite.trainer for suite in (TestCnn, TestResNet, TestConvNeXt, TestEfficientNet)}
-    assert tested == set(plugins.names("trainer"))
+    own = {module.name for module in pkgutil.iter_modules([str(ROOT / "trainers")]) if not module.ispkg}
+    assert tested == own <= set(plugins.names("trainer"))

@@ -19,7 +19,7 @@ from tests.helpers.in_process_study import without_time
 from tests.helpers.paths import PLUGINS
 from tests.helpers.training_runs import digits_data, limit_micro_batch, recipe, weights
 from trainers.cnn import Hyperparameters
-from trainers.loop.supervised import ImageShape, Supervised
+from trainers.loop.trainer import ImageShape, SupervisedTrainer
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +52,7 @@ def test_parts_add_up_to_the_batch_and_none_is_a_single_image(batch: int, limit:
         models.append(Sized(image.channels * image.size**2, classes))
         return models[-1]
 
-    trainer = Supervised(build=build, hyperparameters=Hyperparameters)
+    trainer = SupervisedTrainer(build=build, hyperparameters=Hyperparameters)
     data = digits_data(train=2 * batch)
     whole, divided = (trainer.begin(recipe("cnn", 2, batch_size=batch), data, "cpu") for _ in range(2))
     limit_micro_batch(divided, limit)

@@ -8,16 +8,16 @@ from orchestrator.contracts import DataSetInfo
 from trainers.augmentation.operation import ImageContext
 from trainers.augmentation.pipeline import Draws, Pipeline
 from trainers.augmentation.transforms import default_transforms, make_operations, resizes
-from trainers.loop.optimisation import Optimisation
+from trainers.loop.hyperparameters import LoopHyperparameters
 from trainers.loop.preprocessing import EvaluationTransform, Preprocessing, preprocessing
 
 
-def preprocessing_of(settings: Optimisation, info: DataSetInfo) -> Preprocessing:
+def preprocessing_of(settings: LoopHyperparameters, info: DataSetInfo) -> Preprocessing:
     """Normalisation and sizes, as settings say. Raises InvalidInput where they do not fit the data set's images."""
     return preprocessing(info, normalisation=settings.normalisation, resize=settings.resize, center_crop=settings.center_crop)
 
 
-def check_augmentation(settings: Optimisation, prepared: Preprocessing, info: DataSetInfo) -> None:
+def check_augmentation(settings: LoopHyperparameters, prepared: Preprocessing, info: DataSetInfo) -> None:
     """Raise InvalidInput for transforms that do nothing to the data set's images, or cannot be done to them."""
     images = ImageContext(
         channels=info.channels,
@@ -33,7 +33,7 @@ def check_augmentation(settings: Optimisation, prepared: Preprocessing, info: Da
 class TrainingInputs:
     """Batches of `images`, uint8 N×C×H×H on their device, augmented and then prepared as evaluated images are."""
 
-    def __init__(self, images: torch.Tensor, settings: Optimisation, prepared: Preprocessing, info: DataSetInfo) -> None:
+    def __init__(self, images: torch.Tensor, settings: LoopHyperparameters, prepared: Preprocessing, info: DataSetInfo) -> None:
         transforms = default_transforms(info) if settings.augmentation is None else settings.augmentation
         self._augment = Pipeline(images, transforms, size=prepared.size, mean=prepared.mean)
         evaluation = EvaluationTransform(prepared, images.device)

@@ -7,13 +7,13 @@ import torch
 
 from orchestrator.errors import InvalidInput
 from trainers.loop.averaging import first_epoch
-from trainers.loop.optimisation import Optimisation
+from trainers.loop.hyperparameters import LoopHyperparameters
 from trainers.loop.phases import Phase, phase_at, phases_of_run, set_train_mode, trainable_parameters
 from trainers.loop.schedules.base import RunLength
 from trainers.loop.schedules.learning_rate import LearningRate
 
 
-def check_run_length(settings: Optimisation, epochs: int, steps_per_epoch: int) -> None:
+def check_run_length(settings: LoopHyperparameters, epochs: int, steps_per_epoch: int) -> None:
     """Raise InvalidInput for settings that do not fit a run of so many epochs, or would never act in it."""
     phases = phases_of_run(settings.phases, epochs)
     for phase in phases:
@@ -25,7 +25,7 @@ def check_run_length(settings: Optimisation, epochs: int, steps_per_epoch: int) 
         raise InvalidInput(f"patience {settings.patience} can never end a run whose last {judged} epochs are judged by it")
 
 
-def _learning_rate(settings: Optimisation, phase: Phase, steps_per_epoch: int) -> LearningRate:
+def _learning_rate(settings: LoopHyperparameters, phase: Phase, steps_per_epoch: int) -> LearningRate:
     length = RunLength(epochs=phase.epochs, steps_per_epoch=steps_per_epoch, warmup=settings.warmup)
     return LearningRate(schedule=settings.schedule, peak=settings.learning_rate * phase.rate, length=length)
 
@@ -35,7 +35,7 @@ class RunningPhase:
     """The phase that the epoch with the number `number` belongs to, at its beginning."""
 
     def __init__(
-        self, model: torch.nn.Module, head: str, settings: Optimisation, *, epochs: int, steps_per_epoch: int, number: int
+        self, model: torch.nn.Module, head: str, settings: LoopHyperparameters, *, epochs: int, steps_per_epoch: int, number: int
     ) -> None:
         self._model, self._head = model, head
         phase, self.first = phase_at(phases_of_run(settings.phases, epochs), number)

@@ -18,8 +18,8 @@ from orchestrator.support.serialization import to_plain
 from trainers.augmentation.mixing import Mixer
 from trainers.augmentation.pipeline import Draws
 from trainers.loop.averaging import AveragedWeights
+from trainers.loop.hyperparameters import LoopHyperparameters
 from trainers.loop.inputs import TrainingInputs
-from trainers.loop.optimisation import Optimisation
 from trainers.loop.precision import autocast, checked_precision, choose_precision, exact_arithmetic
 from trainers.loop.predictor import evaluation_batch
 from trainers.loop.preprocessing import EvaluationTransform, Preprocessing, memory_format
@@ -40,7 +40,7 @@ class SupervisedTraining:
         *,
         model: torch.nn.Module,
         head: str,
-        settings: Optimisation,
+        settings: LoopHyperparameters,
         preprocessing: Preprocessing,
         recipe: Recipe,
         data: Data,
@@ -165,7 +165,7 @@ class SupervisedTraining:
             raise BadData(f"this is not a state of this training: {type(error).__name__}: {error}") from error
 
     def snapshot(self) -> dict[str, Any]:
-        """Weights (on the CPU), hyperparameters, preprocessing, type of products and classes: what `Supervised.restore` needs."""
+        """What `SupervisedTrainer.restore` needs; the weights are on the CPU."""
         return {
             "classes": self._data.info.classes,
             "params": to_plain(self._params),

@@ -11,8 +11,8 @@ from orchestrator.contracts import DataSetInfo
 from orchestrator.errors import InvalidInput
 from orchestrator.support.seeds import derive
 from trainers.augmentation.mixing import Mixer
+from trainers.loop.hyperparameters import LoopHyperparameters
 from trainers.loop.inputs import TrainingInputs, preprocessing_of
-from trainers.loop.optimisation import Optimisation
 from trainers.loop.preprocessing import EvaluationTransform, Preprocessing
 from trainers.loop.random_streams import generator, seeded
 from trainers.preview.png import png
@@ -30,7 +30,7 @@ def preview(
     Where a recipe mixes the images of a batch, those of the picture are mixed with each other. `settings` are the instances of a
     trainer's hyperparameters. Raises InvalidInput where the shared loop's are not among them.
     """
-    loop = next((part for part in settings if isinstance(part, Optimisation)), None)
+    loop = next((part for part in settings if isinstance(part, LoopHyperparameters)), None)
     if loop is None:
         raise InvalidInput("this trainer does not use the shared training loop: what it does to its images is unknown")
     prepared = preprocessing_of(loop, info)

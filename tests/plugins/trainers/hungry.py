@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from trainers.loop.supervised import ImageShape, Supervised
+from trainers.loop.trainer import ImageShape, SupervisedTrainer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,4 +36,4 @@ def build(hyperparameters: Hyperparameters, classes: int, image: ImageShape) -> 
     return Hungry(hyperparameters, image.channels * image.size * image.size, classes)
 
 
-trainer = Supervised(build=build, hyperparameters=Hyperparameters)
+trainer = SupervisedTrainer(build=build, hyperparameters=Hyperparameters)

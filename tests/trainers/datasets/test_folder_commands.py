@@ -72,7 +72,7 @@ def test_a_study_is_never_resumed_with_other_images(root: Path, tmp_path: Path) 
     file = root / listing(root).train[0].name
     original, stamp = file.read_bytes(), file.stat().st_mtime_ns
     write(file, torch.zeros(3, 20, 20, dtype=torch.uint8))
-    with pytest.raises(BadData, match="is not what the other runs of this study were trained on"):
+    with pytest.raises(BadData, match="have changed since the other runs of this study were trained"):
         conduct(tmp_path, 2, **request)
     study = RunsFolder(tmp_path / "runs").known("part1-pictures")
     assert [record.status for record in study.runs(Kind.TRIAL)] == [Status.COMPLETE, Status.RUNNING]
@@ -122,7 +122,7 @@ def test_data_verify_and_fetch_take_a_folder(root: Path, data: Path, capsys: pyt
     for word in ("verify", "fetch"):
         result = call(capsys, "data", word, f"folder:{root}", "--data-dir", data)
         assert result.code == 0
-        assert "is there and right" in result.messages
+        assert "is complete and verified" in result.messages
         refused(capsys, 66, "data", word, f"folder:{root}x", "--data-dir", data, says=(f"there is no folder {root}x",))
     assert json.loads((decoded_folders(data)[0] / "facts.json").read_text())["classes"] == ["one", "two", "zero"]
 

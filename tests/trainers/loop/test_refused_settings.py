@@ -49,10 +49,10 @@ def test_what_does_not_fit_or_would_never_act_is_refused_before_it_begins(
 
 def test_a_model_without_a_head_has_no_phase_of_its_head() -> None:
     from trainers.cnn import Hyperparameters, build
-    from trainers.loop.supervised import Supervised
+    from trainers.loop.trainer import SupervisedTrainer
 
     data = digits_data()
-    headless = Supervised(build=build, hyperparameters=Hyperparameters)
+    headless = SupervisedTrainer(build=build, hyperparameters=Hyperparameters)
     phases = [{"epochs": 1, "layers": "head"}, {"epochs": 4}]
     with pytest.raises(InvalidInput, match="no head that could be trained alone"):
         headless.check(asked("cnn", {"phases": phases}), data.info, data.folder)

@@ -14,7 +14,7 @@ from orchestrator.recipe import Recipe
 from orchestrator.worker.evaluation import evaluation
 from tests.helpers.training_runs import begin, digits_data, recipe, run
 from trainers.cnn import Hyperparameters
-from trainers.loop.supervised import ImageShape, Supervised
+from trainers.loop.trainer import ImageShape, SupervisedTrainer
 
 
 class Exploding(torch.nn.Module):
@@ -35,7 +35,7 @@ def exploding(hyperparameters: Hyperparameters, classes: int, image: ImageShape)
 
 
 def test_an_infinite_loss_is_divergence() -> None:
-    trainer = Supervised(build=exploding, hyperparameters=Hyperparameters)
+    trainer = SupervisedTrainer(build=exploding, hyperparameters=Hyperparameters)
     training = trainer.begin(recipe("cnn", 3, batch_size=12), digits_data(), "cpu")
     training.epoch()
     with pytest.raises(Diverged, match="epoch 2"):
@@ -70,7 +70,7 @@ def test_every_epoch_shows_every_image_once_in_a_new_order() -> None:
         return models[-1]
 
     data = digits_data(padding=0, flip=False)
-    trainer = Supervised(build=recording, hyperparameters=Hyperparameters)
+    trainer = SupervisedTrainer(build=recording, hyperparameters=Hyperparameters)
     run(trainer.begin(recipe("cnn", 2, batch_size=12), data, "cpu"), 2)
     first, second = models[0].seen[:48], models[0].seen[48:]
     assert len(set(first)) == 48
@@ -84,10 +84,10 @@ def test_only_whole_batches_are_trained_on_but_never_none() -> None:
 
 
 def test_a_model_may_not_take_the_names_of_the_loop() -> None:
-    from trainers.loop.optimisation import Optimisation
+    from trainers.loop.hyperparameters import LoopHyperparameters
 
     with pytest.raises(ValueError, match="learning_rate"):
-        Supervised(build=exploding, hyperparameters=Optimisation)
+        SupervisedTrainer(build=exploding, hyperparameters=LoopHyperparameters)
 
 
 def small_predictor() -> Any:

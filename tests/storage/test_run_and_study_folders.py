@@ -13,11 +13,11 @@ from orchestrator.errors import BadData, DiskError, InvalidInput, MissingInput, 
 from orchestrator.recipe import Recipe
 from orchestrator.record import Epoch, Kind, Provenance, RunRecord, Status
 from orchestrator.storage import checkpoint
-from orchestrator.storage.options import StudyOptions
 from orchestrator.storage.run_folder import RunFolder
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_file import Search, StudyFile
 from orchestrator.storage.study_folder import StudyFolder
+from orchestrator.storage.study_options import StudyOptions
 from orchestrator.support.serialization import dumps
 
 

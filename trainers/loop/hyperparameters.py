@@ -18,7 +18,7 @@ _SGD, _COSINE = Sgd(), Cosine()
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Optimisation:
+class LoopHyperparameters:
     """The hyperparameters of the shared training loop.
 
     The defaults (Nesterov momentum, linear warm-up, then cosine to 0, stepped per step) train convolutional networks with

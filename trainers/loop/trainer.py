@@ -1,6 +1,6 @@
 """The trainer that a model's file makes of the shared training loop.
 
-    trainer = Supervised(build=build, hyperparameters=Hyperparameters)
+    trainer = SupervisedTrainer(build=build, hyperparameters=Hyperparameters)
 
 is a complete `trainers/NAME.py`, once it says how the model is built and which hyperparameters it has. With `head="fc"` it
 also says what a phase trains that is of the head only: the submodule of that name.
@@ -18,8 +18,8 @@ from orchestrator.errors import BadData, InvalidInput
 from orchestrator.hyperparameters import divide
 from orchestrator.recipe import Recipe
 from orchestrator.support.seeds import derive
+from trainers.loop.hyperparameters import LoopHyperparameters
 from trainers.loop.inputs import check_augmentation, preprocessing_of
-from trainers.loop.optimisation import Optimisation
 from trainers.loop.phases import trainable_parameters
 from trainers.loop.precision import checked_precision, prediction_precision
 from trainers.loop.predictor import ModelPredictor
@@ -28,7 +28,7 @@ from trainers.loop.random_streams import seeded
 from trainers.loop.running_phase import check_run_length
 from trainers.loop.training import SupervisedTraining
 
-__all__ = ["ImageShape", "Supervised"]
+__all__ = ["ImageShape", "SupervisedTrainer"]
 
 
 class Build(Protocol):
@@ -49,15 +49,15 @@ class Pretrain(Protocol):
 
 
 @final
-class Supervised:
+class SupervisedTrainer:
     """Implements `contracts.Trainer` for classifiers trained with cross entropy.
 
-    `hyperparameters` is the model's frozen dataclass; with `Optimisation`, the loop's, it makes up the names that params may use.
-    `head` names the submodule that gives the classes; "" where a model has no such part.
+    `hyperparameters` is the model's frozen dataclass. Its fields and those of `LoopHyperparameters` are the names that params may
+    use. `head` names the submodule that gives the classes; "" where a model has no such part.
     """
 
     def __init__(self, *, build: Build, hyperparameters: type, pretrain: Pretrain | None = None, head: str = "") -> None:
-        shared = _names(hyperparameters) & _names(Optimisation)
+        shared = _names(hyperparameters) & _names(LoopHyperparameters)
         if shared:
             raise ValueError(
                 f"{', '.join(sorted(shared))} belong to the training loop: name the model's hyperparameters otherwise"
@@ -70,7 +70,7 @@ class Supervised:
     @property
     def hyperparameters(self) -> Sequence[type]:
         """The model's dataclass and the loop's."""
-        return (self._own, Optimisation)
+        return (self._own, LoopHyperparameters)
 
     def check(self, recipe: Recipe, info: DataSetInfo, data_folder: Path) -> None:
         """Build the model, load its weights and pass two black images through it, as a run of this recipe would.
@@ -113,7 +113,7 @@ class Supervised:
         )
 
     def restore(self, snapshot: Mapping[str, Any], device: str) -> ModelPredictor:
-        """The predictor that `SupervisedTraining.snapshot` described. Raises BadData for any other content."""
+        """The predictor that `SupervisedTrainerTraining.snapshot` described. Raises BadData for any other content."""
         try:
             # Only what the model is built from: the settings of its training may have become invalid since.
             named = {name: value for name, value in snapshot["params"].items() if name in _names(self._own)}
@@ -135,7 +135,7 @@ class Supervised:
         model = self._build(own, classes, image)
         return model, () if self._pretrain is None else self._pretrain(model, own, data_folder)
 
-    def _read(self, params: Mapping[str, Any]) -> tuple[Any, Optimisation]:
+    def _read(self, params: Mapping[str, Any]) -> tuple[Any, LoopHyperparameters]:
         own, settings = divide(self.hyperparameters, params)
         return own, settings
 
