@@ -19,10 +19,10 @@ study: .venv/installed
 	@echo "W&B files     runs/$(STUDY)/wandb/ (upload: .venv/bin/wandb sync runs/$(STUDY)/wandb/offline-run-*)"
 	@echo "Optuna        runs/optuna.db, the study $(STUDY)"
 
-# The checks run beside the tests, and their output follows; it fails when any of them does. Each test is a unit of work, in the
-# order of collection: those that start whole studies come first, so that no long one is left for the end.
+# The checks run beside the tests, and their output follows; it fails when any of them does. Each file of tests is a unit of work,
+# in the order of collection: those that start whole studies come first, so that no long one is left for the end.
 CHECKS := $(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
-PARALLEL := -n $(TEST_PROCESSES) --dist loadgroup --no-loadscope-reorder
+PARALLEL := -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 test: .venv/installed
 	@log=$$(mktemp); ($(CHECKS)) > $$log 2>&1 & checks=$$!; \

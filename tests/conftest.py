@@ -10,7 +10,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -36,15 +36,6 @@ if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM:
         "PYTEST_DEBUG_TEMPROOT", str(MEMORY)
     )  # studies sync what they write, which takes milliseconds on a disk
 UNPACK = ROOT.parent / "shared" / "tools" / "unpack_cifar100.py"
-
-
-@pytest.hookimpl(tryfirst=True)  # before the groups are read
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share what their file has made once run in one of the processes beside each other."""
-    for item in items:
-        made = cast(Any, item)._fixtureinfo.name2fixturedefs
-        if any(definition[-1].scope == "module" for definition in made.values()):
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
 
 
 @pytest.fixture(scope="session")

@@ -188,6 +188,7 @@ def test_6_a_model_is_never_given_images_that_were_prepared_otherwise(tmp_path: 
         plugins.trainer("cnn").restore(training.snapshot(), "cpu")(torch.zeros(1, 1, 16, 16, dtype=torch.uint8))
 
 
+@pytest.mark.slow
 def test_7_the_weights_of_one_part_stay_when_the_next_is_trained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """All parts wrote best_model.pth; the figures of one were then those of another's weights."""
     images = plugins.dataset("digits").load(tmp_path, "test").images
@@ -263,6 +264,7 @@ def test_8_a_run_that_is_better_by_more_than_chance_stands_alone() -> None:
     assert describe_uncertainty(dataclasses.replace(best, metric=Metric(name="val_loss", direction="minimize")), others) == ""
 
 
+@pytest.mark.slow
 def test_8_a_study_says_how_far_its_best_can_be_believed(tmp_path: Path) -> None:
     _, told = run("study", "part1", "--dataset", "digits", "--trials", "2", "--epochs", "1", "--mirror", "off", folder=tmp_path)
     assert re.search(r"standard error 0\.0\d+ \(180 images\)", told)

@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from orchestrator.record import Kind
+from orchestrator.sessions import observers
 from orchestrator.storage.runs import RunsFolder
 from tests.cli.studies import QUIET, Refuse, finished
 from tests.helpers import subprocess_cli

@@ -33,6 +33,7 @@ def interrupt(process: "subprocess.Popen[str]", *signals: signal.Signals) -> tup
     return process.returncode, messages
 
 
+@pytest.mark.slow
 def test_an_interrupted_study_says_how_to_resume_and_ends_with_exactly_its_trials(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

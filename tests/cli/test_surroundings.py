@@ -13,6 +13,7 @@ from tests.helpers.in_process_cli import content, refused
 from tests.helpers.paths import PLUGINS
 
 
+@pytest.mark.slow
 def test_no_home_a_plain_locale_and_a_folder_with_an_unusual_name(tmp_path: Path) -> None:
     folder = tmp_path / "Übung 1 (größe)"
     shutil.copytree(PLUGINS, folder)
@@ -41,6 +42,7 @@ def test_the_console_script_is_the_same_command() -> None:
     assert found.stdout == shell("orchestrate --help").stdout
 
 
+@pytest.mark.slow
 def test_a_plan_below_the_working_directory_hides_the_shipped_one_of_that_name(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -64,6 +64,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[object, ...]]:
     return results(study(tmp_path))
 
 
+@pytest.mark.slow
 def test_the_conductor_is_killed_and_the_same_command_carries_on(tmp_path: Path, alone: list[tuple[object, ...]]) -> None:
     conductor = start(*words(tmp_path))
     # In the middle of the fourth, not in the moment between the two.
@@ -89,6 +90,7 @@ def test_the_conductor_is_killed_and_the_same_command_carries_on(tmp_path: Path,
         assert [row["epoch"] for row in copy.rows()] == list(range(1, record.epochs + 1))
 
 
+@pytest.mark.slow
 def test_a_worker_is_killed_and_the_study_does_not_notice(tmp_path: Path, alone: list[tuple[object, ...]]) -> None:
     conductor = start(*words(tmp_path, "--mirror", "off"))
     for _ in range(2):
@@ -118,6 +120,7 @@ def test_conductor_and_worker_are_killed_again_and_again(tmp_path: Path, alone: 
     assert results(study(tmp_path)) == alone
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code", "says"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")])
 def test_asked_to_stop_it_says_how_to_go_on(
     tmp_path: Path, alone: list[tuple[object, ...]], number: int, code: int, says: str
@@ -139,6 +142,7 @@ def test_asked_to_stop_it_says_how_to_go_on(
     assert results(study(tmp_path)) == alone
 
 
+@pytest.mark.slow
 def test_a_second_conductor_is_refused_and_told_who_has_the_study(tmp_path: Path) -> None:
     conductor = start(*words(tmp_path, "--mirror", "off"))
     wait_for(lambda: finished(tmp_path) >= 1, "the first trial")
@@ -149,6 +153,7 @@ def test_a_second_conductor_is_refused_and_told_who_has_the_study(tmp_path: Path
     assert_whole(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_still_loading_dies_with_its_conductor(tmp_path: Path) -> None:
     conductor = start(*words(tmp_path, "--mirror", "off"))
     wait_for(lambda: bool(workers_of(conductor.pid)), "a worker")
@@ -158,6 +163,7 @@ def test_a_worker_that_is_still_loading_dies_with_its_conductor(tmp_path: Path) 
     wait_for(lambda: all(map(ended, workers)), "the end of the workers", 2.0)
 
 
+@pytest.mark.slow
 def test_a_broken_mirror_costs_a_warning_and_nothing_else(
     tmp_path: Path, alone: list[tuple[object, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,6 +198,7 @@ def test_a_retrain_is_killed_and_carried_on(tmp_path: Path) -> None:
     assert "trained already" in messages
 
 
+@pytest.mark.slow
 def test_the_published_copy_is_locked_by_another_process_for_a_while(tmp_path: Path, alone: list[tuple[object, ...]]) -> None:
     conductor = start(*words(tmp_path, "--mirror", "off"))
     wait_for(lambda: finished(tmp_path) >= 1, "the first trial")

@@ -36,21 +36,18 @@ class TestInProcess(ExecutorConformance):
         return InProcess(device="cpu", threads=1, data_folder=folder)
 
 
-@pytest.mark.xdist_group("processes")
 class TestProcesses(ExecutorConformance):
     def make(self, folder: Path) -> Executor:
         return in_processes(folder)
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("shared-gpus")
 class TestSharedGpus(ExecutorConformance):
     def make(self, folder: Path) -> Executor:
         return GpuSharing(in_processes(folder), clock=SystemClock(), say=lambda line: None)
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("ray")
 class TestRay(ExecutorConformance):
     def make(self, folder: Path) -> Executor:
         from tests.helpers.ray_cluster import actors  # Ray is only started by slow tests
@@ -117,6 +114,7 @@ def test_no_worker_outlives_close(tmp_path: Path) -> None:
     assert all(map(ended, workers))
 
 
+@pytest.mark.slow
 def test_a_trial_whose_worker_dies_is_retried_from_its_checkpoint(tmp_path: Path) -> None:
     executor = in_processes(tmp_path)
     marker = str(tmp_path / "died")
@@ -136,6 +134,7 @@ def test_a_trial_whose_worker_dies_is_retried_from_its_checkpoint(tmp_path: Path
     assert len(results(RunsFolder(tmp_path / "runs").known("curves"))) == 4
 
 
+@pytest.mark.slow
 def test_a_trial_that_kills_every_worker_fails_as_lost_and_the_study_goes_on(tmp_path: Path) -> None:
     executor = in_processes(tmp_path)
     try:

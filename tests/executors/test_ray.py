@@ -28,8 +28,6 @@ from tests.helpers.in_process_study import conduct, results
 from tests.helpers.paths import PLUGINS
 from tests.helpers.subprocess_cli import wait_for
 
-pytestmark = pytest.mark.xdist_group("ray")  # one cluster serves them all
-
 
 @pytest.fixture(autouse=True)
 def in_plugin_folder(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,6 +86,7 @@ def data_of(images: tuple[torch.Tensor, torch.Tensor], count: int, folder: Path)
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "system",
     [pytest.param(system, marks=pytest.mark.slow) if system.system in SLOW else system for system in SYSTEMS],

@@ -38,6 +38,7 @@ class TestCnn(TrainerConformance):
     }
 
 
+@pytest.mark.slow
 class TestResNet(TrainerConformance):
     trainer = "resnet"
     other_values = OTHER_VALUES | {"architecture": "resnet34", "stem": "stock"}

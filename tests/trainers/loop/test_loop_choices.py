@@ -73,6 +73,7 @@ def test_killed_and_resumed_is_the_same_run_whatever_it_chose(choice: dict[str, 
     assert same(resumed.snapshot()["model"], whole.snapshot()["model"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("done", [1, 4, 7])
 def test_a_rate_that_fell_on_a_plateau_of_its_phase_has_fallen_after_a_resume_too(done: int) -> None:
     params: dict[str, Any] = {

@@ -62,8 +62,9 @@ AUGMENTATIONS: list[Any] = [
 ]
 
 
-def choices() -> Iterator[tuple[str, dict[str, Any]]]:
-    yield from ((name, {}) for name in ("cnn", "resnet", "efficientnet", "convnext"))
+def choices() -> Iterator[Any]:
+    yield from ((name, {}) for name in ("cnn", "resnet"))
+    yield from (pytest.param(name, {}, marks=pytest.mark.slow) for name in ("efficientnet", "convnext"))
     yield from (("cnn", {"augmentation": [step]}) for step in AUGMENTATIONS)
     yield from (("cnn", {"optimizer": name}) for name in ("sgd", "adam", "adamw", "nadam", "radam"))
     yield "cnn", {"mixing": [{"name": "mixup", "probability": 0.5}, {"name": "cutmix", "probability": 0.5}]}
