@@ -2,6 +2,7 @@
 
 import atexit
 import fcntl
+import gc
 import os
 import shutil
 import subprocess
@@ -36,6 +37,12 @@ if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM:
         "PYTEST_DEBUG_TEMPROOT", str(MEMORY)
     )  # studies sync what they write, which takes milliseconds on a disk
 UNPACK = ROOT.parent / "shared" / "tools" / "unpack_cifar100.py"
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported out of garbage collections: torch and its kind have millions of objects, none of them garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Imports point down, never in a circle, and each outside library comes in through its one door (docs/architecture.md)."""
 
 import ast
+import functools
 import subprocess
 import sys
 from collections import Counter
@@ -61,6 +62,7 @@ def modules() -> dict[str, Path]:
 MODULES = modules()
 
 
+@functools.cache
 def imports(path: Path) -> set[str]:
     """The names that a file imports when it runs, wherever in the file; what only a type checker reads is left out."""
     found: set[str] = set()
@@ -95,6 +97,7 @@ def floor(module: str) -> int:
     raise AssertionError(f"{module} stands on no floor: add its package to FLOORS")
 
 
+@functools.cache
 def inner_imports(module: str) -> set[str]:
     return {name for name in imports(MODULES[module]) if name in MODULES and name != module}
 

@@ -1,6 +1,7 @@
 """One word for each thing (docs/architecture.md has the glossary): what we no longer say, and how long a sentence may be."""
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ FORMER_NAME = re.compile(r'"formerly": "\w+"')
 SOURCES = ("orchestrator", "trainers", "search_spaces", "reports", "benchmarks", "tests")
 
 
+@functools.cache
 def texts() -> dict[str, str]:
     files = [path for top in SOURCES for path in (ROOT / top).rglob("*.py")]
     files += [

@@ -51,6 +51,7 @@ def test_what_is_kept_is_what_the_recorder_says() -> None:
         assert accuracies.max() - accuracies.min() > 0.4 * accuracies.max()
 
 
+@pytest.mark.slow
 def test_the_images_are_a_balanced_part_of_cifar100_at_half_size(cifar100_folder: Path) -> None:
     data = subset(cifar100_folder)
     assert data.train_images.shape == (4000, 3, 16, 16)
@@ -76,6 +77,7 @@ def test_a_run_that_is_recorded_again_has_the_same_curve(cifar100_folder: Path) 
         assert again == pytest.approx(arrays["val_loss"][1, :3].tolist(), rel=0.02)  # another processor may round otherwise
 
 
+@pytest.mark.slow
 def test_one_command_judges_and_adds_to_what_was_judged_before(tmp_path: Path) -> None:
     def replay(*words: str) -> subprocess.CompletedProcess[str]:
         program = [sys.executable, "-m", "benchmarks.replay", "--curves", "cifar100", "--processes", "1", "--seeds", "2"]

@@ -111,6 +111,7 @@ def test_sides_are_compared_by_images_per_second_after_a_pass_that_does_not_coun
     assert not compared(Bound(must=1.5), {"shared loop": [10.0, 14.0], "plain loop": [10.0, 10.0]}).holds
 
 
+@pytest.mark.slow
 def test_both_sides_have_the_same_images_labels_and_first_weights(cifar100_folder: Path) -> None:
     found = images.read(setting(cifar100_folder))
     data = found.data(train=40, validation=30)
@@ -135,6 +136,7 @@ def test_both_sides_have_the_same_images_labels_and_first_weights(cifar100_folde
     assert all(torch.equal(value, begun[name]) for name, value in network.state_dict().items())
 
 
+@pytest.mark.slow
 def test_the_plain_loop_learns_and_predicts(cifar100_folder: Path) -> None:
     found = images.read(setting(cifar100_folder))
     data = found.data(train=64, validation=32)

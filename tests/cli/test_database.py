@@ -82,6 +82,7 @@ def garble_database(runs: Path) -> None:
         file.write_bytes(b"no database" * (file.stat().st_size // 11))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lose", [kill_copy, garble_database])
 def test_a_database_lost_in_mid_study_costs_no_trial(
     lose: Callable[[Path], None], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -85,6 +85,7 @@ def test_an_interrupted_retrain_is_resumed(capsys: pytest.CaptureFixture[str], t
     assert folder.folder(record).submission.is_file()
 
 
+@pytest.mark.slow
 def test_a_smaller_number_that_is_met_already_leaves_nothing_running(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     words = ("study", "curves", "--runs", tmp_path / "runs", *QUIET)
     assert call(capsys, *words, "--trials", "3").code == 0
@@ -119,7 +120,7 @@ def test_an_interruption_while_the_database_answers(
     assert call(capsys, *words).code == 0
 
 
-@pytest.mark.parametrize("delay", [0.0, 0.15, 0.5, 1.2])
+@pytest.mark.parametrize("delay", [0.15, *(pytest.param(delay, marks=pytest.mark.slow) for delay in (0.0, 0.5, 1.2))])
 def test_an_interruption_while_the_command_begins(delay: float, tmp_path: Path) -> None:
     process = subprocess_cli.start("study", "curves", "--trials", "2", "--runs", tmp_path / "runs")
     time.sleep(0.1 + delay)

@@ -87,6 +87,7 @@ def test_output_that_cannot_be_written(tmp_path: Path) -> None:
     assert (unheard.returncode, unheard.stdout) == (66, "")
 
 
+@pytest.mark.slow
 def test_a_study_continues_when_its_messages_are_not_read(tmp_path: Path) -> None:
     words = f"study curves --trials 3 --runs {tmp_path}/runs {' '.join(QUIET)} --format json"
     result = shell(f"orchestrate {words} 2> >(head -c 1 > /dev/null)")

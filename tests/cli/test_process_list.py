@@ -45,6 +45,7 @@ def test_the_list_of_processes_shows_no_password(tmp_path: Path) -> None:
     assert "s3cret" not in output + messages
 
 
+@pytest.mark.slow
 def test_a_url_without_a_password_stays_where_it_is(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     places: list[str | Path] = ["--runs", runs, "--data-dir", tmp_path, "--storage", f"sqlite:///{tmp_path}/a.db"]

@@ -75,6 +75,7 @@ def in_plugin_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(PLUGINS)
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_is_reported_and_replaced(tmp_path: Path) -> None:
     executor = in_processes(tmp_path)
     try:
@@ -103,6 +104,7 @@ def test_workers_that_cannot_begin_are_not_started_for_ever(tmp_path: Path, monk
         executor.close()
 
 
+@pytest.mark.slow
 def test_no_worker_outlives_close(tmp_path: Path) -> None:
     executor = in_processes(tmp_path)
     executor.start(job(tmp_path, trainer="curve", seconds=60.0))
@@ -160,6 +162,7 @@ def test_a_trial_that_kills_every_worker_before_it_begins_is_its_own_failure(tmp
     assert records[1].failure.kind == "lost"
 
 
+@pytest.mark.slow
 def test_two_workers_share_the_trials(tmp_path: Path) -> None:
     executor = Processes(devices=["cpu", "cpu"], threads=1, data_folder=tmp_path, logs=tmp_path / "logs")
     try:
@@ -171,6 +174,7 @@ def test_two_workers_share_the_trials(tmp_path: Path) -> None:
     assert len({record.recipe.configuration() for record in records}) == 12
 
 
+@pytest.mark.slow
 def test_a_stopped_worker_does_not_stop_the_end(tmp_path: Path) -> None:
     executor = in_processes(tmp_path)
     executor.start(job(tmp_path, trainer="curve", seconds=60.0))

@@ -187,6 +187,7 @@ def test_a_value_outside_the_space_is_told_and_costs_nothing_else(copier: Copier
     assert second.params == {"learning_rate": 0.01, "batch_size": 64}
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cut=st.integers(0, 14), told_again=st.booleans())
 def test_wherever_a_session_is_cut_off_the_next_completes_the_copy(

@@ -137,6 +137,7 @@ def test_a_diverged_epoch_is_mirrored_as_it_is(mirror: Callable[..., SubprocessO
     assert row["val_acc"] == 0.1
 
 
+@pytest.mark.slow
 def test_what_is_mirrored_already_is_left_alone_and_what_changed_is_not(
     mirror: Callable[..., SubprocessObserver], tmp_path: Path
 ) -> None:
@@ -155,6 +156,7 @@ def test_what_is_mirrored_already_is_left_alone_and_what_changed_is_not(
     assert [len(run.history) for _, run in sorted(found.items())] == [3, 3, 1]
 
 
+@pytest.mark.slow
 def test_a_killed_mirror_is_completed_from_the_records(mirror: Callable[..., SubprocessObserver], tmp_path: Path) -> None:
     runs = study_of(4)
     observer = mirror()

@@ -39,6 +39,7 @@ def contradict_existence(study: optuna.Study, database: sqlite3.Connection) -> N
     optuna.delete_study(study_name="part2", storage=study._storage)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "contradict",
     [contradict_value, contradict_param, contradict_end, contradict_running_param, contradict_number, contradict_existence],

@@ -99,6 +99,7 @@ def test_what_happens_between_two_writings_is_written_together(
         assert len(study.trials) == 3
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_completed_by_the_next(tmp_path: Path) -> None:
     runs = study_of(6)
     observer = in_process(tmp_path)

@@ -30,6 +30,7 @@ def test_online_without_a_key_writes_files_and_says_so(mirror: Callable[..., Sub
     assert all(folder.name.startswith("offline-run-") for folder in tmp_path.glob("wandb/*run-*"))
 
 
+@pytest.mark.slow
 def test_online_every_row_reaches_the_server_once(
     mirror: Callable[..., SubprocessObserver], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -59,6 +60,7 @@ def test_online_every_row_reaches_the_server_once(
     assert KEY not in (tmp_path / "logs" / "wandb.log").read_text()
 
 
+@pytest.mark.slow
 def test_what_was_written_offline_is_uploaded_once_there_is_a_key(
     mirror: Callable[..., SubprocessObserver], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,6 +99,7 @@ def test_wandb_mode_disabled_writes_nothing(
     assert complete(observer, tmp_path) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("environment", "mode"),
     [

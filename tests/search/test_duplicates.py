@@ -82,6 +82,7 @@ def test_forty_trials_on_a_grid_are_forty_settings(grid: StudyPlan, workers: int
         assert len(set(asked(grid, seed, workers, sampler=sampler, pruner=pruner))) == TRIALS
 
 
+@pytest.mark.slow
 def test_a_grid_is_covered_to_its_last_point(grid: StudyPlan) -> None:
     assert len(set(asked(grid, 0, 8, trials=144))) == 144
 

@@ -89,6 +89,7 @@ def test_a_recipe_is_trained_recorded_ranked_and_predicted_with(tmp_path: Path, 
     assert len(folder.runs()) == 2
 
 
+@pytest.mark.slow
 def test_a_printed_recipe_repeats_its_run_bit_for_bit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ("--runs", tmp_path / "runs", *QUIET)
     assert call(capsys, "study", "part1", "--dataset", "digits", "--epochs", "2", "--trials", "1", *words).code == 0

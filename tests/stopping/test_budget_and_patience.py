@@ -194,6 +194,7 @@ def test_durations_are_told_in_units_that_suit_them() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_the_command_ends_with_0_says_why_and_status_remembers(quick: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ("study", "curves", "--runs", quick / "runs", "--mirror", "off", "--executor", "in-process")
     refused(capsys, 2, *words, "--trials", "14", "--budget", "6", says=["write a number and a unit"])

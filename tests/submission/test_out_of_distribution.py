@@ -144,6 +144,7 @@ def test_a_flipped_byte_is_found_when_verified(folder: Path) -> None:
         check_files(folder, geometry, verify=True)
 
 
+@pytest.mark.slow
 def test_a_published_file_made_again_from_the_real_test_images_is_accepted(cifar100_folder: Path, tmp_path: Path) -> None:
     """File 13 is the test images made smaller and larger again; so published sizes, header, order and checksum are right."""
     test_images = plugins.dataset("cifar100").load(cifar100_folder, "test").images.transpose(0, 2, 3, 1)

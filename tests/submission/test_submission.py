@@ -113,6 +113,7 @@ def challenge_rows() -> Rows:
     return Rows(ids=CHALLENGE.ids(), labels=np.random.default_rng(0).integers(0, 100, 950_000))
 
 
+@pytest.mark.slow
 def test_the_whole_challenge_is_written_in_order(tmp_path: Path) -> None:
     rows = challenge_rows()
     path = tmp_path / "submission_ood.csv"

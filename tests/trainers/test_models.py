@@ -136,6 +136,7 @@ NETWORKS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("trainer", "params", "sizes"), NETWORKS)
 def test_images_of_every_size_become_logits(trainer: str, params: dict[str, Any], sizes: tuple[int, ...]) -> None:
     for size in sizes:

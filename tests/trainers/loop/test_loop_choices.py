@@ -44,7 +44,7 @@ def test_every_phase_runs_through_the_schedule_at_its_own_rate() -> None:
 @pytest.mark.parametrize(
     "choice",
     [
-        HEAD_FIRST,
+        pytest.param(HEAD_FIRST, marks=pytest.mark.slow),
         {"averaging": {"name": "ema", "decay": 0.9}},
         {"averaging": {"name": "swa", "start": 0.3}},
         {"mixing": [{"name": "mixup", "probability": 0.5}, {"name": "cutmix", "probability": 0.5}]},
@@ -55,7 +55,7 @@ def test_every_phase_runs_through_the_schedule_at_its_own_rate() -> None:
         {"optimizer": "adam", "learning_rate": 0.001},
         {"augmentation": ["trivial-augment", "noise", "erasing"]},
         {"patience": 1, "averaging": "ema"},
-        {**HEAD_FIRST, "averaging": {"name": "swa", "start": 0.3}, "mixing": ["cutmix"]},
+        pytest.param({**HEAD_FIRST, "averaging": {"name": "swa", "start": 0.3}, "mixing": ["cutmix"]}, marks=pytest.mark.slow),
     ],
     ids=str,
 )

@@ -156,6 +156,7 @@ def test_the_digits_are_learned(tmp_path: Path) -> None:
     assert (predicted == test.labels).mean() > 0.9
 
 
+@pytest.mark.slow
 def test_learning_falls_from_chance_on_real_photographs(cifar100_folder: Path) -> None:
     from orchestrator.contracts import Data
 

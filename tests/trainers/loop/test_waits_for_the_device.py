@@ -65,11 +65,12 @@ AUGMENTATIONS: list[Any] = [
 def choices() -> Iterator[Any]:
     yield from ((name, {}) for name in ("cnn", "resnet"))
     yield from (pytest.param(name, {}, marks=pytest.mark.slow) for name in ("efficientnet", "convnext"))
-    yield from (("cnn", {"augmentation": [step]}) for step in AUGMENTATIONS)
-    yield from (("cnn", {"optimizer": name}) for name in ("sgd", "adam", "adamw", "nadam", "radam"))
+    yield from (pytest.param("cnn", {"augmentation": [transform]}, marks=pytest.mark.slow) for transform in AUGMENTATIONS)
+    names = ("sgd", "adam", "adamw", "nadam", "radam")
+    yield from (pytest.param("cnn", {"optimizer": name}, marks=pytest.mark.slow) for name in names)
     yield "cnn", {"mixing": [{"name": "mixup", "probability": 0.5}, {"name": "cutmix", "probability": 0.5}]}
     yield "cnn", {"averaging": "ema", "clip": 1.0, "dropout": 0.3, "label_smoothing": 0.1}
-    yield "resnet", {"resize": 40, "center_crop": 32, "stem": "3x3"}
+    yield pytest.param("resnet", {"resize": 40, "center_crop": 32, "stem": "3x3"}, marks=pytest.mark.slow)
 
 
 @pytest.mark.parametrize(("trainer", "params"), list(choices()), ids=str)

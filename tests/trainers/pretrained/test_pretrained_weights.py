@@ -253,6 +253,7 @@ def test_a_head_is_not_trained_alone_above_a_stem_that_the_weights_do_not_fit(tm
     trainer.check(asked("resnet", {**named(file), "stem": "stock", "phases": phases}), info, tmp_path)
 
 
+@pytest.mark.slow
 def test_part3_trains_resnet50_from_a_file_at_the_enlarged_size(tmp_path: Path) -> None:
     file = tmp_path / "resnet50.pth"
     state_of("resnet50", file)
