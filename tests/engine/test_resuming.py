@@ -3,7 +3,6 @@
 import itertools
 import random
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +30,12 @@ def study(folder: Path, name: str = "curves") -> StudyFolder:
     return RunsFolder(folder / "runs").known(name)
 
 
-def pairs() -> Iterator[Any]:
+def pairs() -> list[Any]:
     """Every pruner with every sampler. TPE with Optuna's pruners takes longest: their guarantee is the one of promote's."""
-    for pruner, sampler in itertools.product(PRUNERS, SAMPLERS):
-        marks = [pytest.mark.slow] if sampler == "tpe" and pruner != "promote" else []
-        yield pytest.param(pruner, sampler, marks=marks)
+    return [
+        pytest.param(pruner, sampler, marks=[pytest.mark.slow] if sampler == "tpe" and pruner != "promote" else [])
+        for pruner, sampler in itertools.product(PRUNERS, SAMPLERS)
+    ]
 
 
 @pytest.mark.parametrize(("pruner", "sampler"), pairs())

@@ -124,7 +124,8 @@ def test_no_header_is_believed_or_crashes(folder: Path, position: int, replaced:
     whole = bytearray(untouched)
     whole[position : position + len(replaced)] = replaced
     path.write_bytes(whole[: SMALL.file_bytes])
-    if path.read_bytes()[:128].strip() == untouched[:128].strip():
+    # NumPy ignores every white space of Python after the dictionary, the separator characters too: such a header says the same.
+    if path.read_bytes()[:128].decode("latin1").strip() == untouched[:128].decode("latin1").strip():
         assert check_files(folder, SMALL).present == (0, 1, 2)
     else:
         with pytest.raises(BadData, match=str(path)):
