@@ -30,7 +30,7 @@ class ExecutorConformance:
 
     def make(self, folder: Path) -> Executor:
         """An executor whose workers find plug-ins from the working directory, with `folder` for its own files."""
-        raise NotImplementedError
+        pytest.fail(f"{type(self).__name__} must define `make`, which returns the executor")
 
     @pytest.fixture(scope="class")
     @classmethod

@@ -17,7 +17,7 @@ class ObserverConformance:
     @pytest.fixture
     def observer(self) -> Observer:
         """The observer that is tested, newly opened."""
-        raise NotImplementedError
+        pytest.fail(f"{type(self).__name__} must define the fixture `observer`")
 
     def test_a_study_with_everything_that_can_happen_is_copied_without_a_warning(self, observer: Observer) -> None:
         epochs = curve(4)

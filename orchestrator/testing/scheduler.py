@@ -18,7 +18,7 @@ class SchedulerConformance:
     @pytest.fixture
     def scheduler(self) -> Scheduler:
         """The scheduler that is tested, newly made."""
-        raise NotImplementedError
+        pytest.fail(f"{type(self).__name__} must define the fixture `scheduler`")
 
     def test_the_next_rung_lies_ahead_and_within_the_training(self, scheduler: Scheduler) -> None:
         for epochs in range(self.epochs):

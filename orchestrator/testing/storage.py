@@ -16,7 +16,7 @@ class StorageConformance(StorageTestCase):
     @pytest.fixture
     def url(self) -> str:
         """The address, as `--storage` takes it."""
-        raise NotImplementedError
+        pytest.fail(f"{type(self).__name__} must define the fixture `url`")
 
     @pytest.fixture
     def storage(self, url: str) -> Iterator[BaseStorage]:
