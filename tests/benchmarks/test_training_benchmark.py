@@ -17,7 +17,7 @@ from benchmarks.training.accuracy import interval, not_worse
 from benchmarks.training.epochs import Peer
 from benchmarks.training.models import CNN
 from benchmarks.training.peer import Pass, choose, compared, speeds
-from benchmarks.training.setting import BOUNDS, Bound, Column, Setting
+from benchmarks.training.setting import BOUNDS, Bound, Column, Setting, has_bfloat16
 
 
 def setting(folder: Path = Path("nowhere"), column: Column = "cpu") -> Setting:
@@ -172,9 +172,11 @@ def test_a_quick_run_measures_everything_and_keeps_it(tmp_path: Path, cifar100_f
         figures = {found["name"]: found["median"] for found in kept[name]["figures"]}
         (compared,) = kept[name]["claims"]
         assert compared["median"] == pytest.approx(figures["shared loop"] / figures["plain loop"])
-        assert compared["aim" if column == "gpu" else "must"] == getattr(
-            BOUNDS[name][column], "aim" if column == "gpu" else "must"
-        )
+        bound = BOUNDS[name][column]
+        without_must = (
+            column == "cpu" and name == "resnet18" and not has_bfloat16()
+        )  # half the products are what doubles its speed
+        assert (compared["must"], compared["aim"]) == (None if without_must else bound.must, bound.aim)
     assert file.with_suffix(".md").read_text().startswith("# How fast the training loop is\n")
 
 
