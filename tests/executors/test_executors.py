@@ -8,7 +8,6 @@ import signal
 from collections import Counter
 from pathlib import Path
 
-import psutil
 import pytest
 
 from orchestrator import executors
@@ -24,7 +23,7 @@ from orchestrator.support.clock import SystemClock
 from orchestrator.testing.executor import ExecutorConformance, job, until
 from tests.helpers.in_process_study import conduct, results
 from tests.helpers.paths import PLUGINS
-from tests.helpers.subprocess_cli import ended
+from tests.helpers.subprocess_cli import ended, workers_of
 
 
 def in_processes(folder: Path) -> Processes:
@@ -106,11 +105,10 @@ def test_workers_that_cannot_begin_are_not_started_for_ever(tmp_path: Path, monk
 
 @pytest.mark.slow
 def test_no_worker_outlives_close(tmp_path: Path) -> None:
-    others = set(psutil.Process().children())  # a Ray that an earlier test started
     executor = in_processes(tmp_path)
     executor.start(job(tmp_path, trainer="curve", seconds=60.0))
     until(executor, Began)
-    workers = set(psutil.Process().children()) - others
+    workers = workers_of(os.getpid())
     assert workers
     executor.close()
     executor.close()
@@ -180,7 +178,7 @@ def test_a_stopped_worker_does_not_stop_the_end(tmp_path: Path) -> None:
     executor = in_processes(tmp_path)
     executor.start(job(tmp_path, trainer="curve", seconds=60.0))
     until(executor, Began)
-    (worker,) = psutil.Process().children()
+    (worker,) = workers_of(os.getpid())
     os.kill(worker.pid, signal.SIGSTOP)
     executor.close()
     assert ended(worker)
