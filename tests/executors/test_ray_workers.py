@@ -36,7 +36,7 @@ def test_a_worker_without_the_data_says_where(tmp_path: Path) -> None:
 
     executor = actors(tmp_path)
     try:
-        wanted = job(tmp_path)
+        wanted = job(tmp_path, trainer="curve")
         executor.start(replace(wanted, recipe=replace(wanted.recipe, dataset="cifar100")))
         failed = until(executor, Failed)[-1]
     finally:
@@ -57,11 +57,11 @@ def test_a_worker_that_idles_is_missed_and_one_that_is_ended_is_refilled(tmp_pat
         idle.kill()
         lost = until(executor, WorkerLost)[-1]
         assert (lost.run_id, lost.attempt) == ("", 0)
-        assert started(executor, job(tmp_path, seconds=60.0)) == 0
+        assert started(executor, job(tmp_path, trainer="curve", seconds=60.0)) == 0
         executor.replace(0)
         lost = until(executor, WorkerLost)[-1]
         assert (lost.run_id, lost.attempt) == ("s/trials/0000", 1)
-        assert started(executor, job(tmp_path, attempt=2)) == 0
+        assert started(executor, job(tmp_path, trainer="curve", attempt=2)) == 0
         assert isinstance(until(executor, Finished, Failed)[-1], Finished)
         executor.retire(0)
         assert executor.workers == 0
@@ -81,7 +81,7 @@ def test_a_worker_that_does_not_begin_is_asked_for_again(tmp_path: Path) -> None
         wait_for(lambda: bool(set(ray_workers()) - before), "another worker's process", 60.0)
         (hanging,) = set(ray_workers()) - before
         hanging.suspend()  # before it could import torch, and answer
-        assert started(executor, job(tmp_path)) == 0
+        assert started(executor, job(tmp_path, trainer="curve")) == 0
         assert isinstance(until(executor, Finished, Failed)[-1], Finished)
     finally:
         executor.close()
