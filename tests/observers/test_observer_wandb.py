@@ -22,8 +22,9 @@ pytestmark = pytest.mark.usefixtures("no_wandb_account")
 
 
 def helpers() -> list[psutil.Process]:
-    """The mirror's process and W&B's helper, children of this one."""
-    return [process for process in psutil.Process().children(recursive=True) if process.is_running()]
+    """The mirror's process and W&B's helper, children of this one; a zombie of an earlier test is neither."""
+    ended = (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    return [process for process in psutil.Process().children(recursive=True) if process.status() not in ended]
 
 
 def test_a_trial_becomes_a_run_with_its_curve_config_and_summary(

@@ -76,8 +76,8 @@ def test_the_copy_is_complete_and_the_password_appears_nowhere(written: str, ser
         again, refusal = run(*words(tmp_path, name, trials=TRIALS + 1), code=2)
     assert_published(tmp_path, name, server)
     assert "passwords are never stored" in refusal
-    assert any("_worker_process" in line for line in seen)
-    assert any("observers.process" in line for line in seen)
+    assert any("executors.worker_process" in line for line in seen)
+    assert any("observers.subprocess_observer" in line for line in seen)
     files = {path: path.read_bytes() for path in (tmp_path / "runs").rglob("*") if path.is_file()}
     assert any(path.name == "optuna.log" for path in files)
     for secret in (PASSWORD, written, "Tiger", "L1on"):
