@@ -138,7 +138,9 @@ def test_a_server_that_never_comes_back(up: Server, tmp_path: Path, alone: list[
     wait_for(lambda: finished(tmp_path, "lost") == TRIALS, "the last trial")
     ended = time.monotonic()
     _, messages = conductor.communicate(timeout=120)
-    assert time.monotonic() - ended < 20.0
+    assert (
+        time.monotonic() - ended < 40.0
+    )  # a copy may take 60 s to finish, but not one whose server is away; other tests run beside
     assert conductor.returncode == 0, messages
     assert "warning: Optuna's copy of lost is incomplete" in messages
     assert "orchestrate mirror lost" in messages
