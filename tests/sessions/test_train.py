@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import orchestrator
+from benchmarks.training.setting import has_bfloat16
 from orchestrator import plugins
 from orchestrator.recipe import Recipe
 from orchestrator.record import FailureKind, Kind, RunRecord, Status
@@ -194,7 +195,8 @@ def test_a_killed_run_is_carried_on_by_the_same_command_to_the_same_numbers(tmp_
 
 @pytest.mark.slow
 def test_a_killed_network_has_the_weights_of_an_undisturbed_one_wherever_it_is_trained(tmp_path: Path) -> None:
-    """ResNet-18 on photographs' size, in half precision, with mixed images, dropout and averaged weights: to the last bit."""
+    """ResNet-18, in half precision where the processor can, with mixed images, dropout and averaged weights: to the last bit."""
+    chosen = "bfloat16" if has_bfloat16() else "float32"  # without it, a step of this network in bfloat16 takes 9 s
     data = f"folder:{pictures(tmp_path / 'pictures', classes=4, images=60)}?size=32"
     params = {
         "architecture": "resnet18",
@@ -204,7 +206,7 @@ def test_a_killed_network_has_the_weights_of_an_undisturbed_one_wherever_it_is_t
         "mixing": [{"name": "mixup", "probability": 0.5}, {"name": "cutmix", "probability": 0.3}],
         "augmentation": [{"name": "crop", "padding": 4}, "flip", "trivial-augment"],
         "averaging": "ema",
-        "precision": "bfloat16",
+        "precision": chosen,
     }
     file = tmp_path / "mine.json"
     recipe = Recipe(plan="mine", trainer="resnet", dataset=data, epochs=5, seed=3, params=params)
@@ -225,7 +227,7 @@ def test_a_killed_network_has_the_weights_of_an_undisturbed_one_wherever_it_is_t
         model = checkpoint.read(folder.folder(record).best_checkpoint)["snapshot"]["model"]
         results.append((record.attempt, record.provenance.precision, numbers(folder, record), model))
     (twice, precision, figures, weights), (once, _, undisturbed, expected) = results
-    assert (twice, once, precision) == (2, 1, "bfloat16")
+    assert (twice, once, precision) == (2, 1, chosen)
     assert figures == undisturbed
     assert same(weights, expected)
 
