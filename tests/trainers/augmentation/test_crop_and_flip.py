@@ -9,30 +9,12 @@ import torchvision
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.contracts import DataSetInfo
+from tests.helpers.small_images import small_images_info
 from trainers.augmentation import crop_and_flip as crop_and_flip_module
 from trainers.augmentation.crop_and_flip import RandomCrop, Windows
 from trainers.augmentation.pipeline import Pipeline
 from trainers.augmentation.transforms import Transform, default_transforms
 from trainers.loop.random_streams import generator
-
-
-def small_images_info() -> DataSetInfo:
-    return DataSetInfo(
-        classes=2,
-        channels=3,
-        size=8,
-        mean=(0.5, 0.4, 0.3),
-        std=(0.2, 0.25, 0.3),
-        padding=2,
-        flip=True,
-        train_images=4,
-        validation_images=1,
-        confirmation_images=1,
-        batch_sizes=(2,),
-        trial_epochs=1,
-        retrain_epochs=1,
-    )
 
 
 def windows(image: torch.Tensor, padding: int, flip: bool) -> list[torch.Tensor]:

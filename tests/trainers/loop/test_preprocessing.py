@@ -6,33 +6,15 @@ import pytest
 import torch
 import torchvision
 
-from orchestrator.contracts import DataSetInfo
 from orchestrator.errors import InvalidInput
+from tests.helpers.small_images import small_images_info
 from tests.helpers.training_runs import digits_data
 from trainers.loop.preprocessing import EvaluationTransform, ImageShape, Preprocessing, preprocessing
 from trainers.loop.random_streams import generator
 
 
-def info() -> DataSetInfo:
-    return DataSetInfo(
-        classes=2,
-        channels=3,
-        size=8,
-        mean=(0.5, 0.4, 0.3),
-        std=(0.2, 0.25, 0.3),
-        padding=2,
-        flip=True,
-        train_images=4,
-        validation_images=1,
-        confirmation_images=1,
-        batch_sizes=(2,),
-        trial_epochs=1,
-        retrain_epochs=1,
-    )
-
-
 def test_the_evaluation_transform_only_normalises() -> None:
-    facts = info()
+    facts = small_images_info()
     for size in (8, 32):
         images = torch.randint(0, 256, (5, 3, size, size), dtype=torch.uint8, generator=generator(0))
         before = images.clone()
@@ -45,7 +27,7 @@ def test_the_evaluation_transform_only_normalises() -> None:
 
 
 def test_images_are_resized_on_the_way_to_the_model() -> None:
-    facts = info()
+    facts = small_images_info()
     images = torch.randint(0, 256, (5, 3, 8, 8), dtype=torch.uint8, generator=generator(0))
     for size in (20, 4):
         shape = Preprocessing(mean=facts.mean, std=facts.std, stored=ImageShape(channels=3, size=8), resized=size, size=size)
@@ -56,7 +38,7 @@ def test_images_are_resized_on_the_way_to_the_model() -> None:
 
 
 def test_the_middle_is_cut_out_as_torchvision_does() -> None:
-    facts = info()
+    facts = small_images_info()
     images = torch.randint(0, 256, (5, 3, 8, 8), dtype=torch.uint8, generator=generator(0))
     shape = preprocessing(replace(facts, size=8), normalisation="imagenet", resize=20, center_crop=14)
     assert shape.size == 14
@@ -76,7 +58,7 @@ def test_the_middle_is_cut_out_as_torchvision_does() -> None:
 )
 def test_a_crop_that_cuts_nothing_off_is_refused(resize: int, center_crop: int, message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
-        preprocessing(replace(info(), size=8), normalisation="half", resize=resize, center_crop=center_crop)
+        preprocessing(replace(small_images_info(), size=8), normalisation="half", resize=resize, center_crop=center_crop)
 
 
 def test_a_normalisation_of_other_channels_is_refused() -> None:
