@@ -45,6 +45,11 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_unconfigure() -> None:
+    """Let the interpreter collect them at its end, else libraries report all of them as leaked."""
+    gc.unfreeze()
+
+
 @pytest.fixture(scope="session")
 def cifar100_folder() -> Path:
     """A data folder that holds the real CIFAR-100, unpacked once and kept in the checkout's cache."""

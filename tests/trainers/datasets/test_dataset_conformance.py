@@ -63,6 +63,20 @@ def test_the_digits_test_set_is_a_stratified_tenth_that_is_not_trained_on(tmp_pa
     assert not any(image.tobytes() in seen for image in test.images)
 
 
+@pytest.mark.slow  # as scikit-learn takes seconds to import
+def test_digits_are_what_scikit_learn_reads(tmp_path: Path) -> None:
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    images = [np.rint(image * 255 / 16).astype(np.uint8).tobytes() for image in bunch.images]
+    theirs = list(zip(images, bunch.target.tolist(), strict=True))
+    parts: tuple[Literal["train", "test"], ...] = ("train", "test")
+    for part in parts:
+        labelled = plugins.dataset("digits").load(tmp_path, part)
+        ours = list(zip([image.tobytes() for image in labelled.images], labelled.labels.tolist(), strict=True))
+        assert ours == [pair for pair in theirs if pair in set(ours)]
+
+
 def test_cifar100_is_what_torchvision_reads(cifar100_folder: Path) -> None:
     import torchvision
 
