@@ -5,6 +5,9 @@ STUDY := part2-digits
 BENCHMARKS := overhead training
 TEST_PROCESSES ?= logical
 
+# Each study starts processes of its own, which read compiled code instead of compiling it again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: study test test-slow check replay bench lock clean
 
 study: .venv/installed

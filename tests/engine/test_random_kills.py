@@ -9,7 +9,7 @@ import pytest
 from orchestrator.record import Kind, Status
 from tests.helpers.in_process_study import results
 from tests.helpers.study_invariants import assert_readable, assert_whole, study_in
-from tests.helpers.subprocess_cli import run, start, wait_for, workers_of
+from tests.helpers.subprocess_cli import start, wait_for, workers_of
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +25,7 @@ def words(tmp_path: Path) -> list[str | Path]:
 
 def test_twenty_kills(tmp_path: Path) -> None:
     alone = tmp_path / "alone"
-    run(*words(alone))
+    undisturbed = start(*words(alone))
     folder, chosen = study_in(tmp_path, PLAN), random.Random(20)
     conductor = start(*words(tmp_path))
     enough = 0
@@ -46,6 +46,8 @@ def test_twenty_kills(tmp_path: Path) -> None:
             conductor = start(*words(tmp_path))
     _, messages = conductor.communicate(timeout=300)
     assert conductor.returncode == 0, messages
+    _, messages = undisturbed.communicate(timeout=300)
+    assert undisturbed.returncode == 0, messages
     assert_whole(folder, TRIALS)
     assert results(folder) == results(study_in(alone, PLAN))
     assert not list(folder.path.rglob("*.part"))

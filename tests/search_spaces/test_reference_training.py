@@ -26,8 +26,7 @@ from tests.helpers.reference_systems import SYSTEMS, by_number, reported_system
 from tests.helpers.training_runs import figures, same
 
 # Those whose networks work on many pixels: seconds on a CPU even for few images.
-SLOW = {"000-P3": 256, "001-P2": 256, "001-P3": 200, "004-P2": 256, "004-P3": 256}
-QUICK_IMAGES = 200
+LARGE = ("000-P3", "001-P2", "001-P3", "004-P2", "004-P3")
 
 
 def completed(system: ReportedSystem, recipe: Recipe) -> Recipe:
@@ -87,15 +86,11 @@ def data_of(images: tuple[torch.Tensor, torch.Tensor], count: int, folder: Path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "system",
-    [pytest.param(system, marks=pytest.mark.slow) if system.system in SLOW else system for system in SYSTEMS],
-    ids=by_number,
-)
+@pytest.mark.parametrize("system", SYSTEMS, ids=by_number)
 def test_it_trains_an_epoch_on_real_images(
     system: ReportedSystem, images: tuple[torch.Tensor, torch.Tensor], tmp_path: Path
 ) -> None:
-    count = SLOW.get(system.system, QUICK_IMAGES)
+    count = 32 if system.system in LARGE else 200
     recipe = system.recipe(1)
     params = {**recipe.params, **own_weights(system, tmp_path)}
     params["batch_size"] = min(params["batch_size"], count // 2)
@@ -117,7 +112,7 @@ def test_killed_after_any_epoch_it_comes_to_the_same_numbers_and_weights(
     system: ReportedSystem, images: tuple[torch.Tensor, torch.Tensor], tmp_path: Path
 ) -> None:
     epochs = 4 if system.params.get("phases") else 3
-    count = 8 if system.system in SLOW else 24
+    count = 8 if system.system in LARGE else 24
     recipe = system.recipe(epochs)
     params = {**recipe.params, **own_weights(system, tmp_path), "batch_size": count // 2, "learning_rate": 1e-3}
     recipe, data = dataclasses.replace(recipe, params=params), data_of(images, count, tmp_path)

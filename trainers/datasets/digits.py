@@ -44,7 +44,7 @@ class Digits:
 
     def load(self, folder: Path, part: Literal["train", "test"]) -> Labelled:  # noqa: ARG002 - see `check`
         """uint8 N×1×8×8, black 0 and white 255, in the order of scikit-learn's file."""
-        # The file that load_digits of scikit-learn reads. It is read here because importing scikit-learn takes a worker as long as torch.
+        # The file that load_digits of scikit-learn reads: importing scikit-learn takes a worker as long as torch does.
         file = str(distribution("scikit-learn").locate_file("sklearn/datasets/data/digits.csv.gz"))
         table = np.loadtxt(file, delimiter=",")
         images = np.rint(table[:, :-1] * (255 / _WHITE)).astype(np.uint8).reshape(-1, 1, 8, 8)
