@@ -6,6 +6,7 @@ a must is missed. On a GPU there are aims only; `--column gpu` measures as there
 """
 
 import argparse
+import dataclasses
 import functools
 import os
 import sys
@@ -45,6 +46,8 @@ def _measured(given: argparse.Namespace) -> int:
     (name,) = assign_devices(given.device, "1").devices
     device = torch.device(name)
     setting = Setting(device=device, column=given.column or ("gpu" if device.type == "cuda" else "cpu"), folder=folder)
+    if given.quick:
+        setting = dataclasses.replace(setting, choosing_passes=2)
     benchmarks = {
         "pipeline": pipeline.measure,
         "cnn": epochs.measure_cnn,

@@ -13,7 +13,7 @@ from benchmarks.measuring.figures import Claim, Result
 from benchmarks.training import images
 from benchmarks.training.images import Images
 from benchmarks.training.models import CNN, RESNET18, Model
-from benchmarks.training.peer import CHOOSING_PASSES, OURS, PLAIN, Choice, Pass, choose, compared, figures, speeds
+from benchmarks.training.peer import OURS, PLAIN, Choice, Pass, choose, compared, figures, speeds
 from benchmarks.training.setting import H200_IMAGES, Setting
 
 _VALIDATION = 128  # images, on both sides: an epoch ends as it does in a run, and next to all of its time is training
@@ -76,7 +76,7 @@ class Peer:
         """The best number of workers, found by training copies of `network` on `train` images."""
 
         def make(workers: int) -> Pass:
-            loop = self.loop(copy.deepcopy(network), train=train, epochs=CHOOSING_PASSES, workers=workers)
+            loop = self.loop(copy.deepcopy(network), train=train, epochs=self.found.setting.choosing_passes, workers=workers)
 
             def once() -> int:
                 loop.epoch()

@@ -10,7 +10,6 @@ from benchmarks.training.setting import Bound, Setting
 
 OURS, PLAIN = "shared loop", "plain loop"
 WORKERS = (0, 2, 4)  # processes of the plain loop's DataLoader, of which the fastest number is its peer
-CHOOSING_PASSES = 4  # of each number; the first starts the processes and does not count
 
 Pass = Callable[[], int]  # does the work once; returns how many images that were
 
@@ -29,7 +28,7 @@ def choose(setting: Setting, make: Callable[[int], Pass]) -> Choice:
     for workers in WORKERS:
         once = make(workers)
         once()
-        values = tuple(speed(setting, once) for _ in range(CHOOSING_PASSES - 1))
+        values = tuple(speed(setting, once) for _ in range(setting.choosing_passes - 1))
         found[workers] = Figure(name=f"{PLAIN}, {workers} workers, to choose among", unit="images/s", values=values)
     best = max(found, key=lambda workers: found[workers].median)
     return Choice(workers=best, figures=tuple(found.values()))

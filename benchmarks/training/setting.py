@@ -39,6 +39,8 @@ class Setting:
     device: torch.device
     column: Column
     folder: Path
+    # Passes of the plain loop with each number of workers; the first starts the processes and does not count.
+    choosing_passes: int = 4
 
     @property
     def described(self) -> str:
