@@ -220,10 +220,8 @@ def test_a_real_session_leaves_real_time(tmp_path: Path) -> None:
     began = time.monotonic()
     words = ("study", "slow_curves", "--trials", "1000", "--budget", "54s", "--mirror", "off", "--runs", tmp_path / "runs")
     _, messages = run(*words, "--data-dir", tmp_path)
-    left = 54 - (time.monotonic() - began)
+    took = time.monotonic() - began
     assert "of the budget of 54 s is used" in messages
     records = RunsFolder(tmp_path / "runs").known("slow_curves").runs(Kind.TRIAL)
-    plan, info = curves()
-    kept = afterwards(plan, info, epoch_seconds=TRAINED, workers=1, predictions=info.train_images)
-    assert kept.confirmation + kept.retrain + kept.submission <= left
+    assert 15 < took < 54 - 10  # 30 s are reserved, of which processes of other tests may take some
     assert len(records) >= 5

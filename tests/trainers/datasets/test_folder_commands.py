@@ -96,12 +96,13 @@ def test_a_recipe_names_the_folder_by_its_absolute_path(
 
 @pytest.mark.slow  # processes of its own for the conductor, the worker and the copies
 def test_a_recipe_is_trained_on_a_folder_by_processes(root: Path, tmp_path: Path, data: Path) -> None:
-    words = ("train", "part1", "--dataset", "folder:pictures", "--epochs", "2", "--runs", tmp_path / "runs", "--data-dir", data)
+    where = ("--runs", tmp_path / "runs", "--data-dir", data)
+    words = ("train", "part1", "--dataset", "folder:pictures?size=16", "--epochs", "2", *where)
     run(*words, folder=tmp_path)
     (record,) = RunsFolder(tmp_path / "runs").known("train").runs()
-    assert (record.status, record.recipe.dataset) == (Status.COMPLETE, f"folder:{root}")
+    assert (record.status, record.recipe.dataset) == (Status.COMPLETE, f"folder:{root}?size=16")
     run(*words, folder=tmp_path)
-    run("submit", "--runs", tmp_path / "runs", "--data-dir", data, record.run_id, folder=PLUGINS)
+    run("submit", *where, record.run_id, folder=PLUGINS)
     path = RunsFolder(tmp_path / "runs").known("train").folder(record).path
     assert (path / "classes.csv").read_text() == "label,class\n0,one\n1,two\n2,zero\n"
     assert len((path / "submission.csv").read_text().splitlines()) == 4
