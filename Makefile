@@ -4,6 +4,8 @@ BIN := .venv/bin
 STUDY := part2-digits
 BENCHMARKS := overhead training
 TEST_PROCESSES ?= logical
+# One more than there are cores: slow tests also wait, for timeouts and for processes that they killed.
+SLOW_PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 # Each study starts processes of its own, which read compiled code instead of compiling it again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -25,16 +27,16 @@ study: .venv/installed
 # The checks run beside the tests, and their output follows; it fails when any of them does. Each file of tests is a unit of work,
 # in the order of collection: those that start whole studies come first, so that no long one is left for the end.
 CHECKS := $(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
-PARALLEL := -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
+PARALLEL := --dist loadfile --no-loadscope-reorder
 
 test: .venv/installed
 	@log=$$(mktemp); ($(CHECKS)) > $$log 2>&1 & checks=$$!; \
-	$(BIN)/python -m pytest $(PARALLEL); tests=$$?; \
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) $(PARALLEL); tests=$$?; \
 	wait $$checks; failed=$$?; cat $$log; rm -f $$log; exit $$((tests ? tests : failed))
 
 # What takes minutes: crashes at every named point, a full disk, a real database server.
 test-slow: .venv/installed
-	$(BIN)/python -m pytest -m slow $(PARALLEL)
+	$(BIN)/python -m pytest -m slow -n $(SLOW_PROCESSES) $(PARALLEL)
 
 check: .venv/installed
 	$(CHECKS)
