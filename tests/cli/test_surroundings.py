@@ -25,6 +25,7 @@ def test_no_home_a_plain_locale_and_a_folder_with_an_unusual_name(tmp_path: Path
     assert (folder / "runs" / "curves" / "study.json").is_file()
 
 
+@pytest.mark.slow
 def test_from_an_empty_folder_with_what_is_shipped(tmp_path: Path) -> None:
     tmp_path.joinpath("empty").mkdir()
     words = "study part1 --dataset digits --trials 1 --epochs 1 --mirror off --executor in-process"

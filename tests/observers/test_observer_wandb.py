@@ -197,6 +197,7 @@ def test_after_a_kill_of_everything_the_files_are_readable(mirror: Callable[...,
     assert run.config["params"]["learning_rate"] == 0.01
 
 
+@pytest.mark.slow
 def test_after_a_kill_of_the_conductor_all_is_gone_and_readable(tmp_path: Path) -> None:
     script = f"""
 import time

@@ -191,6 +191,7 @@ def test_status_and_frames_agree_with_the_records(walked: Walked) -> None:
     assert len(frames.epochs) == sum(record.epochs for record in walked.study.runs())
 
 
+@pytest.mark.slow
 def test_a_finished_study_says_so_and_a_larger_number_extends_it(walked: Walked) -> None:
     _, messages = run("study", "part1", "--dataset", "digits", folder=walked.folder)
     assert "nothing to do" in messages

@@ -175,6 +175,7 @@ def test_a_dry_run_remembers_nothing(here: Path, tmp_path: Path, state_folder: P
     assert not state_folder.exists()
 
 
+@pytest.mark.slow
 def test_the_real_command_retrains_the_best_of_a_study_elsewhere_without_options(here: Path, tmp_path: Path) -> None:
     data, runs = tmp_path / "data", tmp_path / "elsewhere"
     data.mkdir()
