@@ -192,14 +192,17 @@ def test_status_and_frames_agree_with_the_records(walked: Walked) -> None:
 
 
 @pytest.mark.slow
-def test_a_finished_study_says_so_and_a_larger_number_extends_it(walked: Walked) -> None:
-    _, messages = run("study", "part1", "--dataset", "digits", folder=walked.folder)
+def test_a_finished_study_says_so_and_a_larger_number_extends_it(tmp_path: Path) -> None:
+    words = ("study", "part1", "--dataset", "digits", "--epochs", "4", "--mirror", "off")
+    run(*words, "--trials", "5", folder=tmp_path)
+    study = RunsFolder(tmp_path / "runs").known(STUDY)
+    before = study.runs(Kind.TRIAL)
+    _, messages = run("study", "part1", "--dataset", "digits", folder=tmp_path)
     assert "nothing to do" in messages
-    before = walked.study.runs(Kind.TRIAL)
-    _, messages = run("study", "part1", "--dataset", "digits", "--trials", str(TRIALS + 1), folder=walked.folder)
-    assert f"resumed with {TRIALS} finished trials" in messages
-    after = walked.study.runs(Kind.TRIAL)
-    assert len(after) == TRIALS + 1
+    _, messages = run(*words, "--trials", "6", folder=tmp_path)
+    assert "resumed with 5 finished trials" in messages
+    after = study.runs(Kind.TRIAL)
+    assert len(after) == 6
     for one, other in zip(before, after, strict=False):
         assert one == other or (one.status is Status.PRUNED and other.epochs > one.epochs)  # only waited, and was resumed now
     assert math.isfinite(after[-1].seconds)
