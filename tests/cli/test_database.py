@@ -1,11 +1,11 @@
 """Optuna's database: unreachable, without a driver, of another study, with a password, lost during a study."""
 
+import os
 import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pytest
 
 from orchestrator.record import Kind
@@ -71,8 +71,7 @@ def test_a_password_is_written_nowhere(
 
 def kill_copy(_runs: Path) -> None:
     """Kill the process that writes Optuna's copy."""
-    living = [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
-    (copy,) = [child for child in living if "orchestrator.observers.subprocess_observer" in child.cmdline()]
+    (copy,) = subprocess_cli.running_below(os.getpid(), "observers.subprocess_observer")
     copy.kill()
 
 

@@ -60,10 +60,15 @@ def wait_for(condition: Callable[[], bool], what: str, seconds: float = SECONDS)
 
 def workers_of(conductor: int) -> list[psutil.Process]:
     """The worker processes of a conductor that live now."""
+    return running_below(conductor, "executors.worker_process")
+
+
+def running_below(process: int, module: str) -> list[psutil.Process]:
+    """The processes below this one that run a module and live now."""
     found = []
-    for child in psutil.Process(conductor).children(recursive=True):
+    for child in psutil.Process(process).children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):  # the helper processes of libraries come and go
-            if any("executors.worker_process" in word for word in child.cmdline()):
+            if any(module in word for word in child.cmdline()):
                 found.append(child)
     return found
 

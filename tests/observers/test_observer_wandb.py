@@ -16,6 +16,7 @@ from orchestrator.observers.wandb import wandb_id
 from orchestrator.record import Kind, Status
 from tests.helpers.observed_runs import curve, ended, eventually, gone, running, seen, study_of
 from tests.helpers.paths import ROOT
+from tests.helpers.subprocess_cli import ended as has_ended
 from tests.helpers.wandb_files import COLUMNS, complete, read_folder
 
 pytestmark = pytest.mark.usefixtures("no_wandb_account")
@@ -23,8 +24,7 @@ pytestmark = pytest.mark.usefixtures("no_wandb_account")
 
 def helpers() -> list[psutil.Process]:
     """The mirror's process and W&B's helper, children of this one; a zombie of an earlier test is neither."""
-    ended = (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
-    return [process for process in psutil.Process().children(recursive=True) if process.status() not in ended]
+    return [process for process in psutil.Process().children(recursive=True) if not has_ended(process)]
 
 
 def test_a_trial_becomes_a_run_with_its_curve_config_and_summary(

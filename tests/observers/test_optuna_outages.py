@@ -1,10 +1,10 @@
 """A database that cannot be reached, and a process of the copy that is killed."""
 
 import contextlib
+import os
 import sqlite3
 from pathlib import Path
 
-import psutil
 import pytest
 from optuna.trial import TrialState
 
@@ -12,6 +12,7 @@ from orchestrator.errors import Unavailable
 from orchestrator.observers.replay import replay
 from tests.helpers.observed_runs import curve, ended, eventually, running, seen, study_of
 from tests.helpers.published_copies import Copier, calls_of, comparable, in_process, stock, trials
+from tests.helpers.subprocess_cli import running_below
 
 
 def test_an_outage_costs_nothing_but_time(copier: Copier, tmp_path: Path) -> None:
@@ -106,9 +107,8 @@ def test_a_killed_process_is_completed_by_the_next(tmp_path: Path) -> None:
     assert observer.ready(30) is None
     replay(observer, runs[:5])
     eventually(lambda: len(trials(tmp_path)) >= 3)
-    for child in psutil.Process().children():
-        if "orchestrator.observers.subprocess_observer" in child.cmdline():
-            child.kill()
+    for child in running_below(os.getpid(), "observers.subprocess_observer"):
+        child.kill()
     replay(observer, runs[5:])
     warning = observer.finish(20)
     assert warning is not None
