@@ -28,8 +28,8 @@ from orchestrator.support.serialization import parse
 # Seconds that a process whose conductor died may still use. With the second that W&B's own helper takes to notice, nothing
 # is left after two.
 _ORPHAN_TIMEOUT = 0.7
-# Seconds to wait for the process of a killed conductor to release the copy.
-_LOCK_TIMEOUT = 5.0
+# Seconds to wait for the process of a killed conductor to release the copy. Its priority is low: on busy cores 5 were too few.
+_LOCK_TIMEOUT = 20.0
 # Seconds without a call after which an observer may write what it could not, or did not yet.
 _RETRY_INTERVAL = 1.0
 
