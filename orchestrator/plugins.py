@@ -28,6 +28,7 @@ from orchestrator.contracts import (
 )
 from orchestrator.errors import BadData, InvalidInput, MissingInput, OrchestrateError, UnknownName
 from orchestrator.recipe import Recipe
+from orchestrator.support.disk_lookups import is_file, is_folder, names_in
 from orchestrator.support.names import NAME
 
 # kind of plug-in -> its package
@@ -41,16 +42,17 @@ PACKAGES = {
 
 
 def names(what: str) -> list[str]:
-    """The names of all plug-ins in this category, in alphabetical order."""
+    """The names of all plug-ins in this category, in alphabetical order. Raises DiskError."""
     folders = _package(PACKAGES[what]).__path__
-    return sorted({file.stem for folder in folders for file in Path(folder).glob("[!_]*.py") if file.stem.isidentifier()})
+    files = {name for folder in folders for name in names_in(Path(folder)) if name.endswith(".py") and not name.startswith("_")}
+    return sorted(stem for name in files if (stem := name.removesuffix(".py")).isidentifier())
 
 
 def plan(name_or_file: str) -> tuple[str, str, Plan]:
     """Name, default data set and function of a plan, given its name or its file."""
     if name_or_file.endswith(".py"):
         file = Path(name_or_file)
-        if not file.is_file():
+        if not is_file(file):
             raise MissingInput(f"there is no plan file {name_or_file}")
         name, module = file.stem, _load_file(file)
     else:
@@ -134,7 +136,7 @@ def _package(package: str) -> ModuleType:
     """The package; the folder of the same name below the working directory comes first in its search path."""
     module = importlib.import_module(package)
     own = Path.cwd().joinpath(*package.split("."))
-    if own.is_dir() and not any(Path(folder).resolve() == own.resolve() for folder in module.__path__):
+    if is_folder(own) and not any(Path(folder).resolve() == own.resolve() for folder in module.__path__):
         module.__path__.insert(0, str(own))
         importlib.invalidate_caches()
     return module

@@ -3,7 +3,7 @@
 import enum
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from orchestrator.recipe import Recipe
@@ -162,6 +162,10 @@ class Provenance:
         for name, moment in (("started", self.started), ("finished", self.finished or 0.0)):
             if not 0 <= moment < _YEAR_10000:
                 raise ValueError(f"{name} is {moment}, no time that a calendar has")
+
+    def ended(self, now: float) -> "Provenance":
+        """The same, finished `now`; at its own start where the clock was set back meanwhile."""
+        return replace(self, finished=max(now, self.started))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -133,6 +133,37 @@ def test_the_core_imports_no_content(module: str) -> None:
             assert any(f"{name}.".startswith(f"{lent}.") or f"{lent}.".startswith(f"{name}.") for lent in LENT), name
 
 
+# Each hides some errors of the disk, other ones in each version of Python: support/disk_lookups.py asks instead.
+HIDING = {
+    "exists",
+    "glob",
+    "is_dir",
+    "is_file",
+    "is_mount",
+    "is_symlink",
+    "isdir",
+    "isfile",
+    "islink",
+    "iterdir",
+    "lexists",
+    "rglob",
+}
+# Of a directory entry, which raises; of an archive's member; and of a folder that its own process has just made.
+MAY_ASK = {
+    "trainers.datasets._listing": {"is_symlink"},
+    "trainers.datasets._cifar": {"isfile"},
+    "orchestrator.executors.ray_worker": {"iterdir"},
+}
+
+
+@pytest.mark.parametrize(
+    "module", sorted(module for module in MODULES if not module.startswith(("benchmarks", "orchestrator.testing")))
+)
+def test_nobody_asks_the_disk_in_a_way_that_hides_errors(module: str) -> None:
+    calls = (node.func for node in ast.walk(ast.parse(MODULES[module].read_text())) if isinstance(node, ast.Call))
+    assert {call.attr for call in calls if isinstance(call, ast.Attribute)} & HIDING <= MAY_ASK.get(module, set())
+
+
 def test_no_import_circle() -> None:
     graph = {module: {name for name in inner_imports(module) if not module.startswith(name + ".")} for module in MODULES}
     done: set[str] = set()

@@ -83,8 +83,8 @@ def simulate(
         chosen=winner.recipe.params["configuration"] if winner is not None else None,
         epochs_full=trials * curves.epochs,
         epochs_trained=executor.epochs_trained,
-        winner_known=known if known is not None else clock.now(),
-        end=clock.now(),
+        winner_known=known if known is not None else clock.elapsed(),
+        end=clock.elapsed(),
     )
 
 

@@ -2,7 +2,6 @@
 
 import json
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import click
 from orchestrator.cli.messages import say
 from orchestrator.cli.options import format_option, new_work_options, storage_option
 from orchestrator.cli.parameter_types import MOST_EPOCHS, Duration, WholeNumber
+from orchestrator.support.clock import SystemClock
 
 if TYPE_CHECKING:
     from orchestrator.sessions.open_study import Request
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     "--budget",
     type=Duration(),
     metavar="TIME",
-    help="Wall time, such as 90s, 45m, 6h or 1.5d. The search leaves enough of it for confirmation, retrain and submission.",
+    help="Wall time, such as 90s, 45m, 6h or 1.5d. The search leaves enough of it for retrain and submission.",
 )
 @click.option("--patience", type=WholeNumber(1), metavar="N", help="End after N trials in a row without a better one.")
 @click.option("--replicate", is_flag=True, help="When all settings have been tried, repeat them with new seeds.")
@@ -73,7 +73,7 @@ def study(
 
     No setting is tried twice. The study ends early when its search space is exhausted, unless --replicate is given.
     """
-    began = time.time()  # the imports below take seconds, which count towards the budget
+    began = SystemClock().elapsed()  # the imports below take seconds, which count towards the budget
     from orchestrator.sessions.open_study import Request
     from orchestrator.sessions.resources import Resources
     from orchestrator.sessions.study import run_study

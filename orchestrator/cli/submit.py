@@ -41,7 +41,7 @@ def submit(
     from orchestrator.storage.runs import RunsFolder
 
     if file is not None:
-        data_folder = data_folder_of(submit.study_of(file), data_dir, say)
+        data_folder = data_dir if data_dir is not None else data_folder_of(submit.study_of(file), None, say)
         click.echo(f"{file}: {submit.check(file, dataset or submit.dataset_of(file), data_folder)}")
         return
     store = RunsFolder(runs)

@@ -49,7 +49,7 @@ def train(
     from orchestrator.storage.runs import RunsFolder
 
     folder = RunsFolder(runs).study(study)
-    known = folder.read() if folder.exists() else None
+    known = folder.read() if folder.has_begun() else None
     data_folder = data_folder_of(known, data_dir)
     recipe = find_recipe(name, epochs=epochs, seed=seed, dataset=dataset, data_folder=data_folder)
     train_recipe(TrainRequest(recipe=recipe, study=study), Resources(runs=runs, data_folder=data_dir, **work), say)

@@ -83,7 +83,7 @@ class Recorder:
     def ended(self, active: ActiveRun, status: Status, failure: Failure | None = None) -> None:
         """The run has no job any more: it is finished or PAUSED, and no worker may write its checkpoints."""
         active.folder.end_attempts()
-        provenance = replace(active.record.provenance, finished=self._clock.now())
+        provenance = active.record.provenance.ended(self._clock.now())
         suspended = active.suspended and status is Status.PAUSED
         active.record = replace(active.record, status=status, suspended=suspended, failure=failure, provenance=provenance)
         reached(CrashPoint.END_HEARD)
@@ -97,7 +97,7 @@ class Recorder:
     def pruned(self, record: RunRecord) -> Update:
         """A paused run, which has no job, ends as PRUNED."""
         folder = self._archive.folder(record)
-        record = replace(record, status=Status.PRUNED, provenance=replace(record.provenance, finished=self._clock.now()))
+        record = replace(record, status=Status.PRUNED, provenance=record.provenance.ended(self._clock.now()))
         folder.write(record)
         epochs = folder.epochs()
         for observer in self._observers:

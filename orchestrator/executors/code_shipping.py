@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import orchestrator
+from orchestrator.support.disk_lookups import is_folder
 
 PLUGINS = "below"  # stands for the working directory, below which plug-ins are found
 _OURS = ("orchestrator", "trainers", "search_spaces", "reports")
@@ -25,5 +26,5 @@ def gather(folder: Path) -> None:
     (plugins / "README").write_text("plug-ins, if there are any\n")  # a folder without a file would not travel
     for package in _THEIRS:
         own = Path.cwd() / package
-        if own.is_dir() and own.resolve() != (installed / package).resolve():
+        if is_folder(own) and own.resolve() != (installed / package).resolve():
             shutil.copytree(own, plugins / package, ignore=_NOT_CODE)

@@ -90,7 +90,7 @@ class GpuSharing:
         self._settled = False
         self._runs: dict[str, _Run] = {}
         self._leaving: set[int] = set()
-        self._loads = {device: _DeviceLoad(clock.now()) for device in self._devices()}
+        self._loads = {device: _DeviceLoad(clock.elapsed()) for device in self._devices()}
         self._measured: set[str] = set()  # runs whose memory is known
         self._peak = 0
         self._available: dict[str, int] = {}  # by device, as seen by a worker that was alone there
@@ -155,7 +155,7 @@ class GpuSharing:
         match event:
             case Began():
                 run.trains = True
-                self._loads[run.device].change(+1, self._clock.now())
+                self._loads[run.device].change(+1, self._clock.elapsed())
             case Measured():
                 if not self._settled:
                     self._time(run)
@@ -172,7 +172,7 @@ class GpuSharing:
 
     def _time(self, run: _Run) -> None:
         """Count the epoch if nearly all of it had the load of one of the numbers that are compared."""
-        now = self._clock.now()
+        now = self._clock.elapsed()
         trained = self._loads[run.device].until(now)
         if run.mark is not None and now > run.mark[0]:
             seconds = now - run.mark[0]
@@ -195,7 +195,7 @@ class GpuSharing:
         if run is None:
             return
         if run.trains:
-            self._loads[run.device].change(-1, self._clock.now())
+            self._loads[run.device].change(-1, self._clock.elapsed())
         self._ended += 1
         if run.seconds.get(self._kept) and run.seconds.get(self._tried) and self._tried > self._kept:
             fewer, more = (statistics.median(run.seconds[load]) for load in (self._kept, self._tried))

@@ -24,6 +24,7 @@ from orchestrator.executors.wire import Grant, Stop
 from orchestrator.jobs import Began, Event, Failed, Finished, Job, Paused, WorkerLost
 from orchestrator.storage.run_folder import RunFolder
 from orchestrator.support.atomic_files import disk_errors
+from orchestrator.support.disk_lookups import content
 
 _SECONDS_TO_BEGIN = 120.0  # a worker: code is unpacked and torch imported, perhaps from a slow disk
 _SECONDS_TO_FETCH = 60.0  # what a call returned: a checkpoint, at most
@@ -117,10 +118,7 @@ class RayActors:
         if slot is None:
             return None
         slot.job = job
-        checkpoint = None
-        if job.resume and not slot.shares_disk:
-            with contextlib.suppress(FileNotFoundError), disk_errors(f"read {job.folder}"):
-                checkpoint = RunFolder(Path(job.folder)).last_checkpoint.read_bytes()
+        checkpoint = content(RunFolder(Path(job.folder)).last_checkpoint) if job.resume and not slot.shares_disk else None
         slot.send(job, checkpoint)
         return slot.index
 

@@ -32,21 +32,21 @@ class Console:
         self._clock = clock
         self._finished = len(finished)
         self._leader = best_complete(finished)
-        self._since: dict[str, float] = {}  # when work on a run that is open began, in seconds since 1970
+        self._since: dict[str, float] = {}  # when work on a run that is open began, in seconds of `elapsed`
         self._worked = 0.0  # seconds, over all trials of this session
         self._seen = {record.run_id for record in finished}  # trials that were paused or finished
         self._seen_now = 0  # of them, in this session
 
     def opened(self, record: RunRecord, epochs: Sequence[Epoch]) -> None:  # noqa: ARG002 - nothing of them is shown
         """Begin to measure the time that the run takes; a new attempt continues to measure."""
-        self._since.setdefault(record.run_id, self._clock.now())
+        self._since.setdefault(record.run_id, self._clock.elapsed())
 
     def measured(self, record: RunRecord, epoch: Epoch) -> None:
         """Say nothing: an epoch is shown with its run."""
 
     def closed(self, record: RunRecord) -> None:
         """Write the run's line."""
-        now = self._clock.now()
+        now = self._clock.elapsed()
         worked = now - self._since.pop(record.run_id, now)
         parts = [f"{record.kind.value} {run_name(record.run_id)} {record.status.value}", *self._worth(record)]
         if record.kind is Kind.TRIAL:

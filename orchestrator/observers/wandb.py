@@ -20,6 +20,7 @@ from wandb.sdk.lib import wbauth
 
 from orchestrator.errors import InvalidInput
 from orchestrator.record import Epoch, Kind, RunRecord, Status
+from orchestrator.support.disk_lookups import is_folder, names_in
 from orchestrator.support.serialization import canonical, from_plain, to_plain
 
 PROJECT = "sp25-ds542-challenge"  # of the challenge's starter
@@ -182,12 +183,13 @@ class Mirror:
         opened.run.summary.update(_summary(record))
         folder = Path(opened.run.dir).parent
         opened.run.finish(exit_code=exit_code)
-        if record.status.finished and folder.is_dir():
+        if record.status.finished and is_folder(folder):
             (folder / _COMPLETE).write_text(_content(record, opened.epochs))
 
     def _folders(self, record: RunRecord) -> list[Path]:
         """The local folders of this W&B run, `run-TIME-ID` and `offline-run-TIME-ID`."""
-        return list((self._folder / "wandb").glob(f"*run-*-{wandb_id(record)}"))
+        end, wandb = f"-{wandb_id(record)}", self._folder / "wandb"
+        return [wandb / name for name in names_in(wandb) if name.startswith(("run-", "offline-run-")) and name.endswith(end)]
 
     def _is_complete(self, record: RunRecord, epochs: Sequence[Epoch]) -> bool:
         content = _content(record, epochs)
@@ -199,7 +201,7 @@ class Mirror:
 
     def _counts(self, folder: Path) -> bool:
         """Whether a complete folder means that nothing is to do: offline any does, online one that was uploaded."""
-        uploaded = not folder.name.startswith("offline-") or any(folder.glob("*.wandb.synced"))
+        uploaded = not folder.name.startswith("offline-") or any(name.endswith(".wandb.synced") for name in names_in(folder))
         return self._mode != "online" or uploaded
 
     def _remove_folders(self, record: RunRecord) -> None:

@@ -21,6 +21,7 @@ from orchestrator.storage.queue import SettingQueue
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_options import Limits
 from orchestrator.support.clock import Clock, SystemClock
+from orchestrator.support.disk_lookups import status
 from orchestrator.support.durations import format_duration
 from orchestrator.support.serialization import to_plain
 from orchestrator.support.wording import short
@@ -99,7 +100,7 @@ def dry_run(request: Request, limits: Limits, resources: Resources, say: Callabl
         resumed=tuple(resumed),
         settings=_settings(opened, records, min(left - len(resumed), opened.search.trials - len(records), _SHOWN_SETTINGS)),
         expected=_expected(opened, store, records, left, assignment),
-        kept_back=_kept_back(opened, records, assignment, clock),
+        kept_back=_kept_back(opened, records, clock),
     )
 
 
@@ -152,10 +153,8 @@ def _expected(
     )
 
 
-def _kept_back(
-    opened: OpenedStudy, records: Sequence[RunRecord], assignment: DeviceAssignment, clock: Clock
-) -> Afterwards | None:
-    rule = budget(opened, clock.now(), len(assignment.devices), clock)
+def _kept_back(opened: OpenedStudy, records: Sequence[RunRecord], clock: Clock) -> Afterwards | None:
+    rule = budget(opened, clock.elapsed(), clock)
     if rule is None:
         return None
     for record in records:
@@ -164,7 +163,8 @@ def _kept_back(
 
 
 def _bytes(file: Path) -> int:
-    return file.stat().st_size if file.is_file() else 0
+    found = status(file)
+    return found.st_size if found is not None else 0
 
 
 def _shown(setting: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ from orchestrator import plugins
 from orchestrator.contracts import ReferenceSystem
 from orchestrator.errors import BadData, MissingInput, UnknownName
 from orchestrator.recipe import Recipe
+from orchestrator.support.disk_lookups import content, is_folder
 from orchestrator.support.names import NAME
 from orchestrator.support.serialization import from_plain, parse
 
@@ -57,32 +58,29 @@ def find_recipe(
 
 def read_recipe(file: Path) -> Recipe:
     """The recipe in a file. Raises MissingInput, or BadData with the first thing that is wrong."""
+    if is_folder(file):
+        raise BadData(f"{file} cannot be read: it is a folder")
+    found = content(file)
+    if found is None:
+        raise MissingInput(f"there is no recipe {file}; `orchestrate recipe NAME > {file}` makes one to begin with")
     try:
-        content = parse(file.read_bytes())
-    except FileNotFoundError:
-        raise MissingInput(f"there is no recipe {file}; `orchestrate recipe NAME > {file}` makes one to begin with") from None
-    except OSError as error:
-        raise BadData(f"{file} cannot be read: {error.strerror or error}") from error
-    except BadData as error:
-        raise BadData(f"{file} is no recipe: {error}") from error
-    try:
-        return _recipe(content)
+        return _recipe(parse(found))
     except BadData as error:
         raise BadData(f"{file}: {error}") from error
 
 
-def _recipe(content: object) -> Recipe:
+def _recipe(plain: object) -> Recipe:
     """The recipe that plain data describes. Raises BadData."""
     fields = f"a recipe has {', '.join(_FIELDS)}"
-    if not isinstance(content, dict):
-        raise BadData(f"this is no recipe, but a {type(content).__name__}; {fields}")
-    for name in content:
+    if not isinstance(plain, dict):
+        raise BadData(f"this is no recipe, but a {type(plain).__name__}; {fields}")
+    for name in plain:
         if name not in _FIELDS:
             raise BadData(f"there is no {name!r}; {fields}")
     for name in _REQUIRED:
-        if name not in content:
+        if name not in plain:
             raise BadData(f"{name!r} is missing; {fields}")
-    recipe = from_plain(Recipe, content)
+    recipe = from_plain(Recipe, plain)
     if not NAME.fullmatch(recipe.plan):
         raise BadData("'plan' is in the run's name, so it has 1 to 64 letters, digits, '.', '_' or '-'")
     return recipe

@@ -104,7 +104,7 @@ def open_study(
     wanted = request.study if request.study is not None else _default_name(name, own_dataset, asked)
     folder = store.study(wanted)
     folder.refuse_if_locked()
-    before = folder.read() if folder.exists() else None
+    before = folder.read() if folder.has_begun() else None
     if before is not None and before.search is None:
         raise Mismatch(f"{folder.name!r} holds single runs of `orchestrate train`; give the study another name with --study NAME")
     had = before.search if before is not None else None

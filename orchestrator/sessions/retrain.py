@@ -16,6 +16,7 @@ from orchestrator.storage.run_folder import RunFolder, run_name
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_folder import StudyFolder
 from orchestrator.support.clock import SystemClock
+from orchestrator.support.disk_lookups import is_file
 from orchestrator.support.environment import commit
 from orchestrator.support.fault_injection import CrashPoint, reached
 from orchestrator.support.seeds import derive
@@ -108,7 +109,7 @@ def retrain(request: RetrainRequest, folder: StudyFolder, resources: Resources, 
         provenance = Provenance(study=study.uuid, commit=commit_id, dirty=dirty, started=SystemClock().now())
         record = retrain_record(folder, source, epochs, provenance)
         run = folder.folder(record)
-        if record.status is Status.COMPLETE and run.best_checkpoint.is_file():
+        if record.status is Status.COMPLETE and is_file(run.best_checkpoint):
             say(f"{record.run_id} is trained already")
             complete_copies(record, study, folder, resources, say)
         else:

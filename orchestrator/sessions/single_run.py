@@ -106,7 +106,7 @@ def train_run(
     `study` is written where study.json says something else. Raises OrchestrateError when the run fails.
     """
     with start_workers(resources, folder, say, expected=record.recipe, single=True) as workers:
-        if not folder.exists() or folder.read() != study:
+        if not folder.has_begun() or folder.read() != study:
             folder.write(study)
         observers = open_mirror(study, folder, resources.mirror)
         with observing(observers, say):

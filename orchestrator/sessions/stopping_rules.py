@@ -9,16 +9,16 @@ from orchestrator.stopping.rules import NoImprovement, StoppingRule, StopRequest
 from orchestrator.support.clock import Clock
 
 
-def stopping_rules(opened: OpenedStudy, began: float, workers: int, clock: Clock) -> list[StoppingRule]:
-    """The rules by which a session that began at `began` may end early; the caller holds the study's lock."""
+def stopping_rules(opened: OpenedStudy, began: float, clock: Clock) -> list[StoppingRule]:
+    """The rules by which a session may end early; it began at `began`, as `elapsed` of the clock. The caller holds the lock."""
     rules: list[StoppingRule] = [StopRequested(opened.folder)]
     if opened.file.limits.patience is not None:
         rules.append(NoImprovement(opened.file.limits.patience))
-    time = budget(opened, began, workers, clock)
+    time = budget(opened, began, clock)
     return [*rules, time] if time is not None else rules
 
 
-def budget(opened: OpenedStudy, began: float, workers: int, clock: Clock) -> Budget | None:
+def budget(opened: OpenedStudy, began: float, clock: Clock) -> Budget | None:
     """The rule about time, if there is a budget. What follows the search is that of the plan, on this data."""
     seconds = opened.file.limits.budget
     if seconds is None:
@@ -31,7 +31,6 @@ def budget(opened: OpenedStudy, began: float, workers: int, clock: Clock) -> Bud
         clock=clock,
         plan=opened.plan,
         info=info,
-        workers=workers,
         predictions=most_predictions(dataset, info, opened.data_folder),
         useful_epochs=min(warm_up(opened.plan.epochs), opened.plan.epochs),
     )

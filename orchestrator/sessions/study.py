@@ -36,10 +36,10 @@ def run_study(
 ) -> StudyStatus:
     """Open the study, and search until it has its trials, or its limits end the session. Raises OrchestrateError.
 
-    `began` is when the command did, in seconds since 1970-01-01 UTC, if that was earlier: a budget counts from there.
+    `began` is when the command did, as `elapsed` of the system clock, if that was earlier: a budget counts from there.
     """
     clock = SystemClock()
-    began = clock.now() if began is None else began
+    began = clock.elapsed() if began is None else began
     store = RunsFolder(resources.runs)
     opened = open_study(request, store, resources.data_folder, clock, say)
     opened = replace(opened, file=replace(opened.file, limits=limits))
@@ -47,7 +47,7 @@ def run_study(
     folder, trials = opened.folder, opened.search.trials
     with folder.lock():
         remember_runs_folder(resources.runs)
-        if folder.exists() and folder.read().uuid != opened.file.uuid:
+        if folder.has_begun() and folder.read().uuid != opened.file.uuid:
             raise TryAgainLater(f"study {folder.name!r} was just begun by another process; try again")
         before = study_status(folder, opened.file)
         if before.finished >= trials:
@@ -86,7 +86,7 @@ def _search(
             for observer in copies:
                 replay(observer, ((record, folder.folder(record).epochs()) for record in before))
             dispatch = Dispatch(archive=folder, executor=workers, observers=observers, clock=clock)
-            rules = stopping_rules(opened, began, workers.workers, clock)
+            rules = stopping_rules(opened, began, clock)
             conductor = _conductor(opened, dispatch, rules, clock, say)
             conductor.run(trials)
     end = conductor.ended

@@ -1,7 +1,5 @@
 """From a run's checkpoint to its submission.csv, checked."""
 
-import contextlib
-import itertools
 import sys
 import time
 from collections.abc import Callable
@@ -11,15 +9,17 @@ from typing import final
 
 from orchestrator import plugins
 from orchestrator.contracts import DataSetInfo
-from orchestrator.errors import InvalidInput, OrchestrateError
+from orchestrator.errors import InvalidInput
 from orchestrator.record import RunRecord
 from orchestrator.storage.run_folder import RunFolder
-from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_file import StudyFile
+from orchestrator.storage.study_folder import StudyFolder
 from orchestrator.submission.out_of_distribution import CHALLENGE, CheckedFiles, OutOfDistribution, check_files
 from orchestrator.submission.predictions import image_ids, predict_files, predict_test_images
 from orchestrator.submission.predictor import load_predictor
-from orchestrator.submission.submission_file import check_submission, write_name_table, write_submission
+from orchestrator.submission.submission_file import check_content, submission_content, write_name_table, write_submission
+from orchestrator.support.disk_lookups import is_link, is_there
+from orchestrator.support.names import NAME
 
 # The data sets whose challenge is scored on other images than their own test set.
 OUT_OF_DISTRIBUTION = {"cifar100": CHALLENGE}
@@ -97,44 +97,45 @@ def check(file: Path, dataset: str, data_folder: Path) -> str:
     """Check that a file is a complete submission for this data set. Returns as what. Raises BadData, MissingInput."""
     source = plugins.dataset(dataset)
     geometry = OUT_OF_DISTRIBUTION.get(dataset)
-    if geometry is not None and not _is_of_test_images(file):
+    submission = submission_content(file)
+    if geometry is not None and not _is_of_test_images(submission):
         ids, name = geometry.ids(), f"the {geometry.files} out-of-distribution files"
     else:
         ids, name = image_ids(len(source.load(data_folder, "test").labels)), f"the test images of {dataset}"
     classes = source.info(data_folder).classes
-    check_submission(file, ids, classes=classes)
+    check_content(submission, file, ids, classes=classes)
     return f"{len(ids):,} rows for {name}, in order, labels 0 to {classes - 1}"
 
 
 def dataset_of(file: Path) -> str:
-    """The data set of the run in whose folder a submission lies; the challenge's where it lies elsewhere."""
+    """The data set of the run in whose folder a submission lies; the challenge's where it lies elsewhere.
+
+    Raises BadData or DiskError where that run's record cannot be read.
+    """
     run = RunFolder(file.parent)
-    with contextlib.suppress(OrchestrateError):
-        if run.has_record():
-            return run.read().recipe.dataset
-    return next(iter(OUT_OF_DISTRIBUTION))
+    return run.read().recipe.dataset if run.has_record() else next(iter(OUT_OF_DISTRIBUTION))
 
 
 def study_of(file: Path) -> StudyFile | None:
-    """What study.json says of the study of the run in whose folder a submission lies; None where it lies elsewhere."""
-    study = file.absolute().parent.parent.parent
-    with contextlib.suppress(OrchestrateError):
-        return RunsFolder(study.parent).known(study.name).read()
-    return None
+    """What study.json says of the study of the run in whose folder a submission lies; None where it lies elsewhere.
+
+    Raises BadData or DiskError where it cannot be read.
+    """
+    place = file.absolute().parent.parent.parent
+    if not NAME.fullmatch(place.name) or is_link(place):
+        return None
+    study = StudyFolder(place.parent, place.name)
+    return study.read() if study.has_begun() else None
 
 
-def _is_of_test_images(file: Path) -> bool:
-    """Whether the first row has the id of a test image, a number. What cannot be read is told by the check itself."""
-    try:
-        with file.open(encoding="utf-8", errors="replace") as stream:
-            first = list(itertools.islice(stream, 2))[1:]
-    except OSError:
-        return False
-    return bool(first) and first[0].partition(",")[0].strip('"').isdecimal()
+def _is_of_test_images(submission: bytes) -> bool:
+    """Whether the first row has the id of a test image, a number."""
+    first = submission.split(b"\n", 2)[1:2]
+    return bool(first) and first[0].decode(errors="replace").partition(",")[0].strip('"').isdecimal()
 
 
 def _any_there(folder: Path, geometry: OutOfDistribution) -> bool:
-    return any((folder / geometry.file_name(file)).exists() for file in range(geometry.files))
+    return any(is_there(folder / geometry.file_name(file)) for file in range(geometry.files))
 
 
 @final

@@ -19,6 +19,7 @@ from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_file import StudyFile
 from orchestrator.storage.study_folder import StudyFolder
 from orchestrator.support.clock import SystemClock
+from orchestrator.support.disk_lookups import is_file
 from orchestrator.support.environment import commit
 from orchestrator.support.wording import several
 
@@ -44,7 +45,7 @@ def train(request: TrainRequest, resources: Resources, say: Callable[[str], None
     """
     folder = RunsFolder(resources.runs).study(request.study)
     folder.refuse_if_locked()
-    had = folder.read() if folder.exists() else None
+    had = folder.read() if folder.has_begun() else None
     given_data = recorded(resources.data_folder)
     data_folder = data_folder_of(had, resources.data_folder, say)
     resources = replace(resources, data_folder=data_folder)
@@ -55,11 +56,11 @@ def train(request: TrainRequest, resources: Resources, say: Callable[[str], None
     commit_id, dirty = commit(Path.cwd())
     with folder.lock():
         remember_runs_folder(resources.runs)
-        study = (folder.read() if folder.exists() else _new(folder, clock.now())).with_data_folder(given_data)
+        study = (folder.read() if folder.has_begun() else _new(folder, clock.now())).with_data_folder(given_data)
         provenance = Provenance(study=study.uuid, commit=commit_id, dirty=dirty, started=clock.now())
         record = _record(folder, recipe, system, provenance)
         run = folder.folder(record)
-        if record.status is Status.COMPLETE and run.best_checkpoint.is_file():
+        if record.status is Status.COMPLETE and is_file(run.best_checkpoint):
             say(f"{record.run_id} is trained already; to train it again, keep it under another name with --study NAME")
             complete_copies(record, study, folder, resources, say)
         else:

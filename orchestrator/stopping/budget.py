@@ -1,6 +1,5 @@
 """The time budget of a session: what the search may use, and what is reserved for the steps after it."""
 
-import math
 from dataclasses import dataclass
 from typing import final
 
@@ -10,9 +9,6 @@ from orchestrator.stopping.rules import SessionEnd
 from orchestrator.support.clock import Clock
 from orchestrator.support.durations import format_duration
 
-# A confirmation trains this many of the best trials again, each with this many fresh seeds.
-CONFIRMED_TRIALS = 3
-CONFIRMATION_SEEDS = 3
 # Time per image of a training step in units of a prediction's: the backward pass costs about twice the forward pass
 # (Kaplan et al., Scaling Laws for Neural Language Models, 2020, section 2.1).
 _STEP_PER_PREDICTION = 3
@@ -25,9 +21,8 @@ CLOSING_SECONDS = 5.0
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Afterwards:
-    """Estimated seconds of confirmation, full retrain and submission, from the measured `epoch_seconds`."""
+    """Estimated seconds of the full retrain and the submission, from the measured `epoch_seconds`."""
 
-    confirmation: float
     retrain: float
     submission: float
     epoch_seconds: float
@@ -35,26 +30,23 @@ class Afterwards:
     @property
     def seconds(self) -> float:
         """The sum with a margin, and with the end of the search's own session."""
-        return _MARGIN * (self.confirmation + self.retrain + self.submission) + CLOSING_SECONDS
+        return _MARGIN * (self.retrain + self.submission) + CLOSING_SECONDS
 
     def describe(self) -> str:
         """A phrase for the user."""
         return (
-            f"{format_duration(self.seconds)} are reserved for confirmation ({format_duration(self.confirmation)}), "
-            f"full retrain ({format_duration(self.retrain)}) and submission ({format_duration(self.submission)}), "
-            f"at {self.epoch_seconds:.3g} s per epoch"
+            f"{format_duration(self.seconds)} are reserved for the full retrain ({format_duration(self.retrain)}) "
+            f"and the submission ({format_duration(self.submission)}), at {self.epoch_seconds:.3g} s per epoch"
         )
 
 
-def afterwards(plan: StudyPlan, info: DataSetInfo, *, epoch_seconds: float, workers: int, predictions: int) -> Afterwards:
+def afterwards(plan: StudyPlan, info: DataSetInfo, *, epoch_seconds: float, predictions: int) -> Afterwards:
     """The time needed after the search, from the seconds of one epoch; `predictions` are the images of the submission.
 
-    A confirmation's runs are divided among the workers; the retrain is a single run, on training and confirmation images.
+    The retrain is a single run, on training and confirmation images.
     """
     train = info.train_images - info.validation_images - info.confirmation_images
-    rounds = math.ceil(CONFIRMED_TRIALS * CONFIRMATION_SEEDS / workers)
     return Afterwards(
-        confirmation=rounds * plan.confirm_epochs * epoch_seconds,
         retrain=plan.retrain_epochs * epoch_seconds * (train + info.confirmation_images) / train,
         submission=predictions * epoch_seconds / train / _STEP_PER_PREDICTION,
         epoch_seconds=epoch_seconds,
@@ -63,7 +55,7 @@ def afterwards(plan: StudyPlan, info: DataSetInfo, *, epoch_seconds: float, work
 
 @final
 class Budget:
-    """Ends the search in time: `seconds` from `began` are for the search and for all that comes afterwards.
+    """Ends the search in time: `seconds` from `began` (as `elapsed` of the clock) are for it and for all that comes afterwards.
 
     Seconds per epoch are those measured on the best COMPLETE trial, which will be trained again; before there is one, the mean
     over all epochs. Nothing is reserved until an epoch was measured. No trial is started that cannot reach `useful_epochs`, nor
@@ -79,7 +71,6 @@ class Budget:
         clock: Clock,
         plan: StudyPlan,
         info: DataSetInfo,
-        workers: int,
         predictions: int,
         useful_epochs: int,
     ) -> None:
@@ -88,7 +79,6 @@ class Budget:
         self._clock = clock
         self._plan = plan
         self._info = info
-        self._workers = workers
         self._predictions = predictions
         self._useful_epochs = useful_epochs
         self._measured: dict[int, tuple[int, float]] = {}  # by trial: its epochs, and their seconds
@@ -115,12 +105,12 @@ class Budget:
             return None
         best = self._best
         seconds = best.seconds / best.epochs if best is not None else self._epoch_seconds / self._epochs
-        return afterwards(self._plan, self._info, epoch_seconds=seconds, workers=self._workers, predictions=self._predictions)
+        return afterwards(self._plan, self._info, epoch_seconds=seconds, predictions=self._predictions)
 
     def end(self) -> SessionEnd | None:
         """An end when no new trial could become useful; one that suspends when the time for the search is up."""
         reserved = self.afterwards()
-        used = self._clock.now() - self._began
+        used = self._clock.elapsed() - self._began
         left = self._seconds - used - (reserved.seconds if reserved is not None else 0.0)
         epoch = self._epoch_seconds / self._epochs if self._epochs else 0.0
         if left > (self._useful_epochs + self._epochs_to_a_winner()) * epoch:

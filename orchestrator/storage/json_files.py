@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from orchestrator.errors import BadData, MissingInput
 from orchestrator.support.atomic_files import replace
+from orchestrator.support.disk_lookups import content
 from orchestrator.support.serialization import from_plain, parse, to_plain
 
 T = TypeVar("T")
@@ -17,18 +18,15 @@ def write_json(path: Path, value: object) -> None:
     replace(path, (json.dumps(to_plain(value), indent=1, ensure_ascii=False) + "\n").encode())
 
 
-def read_json_as(kind: type[T], path: Path, *, upgrade: Callable[[Any], Any] = lambda content: content) -> T:
+def read_json_as(kind: type[T], path: Path, *, upgrade: Callable[[Any], Any] = lambda plain: plain) -> T:
     """The content of a JSON file as the dataclass `kind`, after `upgrade` has made it plain content of this version.
 
-    Raises MissingInput or BadData.
+    Raises MissingInput, BadData or DiskError.
     """
+    found = content(path)
+    if found is None:
+        raise MissingInput(f"there is no {path}")
     try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise MissingInput(f"there is no {path}") from None
-    except OSError as error:
-        raise BadData(f"{path} cannot be read: {error.strerror}") from error
-    try:
-        return from_plain(kind, upgrade(parse(content)))
+        return from_plain(kind, upgrade(parse(found)))
     except BadData as error:
         raise BadData(f"{path} is damaged ({error}); restore it from a backup, or move {path.parent} away") from error

@@ -32,7 +32,9 @@ class StudyLock:
         Raises TryAgainLater naming the holder, or DiskError, which the writing may raise too.
         """
         with self._opened() as stream:
-            if not (_acquired(stream) and self._is_lock(stream.fileno())):  # held, or removed between opening and locking it
+            with disk_errors(f"lock {self._file}"):
+                free = _acquired(stream) and self._is_lock(stream.fileno())
+            if not free:  # held, or removed between opening and locking it
                 raise self._refusal()
             yield functools.partial(self._write_holder, stream)
 
@@ -42,15 +44,17 @@ class StudyLock:
             raise self._refusal()
 
     def locked(self) -> bool:
-        """Whether a process holds the lock now."""
-        try:
-            with self._file.open("r") as stream:
+        """Whether a process holds the lock now. Raises DiskError."""
+        with disk_errors(f"read {self._file}"):
+            try:
+                descriptor = os.open(self._file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            except (FileNotFoundError, NotADirectoryError):
+                return False
+            with os.fdopen(descriptor) as stream:
                 try:
                     fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 except BlockingIOError:
                     return True
-        except OSError:
-            return False
         return False
 
     def _opened(self) -> IO[bytes]:
@@ -80,7 +84,7 @@ class StudyLock:
         try:
             holder = json.loads(self._file.read_text())
             return f"process {holder['process']} on {holder['host']} since {holder['since']}"
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             return "another process"
 
 

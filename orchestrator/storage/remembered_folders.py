@@ -1,16 +1,19 @@
 """Folders that a user gave before, as defaults of later commands: of data for a study, of runs for a working directory.
 
-The runs folder of a working directory is kept in the user's state folder. Nothing depends on it: any error in it is ignored.
+The runs folder of a working directory is kept in the user's state folder. An error of that file is ignored. One of the folder
+that it names is not: another runs folder in its place would mean other studies.
 """
 
 import contextlib
+import errno
 import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 
-from orchestrator.errors import BadData
+from orchestrator.errors import BadData, DiskError
 from orchestrator.storage.study_file import StudyFile
+from orchestrator.support.disk_lookups import content, is_folder
 from orchestrator.support.serialization import parse, shortened
 
 DEFAULT_RUNS = Path("runs")
@@ -19,19 +22,19 @@ DEFAULT_DATA = Path("data")
 _MISSING = (
     "warning: the data folder {folder} of study {study} is not on this machine; using {default}. Give another with --data-dir"
 )
-_IGNORED = (OSError, ValueError, TypeError, RuntimeError, BadData)
+_IGNORED = (OSError, ValueError, TypeError, RuntimeError, BadData, DiskError)
 
 
 def data_folder_of(study: StudyFile | None, given: Path | None, say: Callable[[str], None] | None = None) -> Path:
     """The data folder of a command on `study`: the one that was given, or that the study records, or the default.
 
-    A recorded folder that is not on this machine is not used, and reported to `say`.
+    A recorded folder that is not on this machine is not used, and reported to `say`. Raises DiskError where that is unknown.
     """
     if given is not None:
         return given
     if study is None or not study.data_folder:
         return DEFAULT_DATA
-    if os.path.isabs(study.data_folder) and os.path.isdir(study.data_folder):  # noqa: PTH112, PTH117 - these raise nothing
+    if _is_folder_here(study.data_folder):
         return Path(study.data_folder)
     if say is not None:
         say(_MISSING.format(folder=_shown(study.data_folder), study=study.name, default=DEFAULT_DATA))
@@ -48,8 +51,8 @@ def remember_runs_folder(runs: Path) -> None:
     """Make `runs` the default of later commands in this working directory; the usual default is forgotten instead."""
     with contextlib.suppress(*_IGNORED):
         here = Path.cwd()
-        folders = _folders() if _file().exists() else {}
-        known = {directory: folder for directory, folder in folders.items() if os.path.isdir(directory)}  # noqa: PTH112
+        folders = _folders()
+        known = {directory: folder for directory, folder in folders.items() if not _is_gone(directory)}
         known.pop(str(here), None)
         if runs.absolute() != here / DEFAULT_RUNS:
             known[str(here)] = str(runs.absolute())
@@ -58,12 +61,37 @@ def remember_runs_folder(runs: Path) -> None:
 
 
 def remembered_runs_folder() -> Path | None:
-    """The runs folder that was used here last, if it is another than the default and still exists."""
+    """The runs folder that was used here last, if it is another than the default and still exists.
+
+    Raises DiskError where that cannot be told.
+    """
+    folder = ""
     with contextlib.suppress(*_IGNORED):
         folder = _folders().get(str(Path.cwd()), "")
-        if folder and os.path.isdir(folder):  # noqa: PTH112 - raises nothing
-            return Path(folder)
-    return None
+    try:
+        return Path(folder) if folder and _is_folder_here(folder) else None
+    except DiskError as error:
+        raise DiskError(f"{error}; it is the runs folder of the last study here. Give another with --runs") from error
+
+
+def _is_folder_here(folder: str) -> bool:
+    """Whether this is the absolute path of a folder on this machine. Raises DiskError where that cannot be told."""
+    try:
+        return Path(folder).is_absolute() and is_folder(Path(folder))
+    except ValueError:  # no path can hold a zero byte
+        return False
+    except DiskError as error:
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.ENAMETOOLONG:
+            return False
+        raise
+
+
+def _is_gone(folder: str) -> bool:
+    """Whether there is no such folder any more; in doubt there is."""
+    try:
+        return not _is_folder_here(folder)
+    except DiskError:
+        return False
 
 
 def _shown(folder: str) -> str:
@@ -79,10 +107,11 @@ def _file() -> Path:
 
 def _folders() -> dict[str, str]:
     """Working directory -> runs folder, both absolute. Raises one of `_IGNORED`."""
-    content = parse(_file().read_bytes())
-    if not isinstance(content, dict):
+    found = content(_file())
+    folders = parse(found) if found is not None else {}
+    if not isinstance(folders, dict):
         return {}
-    return {directory: folder for directory, folder in content.items() if isinstance(folder, str)}
+    return {directory: folder for directory, folder in folders.items() if isinstance(folder, str)}
 
 
 def _write(text: str) -> None:

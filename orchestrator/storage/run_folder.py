@@ -12,6 +12,7 @@ from orchestrator.record import Epoch, RunRecord
 from orchestrator.storage.file_names import FileNames
 from orchestrator.storage.json_files import read_json_as, write_json
 from orchestrator.support.atomic_files import disk_errors, replace, sync_folder
+from orchestrator.support.disk_lookups import content, is_file, is_folder, is_link, names_in
 from orchestrator.support.serialization import dumps, from_plain, parse
 
 
@@ -30,19 +31,19 @@ class RunFolder:
         self.images = path / FileNames.images
 
     def has_record(self) -> bool:
-        """Whether there is a record."""
-        return self.record_file.is_file()
+        """Whether there is a record. Raises DiskError."""
+        return is_file(self.record_file)
 
     def write(self, record: RunRecord) -> None:
         """Replace the record. Raises DiskError."""
         with disk_errors(f"write {self.record_file}"):
-            if not self.path.is_dir():
+            if not is_folder(self.path):
                 self.path.mkdir(parents=True)
                 sync_folder(self.path.parent)
             write_json(self.record_file, record)
 
     def read(self) -> RunRecord:
-        """The record. Raises MissingInput or BadData."""
+        """The record. Raises MissingInput, BadData or DiskError."""
         return read_json_as(RunRecord, self.record_file)
 
     def append(self, epoch: Epoch) -> None:
@@ -53,15 +54,9 @@ class RunFolder:
             os.fsync(stream.fileno())
 
     def epochs(self) -> list[Epoch]:
-        """The recorded epochs, 1, 2, 3, …; a torn last line is left out. Raises BadData for any other damage."""
-        try:
-            content = self.epochs_file.read_bytes()
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise BadData(f"{self.epochs_file}: {error}") from error
+        """The recorded epochs, 1, 2, 3, …; a torn last line is left out. Raises BadData for any other damage, DiskError."""
         found: list[Epoch] = []
-        for line in content.split(b"\n")[:-1]:  # what follows the last line end is torn, or empty
+        for line in (content(self.epochs_file) or b"").split(b"\n")[:-1]:  # what follows the last line end is torn, or empty
             try:
                 epoch = from_plain(Epoch, parse(line))
             except BadData as error:
@@ -89,16 +84,17 @@ class RunFolder:
     def end_attempts(self) -> None:
         """Fence off every attempt: whatever an abandoned worker still does leaves nothing in this folder. Raises DiskError."""
         with disk_errors(f"clear {self.path}"):
-            for folder in self.path.glob(f"{FileNames.attempt}*"):
-                # By one rename, because a worker may be writing in it now.
-                folder.rename(folder.with_name(f"{FileNames.ended_attempt}{secrets.token_hex(8)}"))
-            for folder in self.path.glob(f"{FileNames.ended_attempt}*"):
-                shutil.rmtree(folder)
+            for name in names_in(self.path):
+                if name.startswith(FileNames.attempt):  # by one rename, because a worker may be writing in it now
+                    (self.path / name).rename(self.path / f"{FileNames.ended_attempt}{secrets.token_hex(8)}")
+            for name in names_in(self.path):
+                if name.startswith(FileNames.ended_attempt):
+                    shutil.rmtree(self.path / name)
 
     @property
     def resumable(self) -> bool:
-        """Whether there is a checkpoint to resume from."""
-        return self.last_checkpoint.is_file()
+        """Whether there is a checkpoint to resume from. Raises DiskError."""
+        return is_file(self.last_checkpoint)
 
     def delete_checkpoints(self, *, last: bool = True, best: bool = True) -> None:
         """Remove checkpoints that are no longer needed. Raises DiskError."""
@@ -110,7 +106,7 @@ class RunFolder:
 
 def refuse_link(folder: Path) -> None:
     """Raise BadData for a link, which this project never makes: what is deleted and written must lie in the runs folder."""
-    if folder.is_symlink():
+    if is_link(folder):
         raise BadData(f"{folder} is a link to somewhere else; move it away")
 
 

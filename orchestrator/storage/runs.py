@@ -8,6 +8,8 @@ from orchestrator.record import Kind
 from orchestrator.storage.file_names import FOLDERS, FileNames
 from orchestrator.storage.run_folder import RunFolder, refuse_link
 from orchestrator.storage.study_folder import StudyFolder
+from orchestrator.support.disk_lookups import folders_in, is_file, is_link
+from orchestrator.support.names import NAME
 
 
 @final
@@ -27,17 +29,18 @@ class RunsFolder:
     def known(self, name: str) -> StudyFolder:
         """The folder of a study that has begun. Raises UnknownName."""
         study = self.study(name)
-        if not study.exists():
+        if not study.has_begun():
             raise UnknownName("study", name, self.studies(), f"the runs folder is {self.runs}")
         return study
 
     def studies(self) -> list[str]:
-        """The names of all studies that have begun."""
-        return sorted(file.parent.name for file in self.runs.glob(f"*/{FileNames.study}") if not file.parent.is_symlink())
+        """The names of all studies that have begun. Raises DiskError, also where a study's folder cannot be read."""
+        folders = [folder for folder in folders_in(self.runs) if NAME.fullmatch(folder.name) and not is_link(folder)]
+        return [folder.name for folder in folders if is_file(folder / FileNames.study)]
 
     def latest(self, *, search: bool = False) -> StudyFolder:
         """The study that was worked on last; with `search` one that holds more than single runs. Raises MissingInput."""
-        for name in sorted(self.studies(), key=self._touched, reverse=True):
+        for name in sorted(self.studies(), key=self._worked_on, reverse=True):
             study = self.study(name)
             if not search or study.read().search is not None:
                 return study
@@ -56,6 +59,5 @@ class RunsFolder:
                 return study, run
         raise UnknownName("run", run_id, [record.run_id for record in study.runs()])
 
-    def _touched(self, name: str) -> float:
-        study = self.study(name)
-        return max(file.stat().st_mtime for file in (study.study_file, study.lock_file) if file.exists())
+    def _worked_on(self, name: str) -> int:
+        return self.study(name).worked_on()

@@ -1,12 +1,14 @@
 """The folder of one study: study.json, its lock, its runs."""
 
 import contextlib
+import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import final
 
-from orchestrator.errors import BadData, OrchestrateError
+from orchestrator.errors import BadData, DiskError, OrchestrateError
 from orchestrator.record import Kind, RunRecord
 from orchestrator.storage.file_names import FOLDERS, FileNames
 from orchestrator.storage.json_files import read_json_as, write_json
@@ -14,7 +16,8 @@ from orchestrator.storage.lock import StudyLock
 from orchestrator.storage.run_folder import RunFolder, refuse_link, run_name
 from orchestrator.storage.study_file import StudyFile, upgraded
 from orchestrator.support.atomic_files import disk_errors, replace
-from orchestrator.support.names import checked_name
+from orchestrator.support.disk_lookups import content, folders_in, is_file, is_there, names_in, status
+from orchestrator.support.names import NAME, checked_name
 from orchestrator.support.serialization import shortened
 
 
@@ -32,9 +35,9 @@ class StudyFolder:
         self.logs = self.path / FileNames.logs  # what workers and observers print
         self._lock = StudyLock(self.lock_file, name)
 
-    def exists(self) -> bool:
-        """Whether a study was begun here."""
-        return self.study_file.is_file()
+    def has_begun(self) -> bool:
+        """Whether a study was begun here. Raises DiskError."""
+        return is_file(self.study_file)
 
     def write(self, study: StudyFile) -> None:
         """Replace study.json. Raises DiskError."""
@@ -43,7 +46,7 @@ class StudyFolder:
             write_json(self.study_file, study)
 
     def read(self) -> StudyFile:
-        """What study.json says. Raises MissingInput or BadData."""
+        """What study.json says. Raises MissingInput, BadData or DiskError."""
         return read_json_as(StudyFile, self.study_file, upgrade=upgraded)
 
     def run(self, kind: Kind, name: str) -> RunFolder:
@@ -64,11 +67,11 @@ class StudyFolder:
         """The records of all runs of these kinds (of all kinds when none is named), in the order of their names.
 
         A folder without a record is a run that never began; it is left out. Raises BadData for a damaged record, for one
-        that belongs to another folder, so that no copied folder counts as a run of its own, and for a link.
+        that belongs to another folder, so that no copied folder counts as a run of its own, and for a link; DiskError.
         """
         found = []
         for kind in kinds or tuple(Kind):
-            for folder in sorted((self.path / FOLDERS[kind]).glob("*/")):
+            for folder in folders_in(self.path / FOLDERS[kind]):
                 refuse_link(folder)
                 run = RunFolder(folder)
                 if run.has_record():
@@ -85,7 +88,7 @@ class StudyFolder:
 
         Raises DiskError.
         """
-        before = self.study_file.read_bytes() if self.exists() else None
+        before = content(self.study_file)
         self.write(study)
         try:
             yield
@@ -104,26 +107,41 @@ class StudyFolder:
         An earlier `request_stop` no longer counts. A study that was not begun in the meantime leaves nothing in the runs folder.
         Raises TryAgainLater naming the holder, or DiskError.
         """
-        first = not self.path.parent.exists()
+        first = not is_there(self.path.parent)
         with contextlib.ExitStack() as held:
             write_holder = held.enter_context(self._lock.held())
             held.callback(self._remove_if_not_begun, runs_too=first)
             self.clear_stop_request()
             write_holder()
+            self._become_latest()
             yield
+
+    def worked_on(self) -> int:
+        """When the study was worked on last, in nanoseconds since 1970-01-01 UTC; 0 for none. Raises DiskError."""
+        return max(map(_modified, (self.study_file, self.lock_file)))
+
+    def _become_latest(self) -> None:
+        """Be the study that was worked on last, also where the clock was set back since another one was. Raises DiskError."""
+        runs = self.path.parent
+        studies = [runs / name for name in names_in(runs) if NAME.fullmatch(name)]
+        newest = max(_modified(study / file) for study in studies for file in (FileNames.study, FileNames.lock))
+        moment = max(time.time_ns(), newest + 1)
+        with disk_errors(f"write {self.lock_file}"):
+            os.utime(self.lock_file, ns=(moment, moment))
 
     def refuse_if_locked(self) -> None:
         """Raise TryAgainLater now if `lock` would."""
         self._lock.refuse_if_locked()
 
     def locked(self) -> bool:
-        """Whether a process works on this study now."""
+        """Whether a process works on this study now. Raises DiskError."""
         return self._lock.locked()
 
     def _remove_if_not_begun(self, *, runs_too: bool) -> None:
         """Remove what this process made for a study that has not begun; `runs_too` if that was the runs folder as well."""
-        if not self.exists():
-            with contextlib.suppress(OSError):  # files of others stay, and so do the folders around them
+        # Files of others stay, and so do the folders around them; in doubt everything does.
+        with contextlib.suppress(OSError, DiskError):
+            if not self.has_begun():
                 shutil.rmtree(self.logs, ignore_errors=True)
                 self.lock_file.unlink()
                 self.path.rmdir()
@@ -136,10 +154,16 @@ class StudyFolder:
             self.stop_file.touch()
 
     def stop_requested(self) -> bool:
-        """Whether the session was asked to end."""
-        return self.stop_file.exists()
+        """Whether the session was asked to end. Raises DiskError."""
+        return is_there(self.stop_file)
 
     def clear_stop_request(self) -> None:
         """Remove the request: it was made of an earlier session. Raises DiskError."""
         with disk_errors(f"delete {self.stop_file}"):
             self.stop_file.unlink(missing_ok=True)
+
+
+def _modified(file: Path) -> int:
+    """When a file was written last, in nanoseconds since 1970-01-01 UTC; 0 for none. Raises DiskError."""
+    found = status(file)
+    return found.st_mtime_ns if found is not None else 0

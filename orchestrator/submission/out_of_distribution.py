@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from orchestrator.errors import BadData, MissingInput
 from orchestrator.support.atomic_files import disk_errors
+from orchestrator.support.disk_lookups import is_file
 
 Images = npt.NDArray[np.uint8]
 
@@ -114,7 +115,7 @@ def check_files(folder: Path, geometry: OutOfDistribution, *, partial: bool = Fa
     """
     if verify and not geometry.sha256:
         raise ValueError("no checksums are known for these files")
-    present = tuple(file for file in range(geometry.files) if (folder / geometry.file_name(file)).is_file())
+    present = tuple(file for file in range(geometry.files) if is_file(folder / geometry.file_name(file)))
     missing = tuple(geometry.file_name(file) for file in range(geometry.files) if file not in present)
     if missing and not (partial and present):
         advice = f"copy them there{f' from {geometry.source}' if geometry.source else ''}"

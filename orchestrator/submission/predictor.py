@@ -5,11 +5,12 @@ from orchestrator.contracts import Predictor
 from orchestrator.errors import BadData, MissingInput
 from orchestrator.storage import checkpoint
 from orchestrator.storage.run_folder import RunFolder
+from orchestrator.support.disk_lookups import is_file
 
 
 def load_predictor(folder: RunFolder, device: str) -> Predictor:
-    """The predictor of the run's best epoch. Raises MissingInput if its checkpoint was not kept, BadData if it is damaged."""
-    if not folder.best_checkpoint.is_file():
+    """The predictor of the run's best epoch. Raises MissingInput if its checkpoint was not kept, BadData, DiskError."""
+    if not is_file(folder.best_checkpoint):
         raise MissingInput(
             f"there is no checkpoint {folder.best_checkpoint}: retrains, single runs and a study's best trials keep theirs"
         )

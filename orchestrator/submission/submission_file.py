@@ -11,6 +11,7 @@ from pathlib import Path
 from orchestrator.errors import BadData, MissingInput
 from orchestrator.submission.predictions import Rows
 from orchestrator.support.atomic_files import disk_errors, replace, sync_folder
+from orchestrator.support.disk_lookups import content
 from orchestrator.support.fault_injection import CrashPoint, reached
 
 _COLUMNS = ["id", "label"]
@@ -54,18 +55,27 @@ def check_submission(path: Path, ids: Sequence[str], *, classes: int) -> None:
 
     Raises MissingInput, BadData naming the first wrong line, or DiskError.
     """
+    check_content(submission_content(path), path, ids, classes=classes)
+
+
+def submission_content(path: Path) -> bytes:
+    """What the file holds. It may be a pipe, which can be read once only. Raises MissingInput or DiskError."""
+    found = content(path)
+    if found is None:
+        raise MissingInput(f"there is no submission {path}")
+    return found
+
+
+def check_content(submission: bytes, path: Path, ids: Sequence[str], *, classes: int) -> None:
+    """Check that this content of `path` is as `check_submission` says. Raises BadData naming the first wrong line."""
     labels = {str(label) for label in range(classes)}
-    with disk_errors(f"read {path}"):
-        if not path.exists():
-            raise MissingInput(f"there is no submission {path}")
-        with path.open(encoding="utf-8", newline="") as stream:
-            lines = csv.reader(stream, strict=True)
-            try:
-                problem = _first_problem(lines, ids, labels)
-            except (csv.Error, UnicodeDecodeError) as error:
-                problem = str(error)
-            if problem:
-                raise BadData(f"{path}, line {max(lines.line_num, 1)}: {problem}")
+    lines = csv.reader(io.TextIOWrapper(io.BytesIO(submission), encoding="utf-8", newline=""), strict=True)
+    try:
+        problem = _first_problem(lines, ids, labels)
+    except (csv.Error, UnicodeDecodeError) as error:
+        problem = str(error)
+    if problem:
+        raise BadData(f"{path}, line {max(lines.line_num, 1)}: {problem}")
 
 
 def _first_problem(lines: Iterator[list[str]], ids: Sequence[str], labels: set[str]) -> str:

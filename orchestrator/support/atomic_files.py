@@ -15,7 +15,8 @@ def disk_errors(action: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        where = f" ({error.filename})" if error.filename else ""
+        name = str(error.filename or "")
+        where = f" ({name})" if name and name not in action else ""
         raise DiskError(f"cannot {action}: {error.strerror or error}{where}") from error
 
 

@@ -4,6 +4,7 @@ Floats keep their exact value. JSON has no NaN and no infinity, and both are fac
 them), so they are written as the strings "nan", "inf" and "-inf" and come back as floats where the field is one.
 """
 
+import collections
 import dataclasses
 import enum
 import functools
@@ -80,11 +81,32 @@ def canonical(value: object) -> str:
 
 
 def parse(text: str | bytes) -> Any:
-    """JSON text as plain data. Raises BadData where it is not JSON, or holds a whole number of more than 64 bits."""
+    """JSON text as plain data.
+
+    Raises BadData where it is not JSON, names a key of an object twice, or holds a whole number of more than 64 bits.
+    """
     try:
-        return json.loads(text, parse_int=_whole_number)
+        return json.loads(text, parse_int=_whole_number, parse_constant=_no_number, object_pairs_hook=_object)
+    except _TwiceError as error:
+        raise BadData(str(error)) from None
     except (ValueError, RecursionError) as error:
         raise BadData(f"not JSON: {shortened(error)}") from error
+
+
+class _TwiceError(ValueError):
+    """A key occurs twice in an object: one of the two values would be dropped in silence."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        counts = collections.Counter(key for key, _ in pairs)
+        raise _TwiceError(f"{shortened(counts.most_common(1)[0][0])!r} is given twice")
+    return found
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no number")
 
 
 def _whole_number(digits: str) -> int:

@@ -1,7 +1,9 @@
 """One job of a worker between two epochs: its training, its checkpoints, its measurement."""
 
+import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, final
 
@@ -9,11 +11,12 @@ import numpy as np
 
 from orchestrator import plugins
 from orchestrator.contracts import SMALLEST_MICRO_BATCH, Capabilities, Data, Training
-from orchestrator.errors import BadData, DiskError
+from orchestrator.errors import BadData
 from orchestrator.jobs import Event, Failed, Finished, Job, Measured, Reduced, Saved
 from orchestrator.record import Best, Epoch, Evaluation, Failure, FailureKind
 from orchestrator.storage import checkpoint
 from orchestrator.storage.run_folder import RunFolder
+from orchestrator.support.disk_lookups import is_file
 from orchestrator.support.fault_injection import CrashPoint, reached
 from orchestrator.support.gpu_memory import free_memory, gpu_memory, is_out_of_memory
 from orchestrator.support.serialization import dumps, from_plain, to_plain
@@ -70,8 +73,8 @@ class RunningJob:
             micro_batch.limit(images)
 
     def resume(self) -> str:
-        """Continue from the last checkpoint. Returns "" or why it was not used."""
-        if not self._folder.last_checkpoint.exists():
+        """Continue from the last checkpoint. Returns "" or why it was not used. Raises DiskError for one that cannot be read."""
+        if not is_file(self._folder.last_checkpoint):
             return ""
         try:
             state = checkpoint.read(self._folder.last_checkpoint)
@@ -80,7 +83,7 @@ class RunningJob:
             epochs = [from_plain(Epoch, epoch) for epoch in state["epochs"]]
             self._training.load_state_dict(state["training"])
             reached(CrashPoint.STATE_LOADED)
-        except (BadData, DiskError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        except (BadData, KeyError, TypeError, ValueError, RuntimeError) as error:
             if is_out_of_memory(error):  # the checkpoint is sound, and stays
                 raise
             return f"trained again from the beginning: {error}"
@@ -92,7 +95,10 @@ class RunningJob:
 
     def step(self, device_data: "DeviceData") -> list[Event]:
         """Train one epoch, and say what came of it."""
+        began = time.perf_counter()
         epoch = self._training.epoch()
+        if not (math.isfinite(epoch.seconds) and epoch.seconds >= 0):  # by a clock that was set meanwhile
+            epoch = replace(epoch, seconds=time.perf_counter() - began)
         reached(CrashPoint.EPOCH_TRAINED)
         dumps(epoch)  # an epoch that cannot be recorded is its trainer's failure, told here and not on the way out
         self.epochs.append(epoch)

@@ -1,5 +1,7 @@
 """`submit --check` names the first wrong line of a submission."""
 
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -53,3 +55,17 @@ def test_a_submission_for_the_test_images_of_cifar100_is_checked_as_one(
     assert "10,000 rows for the test images of cifar100" in result.output
     file.write_text("id,label\n" + "".join(rows[:-1]))
     refuse(65, "submit", "--check", file, "--data-dir", cifar100_folder, says=("before the row of 9999",))
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_a_submission_from_a_pipe_is_read_once(right: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pipe = tmp_path / "submission.csv"
+    os.mkfifo(pipe)
+    rows = ROWS if right else [*ROWS[:5], "5,10", *ROWS[6:]]
+    writer = threading.Thread(target=pipe.write_text, args=("\n".join(["id,label", *rows, ""]),), daemon=True)
+    writer.start()
+    result = call(capsys, "submit", "--check", pipe, "--dataset", "digits")
+    writer.join(10)
+    assert result.code == (0 if right else 65)
+    assert ("179 rows for the test images of digits" in result.output) == right
+    assert ("line 7: the label of 5 is '10'" in result.messages) != right

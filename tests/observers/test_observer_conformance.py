@@ -5,7 +5,6 @@ import importlib
 import inspect
 import io
 import pkgutil
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from orchestrator.observers.base import Observer
 from orchestrator.observers.console import Console
 from orchestrator.observers.subprocess_observer import SubprocessObserver
 from orchestrator.record import Metric
+from orchestrator.support.clock import SystemClock
 from orchestrator.testing.observer import ObserverConformance
 from tests.helpers.paths import ROOT
 from tests.helpers.published_copies import configuration
@@ -23,11 +23,6 @@ from tests.helpers.published_copies import configuration
 METHODS = ("opened", "measured", "closed", "finish")
 # Of the package: the protocol, and what observers are made of.
 NO_OBSERVERS = {"base", "replay", "wire", "database_url", "subprocess_main"}
-
-
-class SystemClock:
-    def now(self) -> float:
-        return time.time()
 
 
 def console(folder: Path) -> Observer:

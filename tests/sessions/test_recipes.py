@@ -120,7 +120,22 @@ def test_a_file_with_something_wrong_in_it(changes: dict[str, Any], says: str, t
 def test_a_file_that_is_no_recipe(content: bytes, tmp_path: Path) -> None:
     file = tmp_path / "mine.json"
     file.write_bytes(content)
-    with pytest.raises(BadData, match="no recipe"):
+    with pytest.raises(BadData, match=r"mine\.json: (this is no recipe|not JSON)"):
+        find_recipe(str(file))
+
+
+@pytest.mark.parametrize(
+    ("content", "key"),
+    [
+        ('{"trainer": "cnn", "epochs": 3, "epochs": 9}', "epochs"),
+        ('{"trainer": "cnn", "params": {"dropout": 0.1, "dropout": 0.5}}', "dropout"),
+        ('{"trainer": "cnn", "params": {"blocks": [{"channels": 8, "channels": 16}]}}', "channels"),
+    ],
+)
+def test_a_key_that_is_given_twice_is_refused_at_every_depth(content: str, key: str, tmp_path: Path) -> None:
+    file = tmp_path / "twice.json"
+    file.write_text(content)
+    with pytest.raises(BadData, match=f"twice.json: '{key}' is given twice"):
         find_recipe(str(file))
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from orchestrator.contracts import DataSetInfo, DataSetNames, Labelled
 from orchestrator.errors import BadData, MissingInput
 from orchestrator.support.atomic_files import disk_errors
+from orchestrator.support.disk_lookups import is_file
 from trainers.support.download import Checksum, download
 
 
@@ -96,10 +97,8 @@ class Cifar:
 
     def _unpickled(self, folder: Path, name: str) -> dict[str, Any]:
         path = self._present(folder, name)
-        try:
+        with disk_errors(f"read {path}"):
             content = path.read_bytes()
-        except OSError as error:
-            raise BadData(f"{path} cannot be read: {error.strerror or error}") from error
         if hashlib.md5(content, usedforsecurity=False).hexdigest() != self._files[name].digits:
             raise self._altered(folder, path)
         batch: dict[str, Any] = pickle.loads(content, encoding="latin1")
@@ -107,7 +106,7 @@ class Cifar:
 
     def _present(self, folder: Path, name: str) -> Path:
         path = folder / self._published.folder / name
-        if not path.is_file():
+        if not is_file(path):
             raise MissingInput(f"{self._published.title}: there is no {path}. {self._ways(folder)}")
         return path
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from orchestrator.errors import BadData
+from orchestrator.support.atomic_files import disk_errors
 from trainers.datasets._listing import shown
 
 Images = npt.NDArray[np.uint8]
@@ -57,10 +58,8 @@ def dimensions(content: bytes) -> tuple[int, int] | None:
 
 
 def _square(file: Path, size: int) -> Images:
-    try:
+    with disk_errors(f"read {shown(file)}"):
         content = file.read_bytes()
-    except OSError as error:
-        raise BadData(f"{shown(file)} cannot be read: {error.strerror or error}") from error
     claimed = dimensions(content)
     if claimed is None:
         raise BadData(f"{shown(file)} is no PNG, JPEG or WebP image, or it is damaged: repair it or remove it")

@@ -7,6 +7,7 @@ The name says where the images lie and at which size, and the digest what lay th
 """
 
 import contextlib
+import fcntl
 import hashlib
 import io
 import json
@@ -14,7 +15,6 @@ import os
 import secrets
 import shutil
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ from rich.progress import track
 
 from orchestrator.errors import BadData, InvalidInput
 from orchestrator.support.atomic_files import disk_errors, sync_folder
+from orchestrator.support.disk_lookups import content, is_file, names_in
 from orchestrator.support.serialization import from_plain, parse, to_plain
 from trainers.datasets._decoding import Images, decoding
 from trainers.datasets._listing import ImageFile, Listing, listing, shown
@@ -38,7 +39,7 @@ _PARTS: tuple[Part, ...] = ("train", "test")
 _FORMAT = 1  # to be raised when the same files would be decoded otherwise
 _BLOCK = 128  # images decoded at a time
 _ASIDE = ".part"
-_SECONDS_TO_MAKE = 86_400.0  # after which what another process has aside is taken as left by a kill
+_LOCK = "lock"  # of what is aside, held by the process that makes it
 _DARKEST_STD = 1 / 255  # of a channel that is the same everywhere: normalisation divides by it
 
 
@@ -102,7 +103,7 @@ class FolderCache:
         place = self._place(listed)
         try:
             facts = _facts(place)
-        except (OSError, BadData):
+        except BadData:
             place = self._make(listed)
             facts = _facts(place)
         return place, facts
@@ -118,17 +119,19 @@ class FolderCache:
             aside = self._folders / f"{self._stem}-{secrets.token_hex(8)}{_ASIDE}"
             aside.mkdir()
             try:
-                self._fill(aside, listed)
-                if listing(self._root) != listed:
-                    raise BadData(f"{shown(self._root)} changed while it was read: try again when it is complete")
-                _put(aside, place)
+                with (aside / _LOCK).open("xb") as held:
+                    fcntl.flock(held, fcntl.LOCK_EX)
+                    self._fill(aside, listed)
+                    if listing(self._root) != listed:
+                        raise BadData(f"{shown(self._root)} changed while it was read: try again when it is complete")
+                    (aside / _LOCK).unlink()
+                    _put(aside, place)
                 sync_folder(self._folders)
             finally:
                 shutil.rmtree(aside, ignore_errors=True)
-        for old in self._folders.glob(f"{self._stem}-*"):
+        for old in [self._folders / name for name in names_in(self._folders) if name.startswith(f"{self._stem}-")]:
             with contextlib.suppress(OSError):  # another process may clear away the same
-                abandoned = time.time() - old.stat().st_mtime > _SECONDS_TO_MAKE
-                if old != place and (abandoned or old.suffix != _ASIDE):
+                if old != place and (old.suffix != _ASIDE or _abandoned(old)):
                     shutil.rmtree(old)
         return place
 
@@ -195,20 +198,33 @@ class _Statistics:
 
 
 def _facts(place: Path) -> Facts:
-    """Raises OSError or BadData."""
-    facts = from_plain(Facts, parse((place / "facts.json").read_bytes()))
+    """Raises BadData, also where there are none, or DiskError."""
+    found = content(place / "facts.json")
+    if found is None:
+        raise BadData(f"{place} holds no images yet")
+    facts = from_plain(Facts, parse(found))
     if facts.format != _FORMAT or not set(_PARTS) == facts.images.keys() == facts.sha256.keys():
         raise BadData(f"{place} holds no images of this format")
     return facts
 
 
 def _whole(place: Path) -> bool:
-    """Whether what lies there is what was written."""
+    """Whether what lies there is what was written. Raises DiskError."""
     try:
         facts = _facts(place)
-    except (OSError, BadData):
+    except BadData:
         return False
     return all(Checksum(algorithm="sha256", digits=digits).fits(place / f"{part}.npy") for part, digits in facts.sha256.items())
+
+
+def _abandoned(aside: Path) -> bool:
+    """Whether the process that made it was killed. Raises OSError where it has no lock: it is begun or renamed at this moment."""
+    with (aside / _LOCK).open("rb") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
 
 
 def _put(aside: Path, place: Path) -> None:
@@ -224,15 +240,16 @@ def _put(aside: Path, place: Path) -> None:
 
 
 def _read(place: Path, facts: Facts, part: Part) -> Images | None:
-    """The images of a part, or None where the file is not what was written."""
+    """The images of a part, or None where the file is not what was written. Raises DiskError."""
     header = _header(facts.images[part], facts.size)
-    try:
-        content = np.fromfile(place / f"{part}.npy", dtype=np.uint8)
-    except OSError:
+    file = place / f"{part}.npy"
+    if not is_file(file):
         return None
-    if hashlib.sha256(content.data).hexdigest() != facts.sha256[part]:
+    with disk_errors(f"read {file}"):
+        found = np.fromfile(file, dtype=np.uint8)
+    if hashlib.sha256(found.data).hexdigest() != facts.sha256[part]:
         return None
-    return content[len(header) :].reshape(-1, 3, facts.size, facts.size)
+    return found[len(header) :].reshape(-1, 3, facts.size, facts.size)
 
 
 def _header(images: int, size: int) -> bytes:

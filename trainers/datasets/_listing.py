@@ -1,5 +1,6 @@
 """Which images lie in a folder, of which classes, and which of them are for the test. No image is opened here."""
 
+import errno
 import hashlib
 import os
 import stat
@@ -8,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-from orchestrator.errors import BadData, MissingInput
+from orchestrator.errors import BadData, DiskError, MissingInput
+from orchestrator.support.disk_lookups import is_folder
 
 _DECODED = (".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".webp")
 # Endings of images that torchvision does not decode: silently leaving one out would change the data set.
@@ -91,7 +93,7 @@ def listing(root: Path) -> Listing:
     neither the order on the disk nor the other classes decide. Hidden files, and files without an image's ending, are left out.
     Raises MissingInput where there is no such folder; BadData, with the name of what is wrong.
     """
-    if not root.is_dir():
+    if not is_folder(root):
         raise MissingInput(f"there is no folder {shown(root)}: a data set folder:PATH has one subfolder per class in PATH")
     top = {entry.name: entry for entry in _entries(root, root) if entry.is_folder}
     if {"train", "test"} <= top.keys() and any(entry.is_folder for entry in _entries(top["train"].path, root)):
@@ -161,8 +163,12 @@ def _entries(folder: Path, root: Path) -> list[_Entry]:
                         modified=status.st_mtime_ns,
                     )
                 )
-    except (OSError, RuntimeError) as error:  # a circle of links is a RuntimeError
+    except (FileNotFoundError, RuntimeError) as error:  # a link that leads nowhere; a circle of links is a RuntimeError
         raise BadData(f"{shown(folder)} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise BadData(f"{shown(folder)} cannot be read: {error.strerror}") from error
+        raise DiskError(f"cannot read {shown(folder)}: {error.strerror or error}") from error
     return sorted(found, key=lambda entry: os.fsencode(entry.name))
 
 

@@ -10,6 +10,7 @@ import torch
 import torchvision
 
 from orchestrator.errors import BadData, InvalidInput, MissingInput, UnknownName
+from orchestrator.support.disk_lookups import is_file, is_there
 from trainers.pretrained.architectures import FAMILIES, architectures
 from trainers.support.download import Checksum, digest, download
 from trainers.support.ranges import check_choice
@@ -46,7 +47,7 @@ class PublishedWeights:
             if self.checksum.fits(path):
                 return path
         for path in paths:
-            if path.exists():
+            if is_there(path):
                 raise BadData(f"{path} is truncated or altered: delete it, then {self._ways(folder)}")
         raise MissingInput(f"the pretrained weights {self.name} are neither {paths[0]} nor {paths[1]}: {self._ways(folder)}")
 
@@ -112,7 +113,7 @@ def find(architecture: str, weights: str, sha256: str, folder: Path) -> Path:
     if not weights.endswith(_FILE_ENDINGS):
         return published(architecture, weights).find(folder)
     own = Path(weights).expanduser()
-    file = next((path for path in (own, folder / "weights" / own) if path.is_file()), None)
+    file = next((path for path in (own, folder / "weights" / own) if is_file(path)), None)
     if file is None:
         raise MissingInput(
             f"there is no file of weights {own}, nor in {folder / 'weights'}; give one, or a name that torchvision has for "

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from orchestrator.errors import BadData, MissingInput
 from orchestrator.support.atomic_files import disk_errors
+from orchestrator.support.disk_lookups import is_file
 
 _TIMEOUT = 30.0  # seconds without a byte after which the network counts as gone
 _BLOCK = 1 << 20  # bytes read at a time
@@ -28,17 +29,14 @@ class Checksum:
     digits: str
 
     def fits(self, path: Path) -> bool:
-        """Whether `path` is a file with this digest. Raises BadData when it exists and cannot be read."""
-        return path.is_file() and digest(path, self.algorithm).startswith(self.digits)
+        """Whether `path` is a file with this digest. Raises DiskError when that cannot be read."""
+        return is_file(path) and digest(path, self.algorithm).startswith(self.digits)
 
 
 def digest(path: Path, algorithm: Literal["md5", "sha256"]) -> str:
-    """The digest of a file's content, in hexadecimal. Raises BadData when it cannot be read."""
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, algorithm).hexdigest()
-    except OSError as error:
-        raise BadData(f"{path} cannot be read: {error.strerror or error}") from error
+    """The digest of a file's content, in hexadecimal. Raises DiskError."""
+    with disk_errors(f"read {path}"), path.open("rb") as stream:
+        return hashlib.file_digest(stream, algorithm).hexdigest()
 
 
 def download(url: str, target: Path, checksum: Checksum, *, by_hand: str) -> None:

@@ -34,7 +34,7 @@ class Watchdog:
     def __init__(self, clock: Clock, timeouts: HangTimeouts) -> None:
         self._clock = clock
         self._timeouts = timeouts
-        self._checked = clock.now()
+        self._checked = clock.elapsed()
         self._watched = 0.0  # seconds in which runs were observed
         self._slowest = 0.0  # seconds, of the usual epochs of this session's runs
         self._durations: dict[str, deque[float]] = {}
@@ -66,7 +66,7 @@ class Watchdog:
 
     def overdue(self) -> list[tuple[str, str]]:
         """The runs that seem to hang, each with a message for the user. Reads the clock."""
-        now = self._clock.now()
+        now = self._clock.elapsed()
         self._watched += min(max(now - self._checked, 0.0), _LONGEST_PAUSE)
         self._checked = now
         return [

@@ -1,0 +1,69 @@
+"""Questions to the disk that are answered with yes, no, or an error: an error never means that nothing is there.
+
+Path.glob, exists and their kind hide errors, each version of Python others; `tests/test_architecture.py` keeps them out.
+"""
+
+import os
+import stat
+from pathlib import Path
+
+from orchestrator.support.atomic_files import disk_errors
+
+
+def status(path: Path, *, follow_links: bool = True) -> os.stat_result | None:
+    """What lies at `path`; None where nothing does. Raises DiskError."""
+    with disk_errors(f"read {path}"):
+        try:
+            return path.stat(follow_symlinks=follow_links)
+        except (FileNotFoundError, NotADirectoryError):  # also where a file stands in the place of a folder above it
+            return None
+
+
+def is_there(path: Path) -> bool:
+    """Whether a file or a folder lies at `path`, or where its link leads. Raises DiskError."""
+    return status(path) is not None
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file lies at `path`, or where its link leads. Raises DiskError."""
+    found = status(path)
+    return found is not None and stat.S_ISREG(found.st_mode)
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder lies at `path`, or where its link leads. Raises DiskError."""
+    found = status(path)
+    return found is not None and stat.S_ISDIR(found.st_mode)
+
+
+def is_link(path: Path) -> bool:
+    """Whether a link lies at `path`, wherever it leads. Raises DiskError."""
+    found = status(path, follow_links=False)
+    return found is not None and stat.S_ISLNK(found.st_mode)
+
+
+def names_in(folder: Path) -> list[str]:
+    """The names of all that lies in a folder, in order; none where nothing lies at `folder`. Raises DiskError."""
+    with disk_errors(f"read {folder}"):
+        try:
+            return sorted(os.listdir(folder))  # noqa: PTH208 - Path.iterdir fails later, when its first name is taken
+        except FileNotFoundError:
+            return []
+        except NotADirectoryError:
+            if is_there(folder):
+                raise
+            return []
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """The folders in a folder, in the order of their names, and its links, which the caller refuses. Raises DiskError."""
+    return [path for name in names_in(folder) if is_link(path := folder / name) or is_folder(path)]
+
+
+def content(path: Path) -> bytes | None:
+    """What a file holds; None where there is none. Raises DiskError."""
+    with disk_errors(f"read {path}"):
+        try:
+            return path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None

@@ -1,0 +1,67 @@
+"""A question to the disk is answered with yes, no, or an error."""
+
+import errno
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.errors import DiskError
+from orchestrator.support import disk_lookups
+from tests.helpers.unreadable_places import refuse
+
+LOOKUPS: list[Callable[[Path], Any]] = [
+    disk_lookups.status,
+    disk_lookups.is_there,
+    disk_lookups.is_file,
+    disk_lookups.is_folder,
+    disk_lookups.is_link,
+    disk_lookups.names_in,
+    disk_lookups.folders_in,
+    disk_lookups.content,
+]
+LOOKUP = pytest.mark.parametrize("lookup", LOOKUPS, ids=lambda lookup: lookup.__name__)
+
+
+@LOOKUP
+@pytest.mark.parametrize("name", ["absent", "absent/below", "file/below", "file/below/that"])
+def test_where_nothing_can_be_there_is_nothing(lookup: Callable[[Path], Any], name: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert not lookup(tmp_path / name)
+
+
+@LOOKUP
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE, errno.ETIMEDOUT])
+def test_an_error_is_no_answer(
+    lookup: Callable[[Path], Any], number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "folder" / "place"
+    place.mkdir(parents=True)
+    refuse(monkeypatch, tmp_path / "folder", number)
+    with pytest.raises(DiskError, match=f"cannot read {place}: ") as raised:
+        lookup(place)
+    assert raised.value.exit_code == 74
+    assert str(raised.value).count(str(place)) == 1
+
+
+@LOOKUP
+def test_a_circle_of_links_is_an_error(lookup: Callable[[Path], Any], tmp_path: Path) -> None:
+    (tmp_path / "one").symlink_to("other")
+    (tmp_path / "other").symlink_to("one")
+    with pytest.raises(DiskError, match="cannot read"):
+        lookup(tmp_path / "one" / "below")
+
+
+def test_what_is_there_is_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "b folder").mkdir()
+    (tmp_path / "a file").write_bytes(b"content")
+    (tmp_path / "c link").symlink_to("nowhere")
+    assert disk_lookups.names_in(tmp_path) == ["a file", "b folder", "c link"]
+    assert disk_lookups.folders_in(tmp_path) == [tmp_path / "b folder", tmp_path / "c link"]
+    assert [disk_lookups.is_file(path) for path in sorted(tmp_path.iterdir())] == [True, False, False]
+    assert [disk_lookups.is_folder(path) for path in sorted(tmp_path.iterdir())] == [False, True, False]
+    assert [disk_lookups.is_link(path) for path in sorted(tmp_path.iterdir())] == [False, False, True]
+    assert disk_lookups.content(tmp_path / "a file") == b"content"
+    with pytest.raises(DiskError, match="cannot read"):
+        disk_lookups.names_in(tmp_path / "a file")
