@@ -122,9 +122,10 @@ class StudyFolder:
 
     def _become_latest(self) -> None:
         """Be the study that was worked on last, also where the clock was set back since another one was. Raises DiskError."""
-        runs = self.path.parent
-        studies = [runs / name for name in names_in(runs) if NAME.fullmatch(name)]
-        newest = max(_modified(study / file) for study in studies for file in (FileNames.study, FileNames.lock))
+        newest = 0
+        for name in filter(NAME.fullmatch, names_in(self.path.parent)):
+            with contextlib.suppress(DiskError):  # somebody else's study that cannot be read is no reason to refuse this one
+                newest = max(newest, StudyFolder(self.path.parent, name).worked_on())
         moment = max(time.time_ns(), newest + 1)
         with disk_errors(f"write {self.lock_file}"):
             os.utime(self.lock_file, ns=(moment, moment))

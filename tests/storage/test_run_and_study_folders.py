@@ -1,10 +1,12 @@
 """Run folders: what is written is read back, whatever is torn, and nothing leaves the runs folder."""
 
+import errno
 import fcntl
 import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from orchestrator.storage.study_file import Search, StudyFile
 from orchestrator.storage.study_folder import StudyFolder
 from orchestrator.storage.study_options import StudyOptions
 from orchestrator.support.serialization import dumps
+from tests.helpers.unreadable_places import refuse
 
 
 def study_file(name: str = "s") -> StudyFile:
@@ -211,6 +214,28 @@ def test_the_latest_study_is_the_one_worked_on_last(tmp_path: Path) -> None:
     with store.study("a").lock():
         pass
     assert store.latest().name == "a"
+
+
+def test_the_latest_study_is_the_one_worked_on_last_though_the_clock_was_set_back(tmp_path: Path) -> None:
+    store = RunsFolder(tmp_path)
+    for name in ("a", "b"):
+        store.study(name).write(study_file(name))
+    later = time.time() + 3600  # by the clock of then
+    os.utime(store.study("b").study_file, (later, later))
+    assert store.latest().name == "b"
+    with store.study("a").lock():
+        pass
+    assert store.latest().name == "a"
+
+
+def test_another_study_that_cannot_be_read_does_not_refuse_this_one(tmp_path: Path) -> None:
+    store = RunsFolder(tmp_path)
+    for name in ("mine", "theirs"):
+        store.study(name).write(study_file(name))
+    with pytest.MonkeyPatch.context() as patch:
+        refuse(patch, tmp_path / "theirs", errno.EACCES)
+        with store.study("mine").lock():
+            assert store.study("mine").locked()
 
 
 def test_checkpoints_that_are_no_longer_needed_are_deleted(tmp_path: Path) -> None:
