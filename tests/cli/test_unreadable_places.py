@@ -26,7 +26,8 @@ COMMANDS = {
 # Place -> the commands that read it.
 PLACES = {
     "runs": ("study", "status", "leaderboard", "retrain-best", "mirror", "submit", "recipe"),
-    "runs/curves": tuple(COMMANDS),
+    # `train` begins a study of its own, which another study's folder does not concern.
+    "runs/curves": tuple(command for command in COMMANDS if command != "train"),
     "runs/curves/trials": ("study", "status", "leaderboard", "retrain-best", "mirror"),
     "runs/curves/trials/0001": ("study", "status", "leaderboard", "retrain-best", "mirror"),
     "runs/curves/trials/0001/record.json": ("study", "status", "leaderboard", "retrain-best", "mirror"),
