@@ -6,6 +6,7 @@ once and whatever it is doing: also while it still imports, which is why nothing
 
 import contextlib
 import ctypes
+import gc
 import json
 import os
 import queue
@@ -34,6 +35,7 @@ def main() -> None:
     lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(channel, lines), daemon=True).start()
 
+    gc.disable()  # what is imported is no garbage, and looking for some among it takes a tenth of the time
     import torch  # noqa: F401 - seconds that pass while the conductor still prepares the first job
 
     from orchestrator.executors.wire import COMMANDS
@@ -41,6 +43,8 @@ def main() -> None:
     from orchestrator.support.serialization import from_plain
     from orchestrator.worker.runner import Runner
 
+    gc.freeze()
+    gc.enable()
     runner = Runner(device=settings["device"], threads=settings["threads"], data_folder=Path(settings["data"]))
     if settings["expected"] is not None:
         with contextlib.suppress(Exception):  # the first job will say what is wrong

@@ -100,7 +100,7 @@ def test_a_nasty_value_is_answered_with_a_message(name: str, runs: Path, capsys:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["study.json", "trials/0000/record.json", "trials/0001/record.json", "trials/0001/epochs.jsonl"])
 def test_nasty_values_everywhere(name: str, runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    fuzz(capsys, runs, name, 1, 250, *LOOKING)
+    fuzz(capsys, runs, name, 1, 120, *LOOKING)
 
 
 @pytest.mark.slow
