@@ -33,21 +33,19 @@ class DataIdentity:
         """Of the names of the classes."""
         return _digest_of_names(self.classes)
 
-    def differences(self, now: "DataIdentity") -> str:
+    def difference(self, now: "DataIdentity") -> str:
         """What is not as it was, in one phrase; "" where all is. What one of the two does not know is not compared."""
-        found = self.training_differences(now)
+        if what := self.training_difference(now):
+            return what
         if _differ(self.test_names, now.test_names):
-            return _joined(found, "its test images have other names, or another order")
-        if _differ(self.test_digest, now.test_digest):
-            return _joined(found, "its test images or their labels have changed")
-        return found
+            return "its test images have other names, or another order"
+        return "its test images or their labels have changed" if _differ(self.test_digest, now.test_digest) else ""
 
-    def training_differences(self, now: "DataIdentity") -> str:
+    def training_difference(self, now: "DataIdentity") -> str:
         """The same, of what a model learns from: classes, training images and their labels."""
-        found = ""
         if self.classes and now.classes and self.classes != now.classes:
-            found = f"its classes have changed ({_changes(self.classes, now.classes)})"
-        return _joined(found, "its training images or their labels have changed") if _differ(self.digest, now.digest) else found
+            return f"its classes have changed ({_changes(self.classes, now.classes)})"
+        return "its training images or their labels have changed" if _differ(self.digest, now.digest) else ""
 
 
 @final
@@ -118,10 +116,6 @@ def _digest_of_names(names: Sequence[str]) -> str:
 
 def _differ(one: str, other: str) -> bool:
     return bool(one and other) and one != other
-
-
-def _joined(*phrases: str) -> str:
-    return "; ".join(filter(None, phrases))
 
 
 def _changes(before: Sequence[str], now: Sequence[str]) -> str:

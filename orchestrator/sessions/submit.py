@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -19,7 +19,7 @@ from orchestrator.submission.out_of_distribution import CHALLENGE, CheckedFiles,
 from orchestrator.submission.predictions import image_ids, predict_files, predict_test_images
 from orchestrator.submission.predictor import known_data, load_model
 from orchestrator.submission.submission_file import check_content, name_table, submission_content, write_submission
-from orchestrator.support.disk_lookups import is_link, is_there
+from orchestrator.support.disk_lookups import content, is_link, is_there
 from orchestrator.support.names import NAME
 
 # The data sets whose challenge is scored on other images than their own test set.
@@ -80,7 +80,7 @@ def submit(
     model = load_model(folder, record, device)
     dataset = record.recipe.dataset
     progress = _Progress(say)
-    names: dict[Path, bytes] = {}
+    names: Mapping[Path, bytes] = {}
     if what.files is not None:
         classes = plugins.dataset(dataset).info(data_folder).classes
         check_same_data(record.run_id, model.data, DataIdentity(dataset=dataset, classes=_names_if_there(dataset, data_folder)))
@@ -90,30 +90,32 @@ def submit(
         check_same_data(record.run_id, model.data, found.identity)
         classes = found.info.classes
         rows = predict_test_images(found.parts["test"].images, model.predict, classes=classes, progress=progress)
-        if class_names := model.data.classes or found.identity.classes:
-            names[folder.classes] = name_table("label", "class", class_names)
-        if found.test_names:
-            names[folder.images] = name_table("id", "file", found.test_names)
+        names = _name_tables(folder, model.data.classes or found.identity.classes, found.test_names)
     write_submission(folder.submission, rows, classes=classes, names=names)
     say(f"submission: {folder.submission}, {len(rows.ids):,} rows for {what.describe()}")
     return folder.submission
 
 
-def check_same_data(run_id: str, trained_on: DataIdentity, now: DataIdentity, advice: str = "train again") -> None:
+def check_same_data(run_id: str, trained_on: DataIdentity, now: DataIdentity) -> None:
     """Raise BadData where a data set is not what a model was trained on: its labels, or its images, have another meaning."""
-    if what := trained_on.differences(now):
-        raise BadData(f"{now.dataset} is not what {run_id} was trained on: {what}. Restore it, or {advice}. Nothing was written")
+    if what := trained_on.difference(now):
+        raise BadData(
+            f"{now.dataset} is not what {run_id} was trained on: {what}. "
+            "Restore it, or train again with --study NAME. Nothing was written"
+        )
 
 
 def check(file: Path, dataset: str, data_folder: Path) -> str:
     """Check that a file is a complete submission for this data set. Returns as what. Raises BadData, MissingInput.
 
-    Where it lies in the folder of a run, the data set must also be what that run was trained on.
+    Where it lies in the folder of a run, the data set must also be what that run was trained on, and the tables of names beside
+    the run's submission must be its own.
     """
     geometry = OUT_OF_DISTRIBUTION.get(dataset)
     submission = submission_content(file)
     run = RunFolder(file.parent)
     record = run.read() if run.has_record() else None
+    test_names: tuple[str, ...] = ()
     if geometry is not None and not _is_of_test_images(submission):
         ids, name = geometry.ids(), f"the {geometry.files} out-of-distribution files"
         classes = plugins.dataset(dataset).info(data_folder).classes
@@ -122,11 +124,26 @@ def check(file: Path, dataset: str, data_folder: Path) -> str:
         parts: tuple[Part, ...] = ("test",) if record is None else ("train", "test")
         found = read_data(dataset, data_folder, *parts)
         ids, name = image_ids(len(found.parts["test"].labels)), f"the test images of {dataset}"
-        classes, now = found.info.classes, found.identity
+        classes, now, test_names = found.info.classes, found.identity, found.test_names
     if record is not None:
-        check_same_data(record.run_id, known_data(run, record), now)
+        model = known_data(run, record)
+        check_same_data(record.run_id, model, now)
+        if file.name == run.submission.name:
+            _check_name_tables(_name_tables(run, model.classes or now.classes, test_names), record.run_id)
     check_content(submission, file, ids, classes=classes)
     return f"{len(ids):,} rows for {name}, in order, labels 0 to {classes - 1}"
+
+
+def _name_tables(folder: RunFolder, classes: Sequence[str], images: Sequence[str]) -> dict[Path, bytes]:
+    """What stands beside a submission, where classes and images have names."""
+    tables = {folder.classes: name_table("label", "class", classes)} if classes else {}
+    return {**tables, folder.images: name_table("id", "file", images)} if images else tables
+
+
+def _check_name_tables(tables: Mapping[Path, bytes], run_id: str) -> None:
+    for path, expected in tables.items():
+        if content(path) not in (None, expected):
+            raise BadData(f"{path} has other names than the model's. Write it again with: orchestrate submit {run_id}")
 
 
 def _names_if_there(dataset: str, data_folder: Path) -> tuple[str, ...]:

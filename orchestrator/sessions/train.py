@@ -65,7 +65,7 @@ def train(request: TrainRequest, resources: Resources, say: Callable[[str], None
         run = folder.folder(record)
         if record.status is Status.COMPLETE and is_file(run.best_checkpoint):
             now = replace(read_data(recipe.dataset, data_folder, "train").identity, test_names="")
-            check_same_data(record.run_id, trained_on(run, record), now, "train under another name with --study NAME")
+            check_same_data(record.run_id, trained_on(run, record), now)
             say(f"{record.run_id} is trained already; to train it again, keep it under another name with --study NAME")
             complete_copies(record, study, folder, resources, say)
         else:

@@ -33,7 +33,7 @@ class DeviceData:
     def test(self, trained_on: DataIdentity) -> DataReading:
         """The test images of the data set that a model was trained on. Raises BadData where it is another one by now."""
         found = read_data(trained_on.dataset, self._folder, "test")
-        if what := trained_on.differences(found.identity):
+        if what := trained_on.difference(found.identity):
             raise BadData(f"{trained_on.dataset} has changed since the training began: {what}")
         return found
 

@@ -92,7 +92,7 @@ class RunningJob:
             trained_on = from_plain(DataIdentity, state["data"]) if "data" in state else self._identity
         except _UNUSABLE as error:
             return _trained_again(error)
-        if what := trained_on.training_differences(self._identity):
+        if what := trained_on.training_difference(self._identity):
             raise BadData(
                 f"{self._folder.last_checkpoint} was trained on other data than {self.job.recipe.dataset} is now: {what}"
             )

@@ -6,15 +6,15 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import orchestrator
 from orchestrator.data_identity import DataIdentity, read_data
-from orchestrator.errors import BadData
 from orchestrator.executors.in_process import InProcess
 from orchestrator.jobs import Event, Failed, Finished, Job, Paused
-from orchestrator.record import FailureKind, Kind, Provenance
+from orchestrator.record import FailureKind, Kind
 from orchestrator.storage import checkpoint
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.support.serialization import from_plain
@@ -26,7 +26,7 @@ from tests.helpers.paths import PLUGINS
 QUIET = ("--mirror", "off", "--executor", "in-process")
 CLASSES = ("one", "two", "zero")
 
-SETTINGS = {"batch_size": 8, "blocks": [{"channels": 4}], "hidden": [], "augmentation": []}
+SETTINGS: dict[str, Any] = {"batch_size": 8, "blocks": [{"channels": 4}], "hidden": [], "augmentation": []}
 
 PLAN = f"""
 from optuna.distributions import FloatDistribution
@@ -44,46 +44,6 @@ def plan(dataset, info):
         epochs=1, confirm_epochs=1, retrain_epochs=1,
     )
 """
-
-OWN_DATA_SET = '''
-"""Two classes, as the file letters.npz of the data folder has them, unless NAME asks for something else."""
-
-import numpy as np
-
-from orchestrator.contracts import DataSetInfo, DataSetNames, Labelled
-
-
-class Letters:
-    loaded = 0
-
-    @property
-    def names(self):
-        return DataSetNames(classes=lambda folder: self.classes(), images=lambda folder, part: ["a.png", "b.png"])
-
-    def classes(self):
-        return {"letters": ("a", "b"), "moving": ("a", f"b{self.loaded}"), "unnamed": ("a",)}[__name__.split(".")[-1]]
-
-    def info(self, folder):
-        return DataSetInfo(classes=2, channels=1, size=4, mean=(0.5,), std=(0.5,), padding=1, flip=False, train_images=12,
-            validation_images=2, confirmation_images=2, batch_sizes=(4,), trial_epochs=1, retrain_epochs=1)
-
-    def check(self, folder):
-        pass
-
-    def fetch(self, folder):
-        pass
-
-    def load(self, folder, part):
-        self.loaded += 1
-        first = np.load(folder / "letters.npz")["first"]
-        count = 12 if part == "train" else 2
-        images = np.zeros((count, 1, 4, 4), dtype=np.uint8)
-        images[first::2] = 255
-        return Labelled(images=images, labels=np.arange(count) % 2)
-
-
-dataset = Letters()
-'''
 
 
 @dataclass(frozen=True)
@@ -188,7 +148,7 @@ def alter_an_image(root: Path) -> None:
     write(root / "train" / "one" / "01.jpg", enlarged(digit_images(3, 1)[0], 40, 48))
 
 
-TRAINING = {
+TRAINING: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a class is renamed and comes last": (renamed("one", "zzz"), "its classes have changed ('one' is gone, 'zzz' is new)"),
     "a class is renamed in its place": (renamed("two", "twq"), "its classes have changed ('two' is gone, 'twq' is new)"),
     "a class is added": (add_a_class, "its classes have changed ('another' is new)"),
@@ -196,7 +156,7 @@ TRAINING = {
     "two images are swapped": (swap_two_images, "its training images or their labels have changed"),
     "an image is replaced": (alter_an_image, "its training images or their labels have changed"),
 }
-TEST = {
+TEST: dict[str, Callable[[Path], Any]] = {
     "a test image is added": lambda root: write(root / "test" / "one" / "x.png", digit_images(1, 1)[0]),
     "a test image is removed": lambda root: (root / "test" / "one" / "0.png").unlink(),
     "a test image is renamed": lambda root: (root / "test" / "one" / "0.png").rename(root / "test" / "one" / "9.png"),
@@ -295,6 +255,16 @@ def test_names_and_digests_travel_with_checkpoints_and_records(trained: Trained,
     trained.root.mkdir()
 
 
+def test_a_submission_is_checked_together_with_its_names(trained: Trained, capsys: pytest.CaptureFixture[str]) -> None:
+    check = ("submit", "--check", trained.file(trained.single), "--data-dir", trained.data)
+    for name in ("classes.csv", "images.csv"):
+        table = trained.file(trained.single, name)
+        table.write_text(table.read_text().replace("one", "ant"))  # as a version left it that wrote names before it predicted
+        refused(capsys, 65, *check, says=(f"{table} has other names than the model's",))
+        assert call(capsys, "submit", trained.single, "--device", "cpu", *trained.where).code == 0
+        assert call(capsys, *check).code == 0
+
+
 @pytest.mark.parametrize("change", ["a class is renamed in its place", "a class is removed", "two images are swapped"])
 def test_older_checkpoints_are_compared_by_their_record_and_tables(
     change: str, trained: Trained, capsys: pytest.CaptureFixture[str]
@@ -316,7 +286,7 @@ def test_older_checkpoints_are_compared_by_their_record_and_tables(
     assert trained.kept() == before
 
 
-def folder_job(trained: Trained, folder: Path, *, epochs: int = 2, **more: object) -> Job:
+def folder_job(trained: Trained, folder: Path, *, epochs: int = 2, **more: Any) -> Job:
     made = job(folder, trainer="cnn", epochs=epochs, until=1, **SETTINGS)
     return replace(made, recipe=replace(made.recipe, dataset=f"folder:{trained.root}"), **more)
 
@@ -359,53 +329,3 @@ def test_nothing_is_measured_on_images_that_changed_since_the_training_began(
     assert "has changed since the training began" in failed.failure.message
     assert (Path(begun.folder) / "last.pt").exists()
     assert not (Path(begun.folder) / "best.pt").exists()
-
-
-@pytest.fixture
-def own_data_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with data sets of the user, and two data folders that hold other images under the same name."""
-    import numpy as np
-
-    folder = tmp_path / "trainers" / "datasets"
-    folder.mkdir(parents=True)
-    for name in ("letters", "moving", "unnamed"):
-        (folder / f"{name}.py").write_text(OWN_DATA_SET)
-    for first, name in enumerate(("here", "elsewhere")):
-        (tmp_path / name).mkdir()
-        np.savez(tmp_path / name / "letters.npz", first=first)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def test_a_data_set_of_the_same_name_elsewhere_is_another_one(own_data_sets: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    recipe = own_data_sets / "recipe.json"
-    write_recipe(recipe, "letters")
-    assert call(capsys, "train", recipe, "--data-dir", "here", *QUIET).code == 0
-    (record,) = RunsFolder(Path("runs")).known("train").runs()
-    assert call(capsys, "submit", record.run_id, "--device", "cpu").code == 0
-    before = content(Path("runs"))
-    says = (f"letters is not what {record.run_id} was trained on: its training images or their labels have changed",)
-    refused(capsys, 65, "submit", record.run_id, "--device", "cpu", "--data-dir", "elsewhere", says=says)
-    assert content(Path("runs")) == before
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [("moving", "moving changed while it was read"), ("unnamed", "unnamed gives 1 names for its 2 classes")],
-)
-def test_names_that_do_not_belong_to_the_images_are_refused(name: str, message: str, own_data_sets: Path) -> None:
-    with pytest.raises(BadData, match=message):
-        read_data(name, own_data_sets / "here", "train", "test")
-
-
-def test_what_is_not_known_is_not_compared() -> None:
-    known = DataIdentity(dataset="d", digest="1", classes=("a", "b"), test_names="2", test_digest="3")
-    assert known.differences(known) == ""
-    assert known.differences(DataIdentity(dataset="d")) == ""
-    assert DataIdentity(dataset="d").differences(known) == ""
-    assert known.differences(replace(known, classes=("b", "a"))) == "its classes have changed (the same names in another order)"
-    many = replace(known, classes=tuple("cdefghij"))
-    assert known.differences(many) == (
-        "its classes have changed ('a' is gone, 'b' is gone, 'c' is new, 'd' is new, 'e' is new, …)"
-    )
-    assert Provenance(study="s").classes_digest == DataIdentity(dataset="d").classes_digest == ""
