@@ -111,6 +111,7 @@ def check(file: Path, dataset: str, data_folder: Path) -> str:
     Where it lies in the folder of a run, the data set must also be what that run was trained on, and the tables of names beside
     the run's submission must be its own.
     """
+    source = plugins.dataset(dataset)
     geometry = OUT_OF_DISTRIBUTION.get(dataset)
     submission = submission_content(file)
     run = RunFolder(file.parent)
@@ -118,7 +119,7 @@ def check(file: Path, dataset: str, data_folder: Path) -> str:
     test_names: tuple[str, ...] = ()
     if geometry is not None and not _is_of_test_images(submission):
         ids, name = geometry.ids(), f"the {geometry.files} out-of-distribution files"
-        classes = plugins.dataset(dataset).info(data_folder).classes
+        classes = source.info(data_folder).classes
         now = DataIdentity(dataset=dataset, classes=_names_if_there(dataset, data_folder))
     else:
         parts: tuple[Part, ...] = ("test",) if record is None else ("train", "test")
