@@ -1,6 +1,7 @@
 """Conducts hyperparameter studies of image classifiers, retrains the winner, and writes the submission.
 
-From Python: `load(RUN)` gives the predictor of a run, `runs(DIR)` the frames that the reports are made from.
+From Python: `load(RUN)` gives the predictor of a run, `class_names(RUN)` the names of its classes, and `runs(DIR)` the frames
+that the reports are made from.
 """
 
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from orchestrator.contracts import Frames, Predictor
 
-__all__ = ["load", "runs"]
+__all__ = ["class_names", "load", "runs"]
 
 
 def load(run: str, *, runs_dir: str | Path = "runs", device: str = "cpu") -> "Predictor":
@@ -22,6 +23,18 @@ def load(run: str, *, runs_dir: str | Path = "runs", device: str = "cpu") -> "Pr
 
     _, folder = RunsFolder(Path(runs_dir)).find_run(run)
     return load_predictor(folder, device)
+
+
+def class_names(run: str, *, runs_dir: str | Path = "runs") -> tuple[str, ...]:
+    """The names of the classes that a run was trained on, in the order of the columns of what `load(run)` predicts.
+
+    () where its data set names none. They come from the checkpoint, wherever the data set is by now. Raises as `load`.
+    """
+    from orchestrator.storage.runs import RunsFolder
+    from orchestrator.submission.predictor import trained_on
+
+    _, folder = RunsFolder(Path(runs_dir)).find_run(run)
+    return trained_on(folder, folder.read()).classes
 
 
 def runs(directory: str | Path = "runs", *studies: str) -> "Frames":

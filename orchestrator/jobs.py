@@ -37,6 +37,7 @@ class Facts:
     data_digest: str
     precision: str  # of products, where the trainer chooses it by the device; else ""
     validation_images: int  # that every accuracy of its epochs is measured on
+    classes_digest: str = ""  # sha256 of the names of the classes; "" where they have none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -153,7 +153,8 @@ class Provenance:
     precision: str = ""  # of products, "float32" or "bfloat16", where the trainer chooses it by the device
     validation_images: int = 0  # that val_acc is measured on
     versions: Mapping[str, str] = field(default_factory=dict)
-    data_digest: str = ""  # sha256 of the images and labels that were read
+    data_digest: str = ""  # sha256 of the training images and labels that were read
+    classes_digest: str = ""  # sha256 of the names of the classes, in their order; "" where they have none
     started: float = 0.0
     finished: float | None = None
 
@@ -183,6 +184,7 @@ class Evaluation:
     images: int
     loss: float
     acc: float
+    digest: str = ""  # sha256 of the images and labels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,8 +4,9 @@ import orchestrator
 from orchestrator import plugins
 
 
-def test_the_package_offers_two_functions() -> None:
-    assert orchestrator.__all__ == ["load", "runs"]
+def test_the_package_offers_three_functions() -> None:
+    assert orchestrator.__all__ == ["class_names", "load", "runs"]
+    assert callable(orchestrator.class_names)
     assert callable(orchestrator.load)
     assert callable(orchestrator.runs)
 

@@ -143,7 +143,7 @@ class Dispatch:
                 return self._failed(active, Failure(kind=FailureKind.HUNG if active.hung else FailureKind.LOST, message=message))
 
     def _began(self, active: ActiveRun, event: Began) -> Update:
-        self._data.check(active.record, event.facts.data_digest)
+        self._data.check(active.record, images=event.facts.data_digest, classes=event.facts.classes_digest)
         self._recorder.began(active, event)
         notes = (f"{active.record.run_id}: {event.note}",) if event.note else ()
         return active.after_an_epoch(*notes) if active.epochs else active.update(*notes)

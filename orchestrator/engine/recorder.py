@@ -42,6 +42,7 @@ class Recorder:
             threads=facts.threads,
             versions=facts.versions,
             data_digest=facts.data_digest,
+            classes_digest=facts.classes_digest,
             precision=facts.precision,
             validation_images=facts.validation_images,
         )

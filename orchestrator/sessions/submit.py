@@ -2,23 +2,24 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
 from orchestrator import plugins
 from orchestrator.contracts import DataSetInfo
-from orchestrator.errors import InvalidInput
+from orchestrator.data_identity import DataIdentity, Part, class_names, read_data
+from orchestrator.errors import BadData, InvalidInput, MissingInput
 from orchestrator.record import RunRecord
 from orchestrator.storage.run_folder import RunFolder
 from orchestrator.storage.study_file import StudyFile
 from orchestrator.storage.study_folder import StudyFolder
 from orchestrator.submission.out_of_distribution import CHALLENGE, CheckedFiles, OutOfDistribution, check_files
 from orchestrator.submission.predictions import image_ids, predict_files, predict_test_images
-from orchestrator.submission.predictor import load_predictor
-from orchestrator.submission.submission_file import check_content, submission_content, write_name_table, write_submission
-from orchestrator.support.disk_lookups import is_link, is_there
+from orchestrator.submission.predictor import known_data, load_model
+from orchestrator.submission.submission_file import check_content, name_table, submission_content, write_submission
+from orchestrator.support.disk_lookups import content, is_link, is_there
 from orchestrator.support.names import NAME
 
 # The data sets whose challenge is scored on other images than their own test set.
@@ -73,38 +74,85 @@ def submit(
 ) -> Path:
     """Predict, and write the run's submission.csv: written aside, checked, then renamed. Returns its path.
 
-    Beside predictions for test images stand classes.csv and images.csv, where classes and images have names.
+    Beside predictions for test images stand classes.csv and images.csv, where classes and images have names; the three are
+    replaced together. Raises BadData, before anything is written, where the data set is not what the model was trained on.
     """
-    model = load_predictor(folder, device)
-    source = plugins.dataset(record.recipe.dataset)
-    classes = source.info(data_folder).classes
+    model = load_model(folder, record, device)
+    dataset = record.recipe.dataset
     progress = _Progress(say)
+    names: Mapping[Path, bytes] = {}
     if what.files is not None:
-        rows = predict_files(what.files, model, classes=classes, progress=progress)
+        classes = plugins.dataset(dataset).info(data_folder).classes
+        check_same_data(record.run_id, model.data, DataIdentity(dataset=dataset, classes=_names_if_there(dataset, data_folder)))
+        rows = predict_files(what.files, model.predict, classes=classes, progress=progress)
     else:
-        if source.names.classes is not None:
-            write_name_table(folder.classes, "label", "class", source.names.classes(data_folder))
-        if source.names.images is not None:
-            write_name_table(folder.images, "id", "file", source.names.images(data_folder, "test"))
-        images = source.load(data_folder, "test").images
-        rows = predict_test_images(images, model, classes=classes, progress=progress)
-    write_submission(folder.submission, rows, classes=classes)
+        found = read_data(dataset, data_folder, "train", "test")
+        check_same_data(record.run_id, model.data, found.identity)
+        classes = found.info.classes
+        rows = predict_test_images(found.parts["test"].images, model.predict, classes=classes, progress=progress)
+        names = _name_tables(folder, model.data.classes or found.identity.classes, found.test_names)
+    write_submission(folder.submission, rows, classes=classes, names=names)
     say(f"submission: {folder.submission}, {len(rows.ids):,} rows for {what.describe()}")
     return folder.submission
 
 
+def check_same_data(run_id: str, trained_on: DataIdentity, now: DataIdentity) -> None:
+    """Raise BadData where a data set is not what a model was trained on: its labels, or its images, have another meaning."""
+    if what := trained_on.difference(now):
+        raise BadData(
+            f"{now.dataset} is not what {run_id} was trained on: {what}. "
+            "Restore it, or train again with --study NAME. Nothing was written"
+        )
+
+
 def check(file: Path, dataset: str, data_folder: Path) -> str:
-    """Check that a file is a complete submission for this data set. Returns as what. Raises BadData, MissingInput."""
+    """Check that a file is a complete submission for this data set. Returns as what. Raises BadData, MissingInput.
+
+    Where it lies in the folder of a run, the data set must also be what that run was trained on, and the tables of names beside
+    the run's submission must be its own.
+    """
     source = plugins.dataset(dataset)
     geometry = OUT_OF_DISTRIBUTION.get(dataset)
     submission = submission_content(file)
+    run = RunFolder(file.parent)
+    record = run.read() if run.has_record() else None
+    test_names: tuple[str, ...] = ()
     if geometry is not None and not _is_of_test_images(submission):
         ids, name = geometry.ids(), f"the {geometry.files} out-of-distribution files"
+        classes = source.info(data_folder).classes
+        now = DataIdentity(dataset=dataset, classes=_names_if_there(dataset, data_folder))
     else:
-        ids, name = image_ids(len(source.load(data_folder, "test").labels)), f"the test images of {dataset}"
-    classes = source.info(data_folder).classes
+        parts: tuple[Part, ...] = ("test",) if record is None else ("train", "test")
+        found = read_data(dataset, data_folder, *parts)
+        ids, name = image_ids(len(found.parts["test"].labels)), f"the test images of {dataset}"
+        classes, now, test_names = found.info.classes, found.identity, found.test_names
+    if record is not None:
+        model = known_data(run, record)
+        check_same_data(record.run_id, model, now)
+        if file.name == run.submission.name:
+            _check_name_tables(_name_tables(run, model.classes or now.classes, test_names), record.run_id)
     check_content(submission, file, ids, classes=classes)
     return f"{len(ids):,} rows for {name}, in order, labels 0 to {classes - 1}"
+
+
+def _name_tables(folder: RunFolder, classes: Sequence[str], images: Sequence[str]) -> dict[Path, bytes]:
+    """What stands beside a submission, where classes and images have names."""
+    tables = {folder.classes: name_table("label", "class", classes)} if classes else {}
+    return {**tables, folder.images: name_table("id", "file", images)} if images else tables
+
+
+def _check_name_tables(tables: Mapping[Path, bytes], run_id: str) -> None:
+    for path, expected in tables.items():
+        if content(path) not in (None, expected):
+            raise BadData(f"{path} has other names than the model's. Write it again with: orchestrate submit {run_id}")
+
+
+def _names_if_there(dataset: str, data_folder: Path) -> tuple[str, ...]:
+    """The names of the classes; () where the data set is not here, as predicting other files does not need it."""
+    try:
+        return class_names(dataset, data_folder)
+    except MissingInput:
+        return ()
 
 
 def dataset_of(file: Path) -> str:

@@ -8,16 +8,19 @@ from typing import final
 
 from orchestrator import plugins
 from orchestrator.contracts import ReferenceSystem
+from orchestrator.data_identity import read_data
 from orchestrator.hyperparameters import complete
 from orchestrator.recipe import Recipe
 from orchestrator.record import Kind, Provenance, RunRecord, Status
 from orchestrator.sessions.find_recipe import reference_of
 from orchestrator.sessions.resources import Resources
 from orchestrator.sessions.single_run import check_recipe, complete_copies, find_record, result_line, train_run
+from orchestrator.sessions.submit import check_same_data
 from orchestrator.storage.remembered_folders import data_folder_of, recorded, remember_runs_folder
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_file import StudyFile
 from orchestrator.storage.study_folder import StudyFolder
+from orchestrator.submission.predictor import trained_on
 from orchestrator.support.clock import SystemClock
 from orchestrator.support.disk_lookups import is_file
 from orchestrator.support.environment import commit
@@ -61,6 +64,8 @@ def train(request: TrainRequest, resources: Resources, say: Callable[[str], None
         record = _record(folder, recipe, system, provenance)
         run = folder.folder(record)
         if record.status is Status.COMPLETE and is_file(run.best_checkpoint):
+            now = replace(read_data(recipe.dataset, data_folder, "train").identity, test_names="")
+            check_same_data(record.run_id, trained_on(run, record), now)
             say(f"{record.run_id} is trained already; to train it again, keep it under another name with --study NAME")
             complete_copies(record, study, folder, resources, say)
         else:

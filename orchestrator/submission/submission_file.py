@@ -4,50 +4,46 @@ import contextlib
 import csv
 import io
 import itertools
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from orchestrator.errors import BadData, MissingInput
 from orchestrator.submission.predictions import Rows
-from orchestrator.support.atomic_files import disk_errors, replace, sync_folder
+from orchestrator.support.atomic_files import disk_errors
 from orchestrator.support.disk_lookups import content
-from orchestrator.support.fault_injection import CrashPoint, reached
+from orchestrator.support.file_groups import replace_together
 
 _COLUMNS = ["id", "label"]
 
 
-def write_submission(path: Path, rows: Rows, *, classes: int) -> None:
-    """Write the rows to a temporary file, check it, then rename it to `path`.
+def write_submission(path: Path, rows: Rows, *, classes: int, names: Mapping[Path, bytes] = MappingProxyType({})) -> None:
+    """Write the rows aside, check them, then rename the file to `path`, together with the tables of `names` beside it.
 
-    Raises BadData for a label that is not a class, and DiskError; an earlier file at `path` is then kept.
+    Raises BadData for a label that is not a class, and DiskError; earlier files are then kept.
     """
-    aside = path.with_name(path.name + ".part")
     lines = [f"{name},{label}\n" for name, label in zip(rows.ids, rows.labels.tolist(), strict=True)]
-    try:
-        with disk_errors(f"write {path}"):
-            with aside.open("w", encoding="utf-8", newline="") as stream:
-                stream.write(",".join(_COLUMNS) + "\n")
-                stream.writelines(lines)
-                stream.flush()
-                os.fsync(stream.fileno())
-            check_submission(aside, rows.ids, classes=classes)
-            reached(CrashPoint.SUBMISSION_ASIDE)
-            aside.replace(path)
-            sync_folder(path.parent)
-    finally:
-        with contextlib.suppress(OSError):
-            aside.unlink(missing_ok=True)
+    content = "".join([",".join(_COLUMNS) + "\n", *lines]).encode()
+    with disk_errors(f"write {path}"):
+        replace_together(path, content, names, check=lambda aside: check_submission(aside, rows.ids, classes=classes))
 
 
-def write_name_table(path: Path, number: str, name: str, names: Sequence[str]) -> None:
-    """Write a CSV file with the columns `number` and `name`, one row for each of `names` from number 0. Raises DiskError."""
+def name_table(number: str, name: str, names: Sequence[str]) -> bytes:
+    """A CSV file with the columns `number` and `name`, one row for each of `names` from number 0."""
     stream = io.StringIO()
     table = csv.writer(stream, lineterminator="\n")
     table.writerow([number, name])
     table.writerows(enumerate(names))
-    with disk_errors(f"write {path}"):
-        replace(path, stream.getvalue().encode())
+    return stream.getvalue().encode("utf-8", "backslashreplace")
+
+
+def names_in_table(table: bytes) -> tuple[str, ...]:
+    """The names in what `name_table` wrote; () for anything else."""
+    with contextlib.suppress(csv.Error, UnicodeDecodeError):
+        rows = list(csv.reader(io.StringIO(table.decode(), newline=""), strict=True))[1:]
+        if [row[0] for row in rows if len(row) == 2] == [str(number) for number in range(len(rows))]:
+            return tuple(name for _, name in rows)
+    return ()
 
 
 def check_submission(path: Path, ids: Sequence[str], *, classes: int) -> None:

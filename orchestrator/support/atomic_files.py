@@ -27,11 +27,7 @@ def replace(path: Path, content: bytes, *, aside: Path | None = None) -> None:
     """
     part = (aside or path.parent) / (path.name + ".part")
     try:
-        part.unlink(missing_ok=True)  # left by a kill, or a link to somewhere else that must not be written through
-        with part.open("xb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
+        write_synced(part, content)
         reached(f"{path.name} written aside")
         part.replace(path)
         reached(f"{path.name} renamed")
@@ -40,6 +36,15 @@ def replace(path: Path, content: bytes, *, aside: Path | None = None) -> None:
             part.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def write_synced(path: Path, content: bytes) -> None:
+    """Write a new file, in place of what a kill left there or of a link, which is not followed. Raises OSError."""
+    path.unlink(missing_ok=True)
+    with path.open("xb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 def sync_folder(folder: Path) -> None:

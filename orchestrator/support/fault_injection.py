@@ -33,6 +33,9 @@ class CrashPoint(enum.StrEnum):
     END_RECORDED = "end recorded, no observer heard it"
     RETRAINED = "retrained, nothing submitted"
     SUBMISSION_ASIDE = "submission.csv written aside"
+    SUBMISSION_REMOVED = "submission.csv removed"
+    CLASSES_RENAMED = "classes.csv renamed"
+    IMAGES_RENAMED = "images.csv renamed"
     # a worker's process
     STATE_LOADED = "state loaded"
     IN_EPOCH = "in an epoch"

@@ -15,6 +15,7 @@ from orchestrator.hyperparameters import complete
 from orchestrator.jobs import Began, Event, Failed, Finished, Job, Measured, Paused, Saved, WorkerLost
 from orchestrator.recipe import Recipe
 from orchestrator.record import Epoch, Metric
+from orchestrator.storage import checkpoint
 from orchestrator.storage.run_folder import RunFolder
 from orchestrator.testing.training_runs import figures
 
@@ -61,7 +62,7 @@ class ExecutorConformance:
         assert len(events[0].facts.data_digest) == 64
         assert [epoch.number for epoch in epochs(events)] == [1, 2, 3, 4]
         assert isinstance(events[-1], Finished)
-        assert (tmp_path / "run" / "best.pt").is_file()
+        assert checkpoint.read(tmp_path / "run" / "best.pt")["data"]["digest"] == events[0].facts.data_digest
 
     def test_a_worker_waits_for_its_grant_and_serves_the_next_job(self, executor: Executor, tmp_path: Path) -> None:
         executor.start(job(tmp_path, until=2))

@@ -1,13 +1,13 @@
 """The images that a worker keeps on its device for all of its jobs."""
 
-import hashlib
 from pathlib import Path
 from typing import final
 
 import numpy as np
 
-from orchestrator import plugins
 from orchestrator.contracts import Data
+from orchestrator.data_identity import DataIdentity, DataReading, read_data
+from orchestrator.errors import BadData
 from orchestrator.recipe import Split
 from orchestrator.worker.splits import split
 
@@ -20,28 +20,28 @@ class DeviceData:
         self._folder = folder
         self._device = device
         self._key: tuple[str, Split] | None = None
-        self._data: Data | None = None
-        self._digest = ""
+        self._data: tuple[Data, DataIdentity] | None = None
 
-    def data(self, dataset: str, how: Split) -> tuple[Data, str]:
-        """The training and validation images on the device, and the sha256 of all images and labels that were read."""
+    def data(self, dataset: str, how: Split) -> tuple[Data, DataIdentity]:
+        """The training and validation images on the device, and what was read of the data set to get them."""
         if self._data is None or self._key != (dataset, how):
             self._data = None  # room for the new one first
-            self._data, self._digest = self._load(dataset, how)
+            self._data = self._load(dataset, how)
             self._key = (dataset, how)
-        return self._data, self._digest
+        return self._data
 
-    def test(self, dataset: str) -> tuple[np.ndarray, np.ndarray]:
-        """The test images N×C×H×W uint8 and their labels."""
-        found = plugins.dataset(dataset).load(self._folder, "test")
-        return found.images, found.labels
+    def test(self, trained_on: DataIdentity) -> DataReading:
+        """The test images of the data set that a model was trained on. Raises BadData where it is another one by now."""
+        found = read_data(trained_on.dataset, self._folder, "test")
+        if what := trained_on.difference(found.identity):
+            raise BadData(f"{trained_on.dataset} has changed since the training began: {what}")
+        return found
 
-    def _load(self, dataset: str, how: Split) -> tuple[Data, str]:
+    def _load(self, dataset: str, how: Split) -> tuple[Data, DataIdentity]:
         import torch
 
-        source = plugins.dataset(dataset)
-        info = source.info(self._folder)
-        read = source.load(self._folder, "train")
+        reading = read_data(dataset, self._folder, "train")
+        read, info = reading.parts["train"], reading.info
         parts = split(read.labels, seed=how.seed, validation=info.validation_images, confirmation=info.confirmation_images)
         train = parts.train if how.train_on == "train" else np.sort(np.concatenate([parts.train, parts.confirmation]))
 
@@ -60,6 +60,4 @@ class DeviceData:
             info=info,
             folder=self._folder,
         )
-        digest = hashlib.sha256(np.ascontiguousarray(read.images).data)
-        digest.update(np.ascontiguousarray(read.labels).data)
-        return data, digest.hexdigest()
+        return data, reading.identity

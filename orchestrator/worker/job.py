@@ -11,6 +11,7 @@ import numpy as np
 
 from orchestrator import plugins
 from orchestrator.contracts import SMALLEST_MICRO_BATCH, Capabilities, Data, Training
+from orchestrator.data_identity import DataIdentity, DataReading
 from orchestrator.errors import BadData
 from orchestrator.jobs import Event, Failed, Finished, Job, Measured, Reduced, Saved
 from orchestrator.record import Best, Epoch, Evaluation, Failure, FailureKind
@@ -27,12 +28,14 @@ from orchestrator.worker.evaluation import evaluation
 # Seconds that the first checkpoint is taken to cost, until one was measured: a ResNet-18 with momentum takes .2 to .5.
 _FIRST_CHECKPOINT_SECONDS = 0.2
 
+_UNUSABLE = (BadData, KeyError, TypeError, ValueError, RuntimeError)  # what reading a checkpoint of other content may raise
+
 
 @final
 class RunningJob:
     """One job between two epochs."""
 
-    def __init__(self, job: Job, begin: Callable[[], Training], device: str, data: Data) -> None:
+    def __init__(self, job: Job, begin: Callable[[], Training], device: str, data: Data, identity: DataIdentity) -> None:
         self.job = job
         self.granted = job.until_epoch
         self.epochs: list[Epoch] = []
@@ -42,6 +45,7 @@ class RunningJob:
             self._limit_micro_batch(job.micro_batch)
         self._state: dict[str, Any] | None = None  # of the training after its last epoch, where it can do with less memory
         self._device = device
+        self._identity = identity
         self._chance = _chance(data, self._capabilities.label_smoothing)
         self._folder = RunFolder(Path(job.folder))
         self._best: Best | None = None
@@ -73,7 +77,10 @@ class RunningJob:
             micro_batch.limit(images)
 
     def resume(self) -> str:
-        """Continue from the last checkpoint. Returns "" or why it was not used. Raises DiskError for one that cannot be read."""
+        """Continue from the last checkpoint. Returns "" or why it was not used.
+
+        Raises DiskError for one that cannot be read, BadData for one that was trained on other data: its epochs are of those.
+        """
         if not is_file(self._folder.last_checkpoint):
             return ""
         try:
@@ -81,12 +88,19 @@ class RunningJob:
             if state["recipe"] != self.job.recipe.fingerprint():
                 raise BadData(f"{self._folder.last_checkpoint} belongs to another recipe")
             epochs = [from_plain(Epoch, epoch) for epoch in state["epochs"]]
+            # Versions that did not keep it leave the comparison to the records.
+            trained_on = from_plain(DataIdentity, state["data"]) if "data" in state else self._identity
+        except _UNUSABLE as error:
+            return _trained_again(error)
+        if what := trained_on.training_difference(self._identity):
+            raise BadData(
+                f"{self._folder.last_checkpoint} was trained on other data than {self.job.recipe.dataset} is now: {what}"
+            )
+        try:
             self._training.load_state_dict(state["training"])
             reached(CrashPoint.STATE_LOADED)
-        except (BadData, KeyError, TypeError, ValueError, RuntimeError) as error:
-            if is_out_of_memory(error):  # the checkpoint is sound, and stays
-                raise
-            return f"trained again from the beginning: {error}"
+        except _UNUSABLE as error:
+            return _trained_again(error)
         self.epochs = epochs
         self._state = state["training"]
         self._snapshot = state["best"]
@@ -143,6 +157,7 @@ class RunningJob:
             "epochs": [to_plain(epoch) for epoch in self.epochs],
             "training": self._state or self._training.state_dict(),
             "best": self._snapshot,
+            "data": to_plain(self._identity),
         }
         sha256 = checkpoint.write(self._folder.last_checkpoint, state, aside=self._folder.attempt_folder(self.job.attempt))
         self._unsaved_seconds = 0.0
@@ -156,21 +171,34 @@ class RunningJob:
             failure = Failure(kind=FailureKind.DIVERGED, message=f"no epoch has a finite {job.metric.name}")
             return [Failed(run_id=job.run_id, attempt=job.attempt, failure=failure)]
         events: list[Event] = [self.save()] if job.keep_last else []
-        state = {"recipe": to_plain(job.recipe), "epoch": self._best.epoch, "snapshot": self._snapshot}
+        test = device_data.test(self._identity) if job.measure == "test" else None
+        identity = self._identity if test is None else replace(self._identity, test_digest=test.identity.test_digest)
+        state = {
+            "recipe": to_plain(job.recipe),
+            "epoch": self._best.epoch,
+            "snapshot": self._snapshot,
+            "data": to_plain(identity),
+        }
         sha256 = checkpoint.write(self._folder.best_checkpoint, state, aside=self._folder.attempt_folder(job.attempt))
-        test = self._measure(device_data) if job.measure == "test" else None
+        measured = self._measure(test) if test is not None else None
         events.append(
-            Finished(run_id=job.run_id, attempt=job.attempt, best_epoch=self._best.epoch, best_sha256=sha256, test=test)
+            Finished(run_id=job.run_id, attempt=job.attempt, best_epoch=self._best.epoch, best_sha256=sha256, test=measured)
         )
         return events
 
-    def _measure(self, device_data: "DeviceData") -> Evaluation:
+    def _measure(self, test: DataReading) -> Evaluation:
         content = checkpoint.read(self._folder.best_checkpoint)
         predictor = plugins.trainer(self.job.recipe.trainer).restore(content["snapshot"], self._device)
-        images, labels = device_data.test(self.job.recipe.dataset)
-        measured = evaluation(np.asarray(predictor(images), dtype=np.float64), np.asarray(labels))
+        images, labels = test.parts["test"].images, test.parts["test"].labels
+        measured = evaluation(np.asarray(predictor(images), dtype=np.float64), labels)
         reached(CrashPoint.TEST_MEASURED)
-        return measured
+        return replace(measured, digest=test.identity.test_digest)
+
+
+def _trained_again(error: Exception) -> str:
+    if is_out_of_memory(error):  # the checkpoint is sound, and stays
+        raise error
+    return f"trained again from the beginning: {error}"
 
 
 def _chance(data: Data, label_smoothing: float) -> ChanceLevel:

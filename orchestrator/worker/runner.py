@@ -95,18 +95,19 @@ class Runner:
     def _start(self, job: Job) -> Sequence[Event]:
         if self._device == "cpu":
             _limit_threads(self._threads)
-        data, digest = self._device_data.data(job.recipe.dataset, job.recipe.split)
-        running = RunningJob(job, lambda: self._begin(job), self._device, data)
+        data, identity = self._device_data.data(job.recipe.dataset, job.recipe.split)
+        running = RunningJob(job, lambda: self._begin(job), self._device, data, identity)
         note = running.resume() if job.resume else ""
         if note:  # loading may have stopped half-way: a training that begins again must be untouched
-            running = RunningJob(job, lambda: self._begin(job), self._device, data)
+            running = RunningJob(job, lambda: self._begin(job), self._device, data, identity)
         self._job = running
         facts = Facts(
             host=environment.host(),
             device=_device_name(self._device),
             threads=self._threads,
             versions=environment.versions(),
-            data_digest=digest,
+            data_digest=identity.digest,
+            classes_digest=identity.classes_digest,
             precision=running.precision,
             validation_images=len(data.validation_labels),
         )

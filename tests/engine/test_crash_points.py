@@ -68,7 +68,11 @@ RETRAINS = {
     "a worker before it says that it finished": [(CrashPoint.BEST_RENAMED, 1)],
     "a worker that has measured the test set": [(CrashPoint.TEST_MEASURED, 1)],
 }
-ELSEWHERE = [CrashPoint.STATE_LOADED, CrashPoint.PAUSE_ASKED, CrashPoint.PAUSING]  # each has a test of its own below
+ELSEWHERE = [
+    *(CrashPoint.STATE_LOADED, CrashPoint.PAUSE_ASKED, CrashPoint.PAUSING),  # each has a test of its own below
+    # in tests/submission/test_submission.py
+    *(CrashPoint.SUBMISSION_REMOVED, CrashPoint.CLASSES_RENAMED, CrashPoint.IMAGES_RENAMED),
+]
 
 
 def crash(tmp_path: Path, point: CrashPoint, count: int) -> dict[str, str]:

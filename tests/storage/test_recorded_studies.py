@@ -150,3 +150,17 @@ def test_commands_that_only_read_understand_all_of_them(
     assert result.code == 0, result.messages
     assert json.loads(result.output)
     assert call(capsys, command, study, "--runs", runs).output
+
+
+def test_a_model_whose_checkpoint_names_no_data_is_compared_by_its_record(capsys: pytest.CaptureFixture[str], runs: Path) -> None:
+    words = ("submit", "finished/retrain/0000-7904284b", "--runs", runs, "--device", "cpu")
+    file = runs / "finished" / "retrain" / "0000-7904284b" / "submission.csv"
+    before = file.read_bytes()
+    assert call(capsys, *words).code == 0
+    assert call(capsys, "submit", "--check", file).code == 0
+    assert file.read_bytes() == before
+    record = file.with_name("record.json")
+    digest = RunsFolder(runs).study("finished").run(Kind.RETRAIN, "0000-7904284b").read().provenance.data_digest
+    record.write_text(record.read_text().replace(digest, "0" * 64))
+    result = call(capsys, *words)
+    assert (result.code, "digits is not what finished/retrain/0000-7904284b was trained on" in result.messages) == (65, True)

@@ -1,5 +1,6 @@
 """The submission: every image's prediction in its own row, and no file that is not exactly right ever replaces another."""
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -14,6 +15,7 @@ from orchestrator.errors import BadData, DiskError, MissingInput
 from orchestrator.submission import predictions, submission_file
 from orchestrator.submission.out_of_distribution import CHALLENGE, OutOfDistribution, check_files
 from orchestrator.submission.predictions import Rows
+from orchestrator.support.fault_injection import VARIABLE, CrashPoint
 
 CLASSES = 100
 # More images in a file than are predicted at a time, so that chunks and files do not end together.
@@ -233,3 +235,79 @@ def test_a_full_disk_and_a_kill_leave_the_old_file(tmp_path: Path) -> None:
     assert f"cannot write {path}: File too large" in done.stdout
     assert done.stdout.rstrip().endswith("['submission.csv']")
     assert path.read_text() == "the old one"
+
+
+OLD = {"submission.csv": b"id,label\n0,0\n1,0\n2,0\n", "classes.csv": b"label,class\n0,a\n", "images.csv": b"id,file\n0,x\n"}
+NEW = {
+    "submission.csv": b"id,label\n0,7\n1,0\n2,9\n",
+    "classes.csv": submission_file.name_table("label", "class", ["a", "b"]),
+    "images.csv": submission_file.name_table("id", "file", ["x,y", 'z"', "ä"]),
+}
+# What a kill at each point leaves: no submission, or one with its own names.
+LEFT = {
+    CrashPoint.SUBMISSION_ASIDE: OLD,
+    CrashPoint.SUBMISSION_REMOVED: {"classes.csv": OLD["classes.csv"], "images.csv": OLD["images.csv"]},
+    CrashPoint.CLASSES_RENAMED: {"classes.csv": NEW["classes.csv"], "images.csv": OLD["images.csv"]},
+    CrashPoint.IMAGES_RENAMED: {"classes.csv": NEW["classes.csv"], "images.csv": NEW["images.csv"]},
+}
+WRITE = """
+import sys
+from pathlib import Path
+import numpy as np
+from orchestrator.submission import predictions, submission_file
+
+folder = Path(sys.argv[1])
+rows = predictions.Rows(ids=("0", "1", "2"), labels=np.array([7, 0, 9]))
+names = {folder / name: (folder / f"new {name}").read_bytes() for name in ("classes.csv", "images.csv")}
+submission_file.write_submission(folder / "submission.csv", rows, classes=10, names=names)
+"""
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in OLD if (folder / name).exists()}
+
+
+def written(folder: Path, files: dict[str, bytes]) -> Path:
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+@pytest.mark.parametrize("point", LEFT)
+def test_a_kill_never_leaves_a_submission_beside_names_of_another(point: CrashPoint, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    written(written(folder, OLD), {f"new {name}": content for name, content in NEW.items()})
+    words = (sys.executable, "-c", WRITE, folder)
+    done = subprocess.run(words, env={**os.environ, VARIABLE: f"{tmp_path}|{point}|1"}, timeout=60, check=False)
+    assert done.returncode == -9
+    assert files_of(folder) == LEFT[point]
+    write_with_names(folder, [7, 0, 9])
+    assert files_of(folder) == NEW
+    assert not list(folder.glob("*.part"))
+
+
+def write_with_names(folder: Path, labels: list[int]) -> None:
+    names = {folder / name: NEW[name] for name in ("classes.csv", "images.csv")}
+    submission_file.write_submission(folder / "submission.csv", Rows(ids=IDS, labels=np.array(labels)), classes=10, names=names)
+
+
+def test_what_cannot_be_written_leaves_submission_and_names(tmp_path: Path) -> None:
+    written(tmp_path, OLD)
+    with pytest.raises(BadData, match="expected a whole number from 0 to 9"):
+        write_with_names(tmp_path, [7, 10, 9])
+    assert files_of(tmp_path) == OLD
+    (tmp_path / "images.csv.part").mkdir()  # cannot be written aside
+    with pytest.raises(DiskError, match="cannot write"):
+        write_with_names(tmp_path, [7, 0, 9])
+    assert files_of(tmp_path) == OLD
+    (tmp_path / "images.csv.part").rmdir()
+    write_with_names(tmp_path, [7, 0, 9])
+    assert files_of(tmp_path) == NEW
+
+
+def test_names_are_read_as_they_were_written() -> None:
+    names = ("cat", "d,og", 'q"', "line\nend", "", "ä")
+    assert submission_file.names_in_table(submission_file.name_table("label", "class", names)) == names
+    for other in (b"", b"\xff", b"label,class\n1,a\n", b"label,class\n0,a,b\n", b'label,class\n0,"a\n'):
+        assert submission_file.names_in_table(other) == ()
