@@ -12,7 +12,7 @@ import torch
 
 from orchestrator import plugins
 from tests.helpers.image_folders import digit_images, enlarged, write
-from trainers.datasets._decoding import dimensions
+from trainers.datasets._image_structure import dimensions
 
 
 def test_an_image_of_the_right_size_is_kept_bit_for_bit(tmp_path: Path, data: Path) -> None:
