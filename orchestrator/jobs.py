@@ -37,6 +37,7 @@ class Facts:
     data_digest: str
     precision: str  # of products, where the trainer chooses it by the device; else ""
     validation_images: int  # that every accuracy of its epochs is measured on
+    skipped_images: int = 0  # damaged files that were left out of the data set
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ from orchestrator.support.gpu_memory import free_memory, gpu_memory, is_out_of_m
 from orchestrator.support.serialization import dumps, from_plain, to_plain
 from orchestrator.worker.data import DeviceData
 from orchestrator.worker.divergence import ChanceLevel, divergence_reason
-from orchestrator.worker.evaluation import evaluation
+from orchestrator.worker.evaluation import checked_probabilities, evaluation
 
 # Seconds that the first checkpoint is taken to cost, until one was measured: a ResNet-18 with momentum takes .2 to .5.
 _FIRST_CHECKPOINT_SECONDS = 0.2
@@ -42,6 +42,7 @@ class RunningJob:
             self._limit_micro_batch(job.micro_batch)
         self._state: dict[str, Any] | None = None  # of the training after its last epoch, where it can do with less memory
         self._device = device
+        self._classes = data.info.classes
         self._chance = _chance(data, self._capabilities.label_smoothing)
         self._folder = RunFolder(Path(job.folder))
         self._best: Best | None = None
@@ -168,7 +169,8 @@ class RunningJob:
         content = checkpoint.read(self._folder.best_checkpoint)
         predictor = plugins.trainer(self.job.recipe.trainer).restore(content["snapshot"], self._device)
         images, labels = device_data.test(self.job.recipe.dataset)
-        measured = evaluation(np.asarray(predictor(images), dtype=np.float64), np.asarray(labels))
+        probabilities = checked_probabilities(predictor(images), len(images), self._classes)
+        measured = evaluation(probabilities.astype(np.float64), np.asarray(labels))
         reached(CrashPoint.TEST_MEASURED)
         return measured
 

@@ -109,6 +109,7 @@ class Runner:
             data_digest=digest,
             precision=running.precision,
             validation_images=len(data.validation_labels),
+            skipped_images=data.info.skipped_images,
         )
         began = Began(run_id=job.run_id, attempt=job.attempt, epochs=tuple(running.epochs), facts=facts, note=note)
         if not running.ended:

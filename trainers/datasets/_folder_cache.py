@@ -32,7 +32,8 @@ from orchestrator.support.atomic_files import disk_errors, sync_folder
 from orchestrator.support.disk_lookups import content, is_file, names_in
 from orchestrator.support.serialization import from_plain, parse, to_plain
 from orchestrator.support.wording import several
-from trainers.datasets._decoding import Images, decoding
+from trainers.datasets._decoders import Images
+from trainers.datasets._decoding import decoding
 from trainers.datasets._listing import ImageFile, Listing, listing, shown
 from trainers.support.download import Checksum
 
