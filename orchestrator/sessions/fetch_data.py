@@ -49,12 +49,12 @@ def describe_data_set(dataset: str, folder: Path) -> Iterator[str]:
     """Lines about a data set that was checked: what it has, images per class, and what was left out. Raises as its `load`."""
     source = plugins.dataset(dataset)
     info = source.info(folder)
-    images = f"{info.classes} classes, {info.train_images:,} training images of {info.size}×{info.size} pixels"
-    yield f"{dataset} is complete and verified: {images}"
     train, test = ([0] * info.classes, [0] * info.classes)
     for counts, part in ((train, source.load(folder, "train")), (test, source.load(folder, "test"))):
         for label in part.labels.tolist():
             counts[label] += 1
+    images = f"{info.classes} classes, {info.train_images:,} training images of {info.size}×{info.size} pixels"
+    yield f"{dataset} is complete and verified: {images}"
     yield from _per_class(source.names.classes(folder) if source.names.classes is not None else None, train, test)
     if source.names.left_out is not None:
         yield from _left_out(source.names.left_out(folder))

@@ -55,7 +55,7 @@ def _predict(images: Images, predictor: Predictor, classes: int) -> Iterator[Lab
         try:
             probabilities = checked_probabilities(found, len(chunk), classes)
         except BadData as error:
-            raise BadData(f"{error}, for the images {start} to {start + len(chunk) - 1}") from error
+            raise BadData(f"{error} (images {start} to {start + len(chunk) - 1})") from error
         yield probabilities.argmax(axis=1).astype(np.int64)
 
 

@@ -3,6 +3,7 @@
 from orchestrator import plugins
 from orchestrator.contracts import Predictor
 from orchestrator.errors import BadData, MissingInput
+from orchestrator.plugin_errors import blame_plugin
 from orchestrator.storage import checkpoint
 from orchestrator.storage.run_folder import RunFolder
 from orchestrator.support.disk_lookups import is_file
@@ -18,4 +19,6 @@ def load_predictor(folder: RunFolder, device: str) -> Predictor:
         content = checkpoint.read(folder.best_checkpoint)
     except BadData as error:
         raise BadData(f"{error}. Delete it and run the command that trained it again") from error
-    return plugins.trainer(content["recipe"]["trainer"]).restore(content["snapshot"], device)
+    trainer = content["recipe"]["trainer"]
+    with blame_plugin(f"trainer {trainer!r}"):
+        return plugins.trainer(trainer).restore(content["snapshot"], device)

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, final
 
@@ -101,7 +101,7 @@ class RunningJob:
         if not (math.isfinite(epoch.seconds) and epoch.seconds >= 0):  # by a clock that was set meanwhile
             epoch = replace(epoch, seconds=time.perf_counter() - began)
         reached(CrashPoint.EPOCH_TRAINED)
-        dumps(epoch)  # an epoch that cannot be recorded is its trainer's failure, told here and not on the way out
+        _check_recordable(epoch)
         self.epochs.append(epoch)
         self._state = self._training.state_dict() if self._capabilities.micro_batch else None
         self._unsaved_seconds += epoch.seconds
@@ -173,6 +173,15 @@ class RunningJob:
         measured = evaluation(probabilities.astype(np.float64), np.asarray(labels))
         reached(CrashPoint.TEST_MEASURED)
         return measured
+
+
+def _check_recordable(epoch: Epoch) -> None:
+    """An epoch that cannot be recorded is its trainer's failure, told here and not on the way out. Raises TypeError."""
+    for field in fields(epoch):
+        try:
+            dumps(value := getattr(epoch, field.name))
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"{field.name} of the epoch is a {type(value).__name__} that cannot be recorded: {error}") from error
 
 
 def _chance(data: Data, label_smoothing: float) -> ChanceLevel:

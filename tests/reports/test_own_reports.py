@@ -78,7 +78,7 @@ SHOWN = {
         'frames.runs[["run", "best_value"]].set_index("run", drop=False)',
         ["run,best_value", "part2/trials/0000,0.75", "part2/trials/0001,0.625"],
     ),
-    "a number and nothing as names": ("pd.DataFrame({1: [2], None: [3]})", ["1,None", "2,3"]),
+    "a number and nothing as names": ("pd.DataFrame([[2, 3]], columns=pd.Index([1, None], dtype=object))", ["1,None", "2,3"]),
     "a name of two lines": (r'pd.DataFrame({"a\nb": [2]})', ["a b", "2"]),
     "no rows": ('frames.runs[frames.runs["run"] == ""][["run"]]', ["run"]),
     "a set": ("one({3, 1})", ["cell", '"[1,3]"']),
@@ -117,7 +117,7 @@ def test_nothing_is_lost(what: str, own: Path, given: Frames) -> None:
 REFUSED = {
     "a series": (
         '    return frames.runs["best_value"]',
-        "cannot be used: it gives a Series where a DataFrame is expected; to_frame()",
+        "cannot be used: it gives a Series where a DataFrame is expected; to_",
     ),
     "nothing": ("    frames.runs", "cannot be used: it gives None where a DataFrame is expected; did it forget `return`?"),
     "a text": ('    return "best"', "cannot be used: it gives a str where a DataFrame is expected"),

@@ -53,7 +53,7 @@ class Decoder:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
-        self._printed: IO[bytes] = _memory_file()  # what the process says to stderr
+        self._printed: IO[bytes] | None = None  # what the process says to stderr
 
     def square(self, content: bytes, size: int, orientation: int) -> Images:
         """The central square of an image, uint8 3×size×size. Raises Damaged; OrchestrateError where there is no memory for it."""
@@ -76,6 +76,9 @@ class Decoder:
             with self._process:
                 self._process.kill()
             self._process = None
+        if self._printed is not None:
+            self._printed.close()
+            self._printed = None
 
     def _square(self, content: bytes, size: int, orientation: int) -> Images:
         process = self._process or self._begin()
@@ -103,7 +106,7 @@ class Decoder:
         return np.frombuffer(answer, dtype=np.uint8, offset=text_size).reshape(3, size, size)
 
     def _begin(self) -> "subprocess.Popen[bytes]":
-        os.ftruncate(self._printed.fileno(), 0)
+        self._printed = _memory_file()
         command = [sys.executable, "-P", str(PROGRAM), str(_SECONDS_IDLE)]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._printed)
         self._process = process
@@ -115,26 +118,27 @@ class Decoder:
             self.close()
             raise
         if said != READY:
-            self.close()
             words = self._words()[-1:] or ["it says nothing"]
+            self.close()
             raise OrchestrateError(f"images cannot be decoded, because torchvision cannot be loaded: {words[0]}")
         return process
 
     def _reason(self, process: "subprocess.Popen[bytes]") -> Exception:
         """Why the process is gone."""
-        with process:
-            code = process.wait()
-        self._process = None
+        code = process.wait()
+        words = self._words()[:1]
+        self.close()
         if code == 0:
             return _Ended()
         if -code in _FROM_OUTSIDE:
             return OrchestrateError(f"the decoder of images was ended by signal {-code}: is there enough memory?")
         crash = f"signal {-code}" if code < 0 else f"exit code {code}"
-        return Damaged(": ".join([f"its decoder crashed with {crash}", *self._words()[:1]]))
+        return Damaged(": ".join([f"its decoder crashed with {crash}", *words]))
 
     def _words(self) -> list[str]:
         """The lines that the process said last: on its image, or while it began."""
         # Read where they are, because the place in the file is the process's as well.
+        assert self._printed is not None
         return os.pread(self._printed.fileno(), _LONGEST, 0).decode(errors="backslashreplace").splitlines()
 
     @staticmethod

@@ -102,7 +102,7 @@ class FolderCache:
     def left_out(self) -> LeftOut:
         """Which files are none of the images. Raises as `facts`."""
         listed = listing(self._root)
-        damaged = {**listed.unreadable, **self._found(listed)[1].damaged}
+        damaged = dict(sorted({**listed.unreadable, **self._found(listed)[1].damaged}.items()))
         return LeftOut(
             damaged={shown(name): why for name, why in damaged.items()}, others=tuple(shown(name) for name in listed.others)
         )
@@ -262,7 +262,7 @@ def _files(listed: Listing, facts: Facts, part: Part) -> Sequence[ImageFile]:
 
 
 def _listed(damaged: Mapping[str, str]) -> str:
-    lines = [f"{shown(name)} {why}" for name, why in itertools.islice(damaged.items(), _MOST_LISTED)]
+    lines = [f"{shown(name)} {why}" for name, why in itertools.islice(sorted(damaged.items()), _MOST_LISTED)]
     more = [f"and {len(damaged) - _MOST_LISTED} more"] if len(damaged) > _MOST_LISTED else []
     return "\n  ".join(lines + more)
 
