@@ -35,7 +35,7 @@ class Decoded:
 
 @contextmanager
 def decoding(size: int, images: int) -> Iterator[Callable[[Sequence[Path]], Decoded]]:
-    """A function from files to their images, decoded by as many processes as so many images are worth.
+    """A function from files to their images; the more images there will be, the more processes decode them.
 
     Of each image the central square is taken, turned as its EXIF data say, and resized (bilinear, antialiased). Grey images
     become RGB, transparency is dropped, 16 bits become 8. A file that a decoder warns of counts as damaged. The function raises
