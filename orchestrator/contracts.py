@@ -39,6 +39,7 @@ class DataSetInfo:
     batch_sizes: tuple[int, ...]  # images; each leaves enough steps in an epoch to learn
     trial_epochs: int  # after which a good setting can be told from a bad one
     retrain_epochs: int  # after which more epochs gain too little
+    skipped_images: int = 0  # damaged files that were left out, because the user asked for it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +51,20 @@ class Labelled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """Files that lie among a data set's images and are none of them, by name."""
+
+    damaged: Mapping[str, str] = field(default_factory=dict)  # name -> why: a sentence without its subject
+    others: tuple[str, ...] = ()  # hidden files, and files that are no images
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DataSetNames:
     """How the names of a data set are read from the data folder, raising as `check` does; None where there are none."""
 
     classes: Callable[[Path], Sequence[str]] | None = None  # in the order of the labels
     images: Callable[[Path, Literal["train", "test"]], Sequence[str]] | None = None  # that a user knows, in the order of `load`
+    left_out: Callable[[Path], LeftOut] | None = None
 
 
 class DataSet(Protocol):
@@ -92,6 +102,9 @@ class DataSetFamily(Protocol):
 
     def member(self, argument: str) -> DataSet:
         """The data set. Raises InvalidInput."""
+
+    def skipping_damaged(self, argument: str) -> str:
+        """The argument of the same data set without its damaged files. Raises InvalidInput where it cannot do without them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,6 +38,7 @@ class Facts:
     precision: str  # of products, where the trainer chooses it by the device; else ""
     validation_images: int  # that every accuracy of its epochs is measured on
     classes_digest: str = ""  # sha256 of the names of the classes; "" where they have none
+    skipped_images: int = 0  # damaged files that were left out of the data set
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,16 +4,14 @@
 folders below the working directory are searched first, so a user adds one file; it hides a shipped one of the same name.
 """
 
-import contextlib
 import importlib
 import sys
-import traceback
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
+from orchestrator.checked_data import CheckedDataSet
 from orchestrator.contracts import (
     Capabilities,
     Data,
@@ -26,7 +24,8 @@ from orchestrator.contracts import (
     Trainer,
     Training,
 )
-from orchestrator.errors import BadData, InvalidInput, MissingInput, OrchestrateError, UnknownName
+from orchestrator.errors import BadData, InvalidInput, MissingInput, UnknownName
+from orchestrator.plugin_errors import blame_plugin
 from orchestrator.recipe import Recipe
 from orchestrator.support.disk_lookups import is_file, is_folder, names_in
 from orchestrator.support.names import NAME
@@ -93,43 +92,51 @@ def dataset(name: str) -> DataSet:
     Raises UnknownName, InvalidInput, or BadData for one without `names`.
     """
     module, family, argument = _dataset(name)
-    found = cast(DataSet, _attribute(module, "dataset")) if family is None else family.member(argument)
-    _require(found, "names", DataSetNames, f"data set {name!r}: its class")
-    return found
+    with blame_plugin(f"data set {name!r}"):
+        found = cast(DataSet, _attribute(module, "dataset")) if family is None else family.member(argument)
+        _require(found, "names", DataSetNames, f"data set {name!r}: its class")
+    return CheckedDataSet(name, found)
+
+
+def is_own_dataset(name: str) -> bool:
+    """Whether the data set is a user's own, and not one that is shipped. Raises as `dataset` does."""
+    shipped = Path(__file__).resolve().parent.parent
+    return not Path(str(_dataset(name)[0].__file__)).resolve().is_relative_to(shipped.joinpath(*PACKAGES["data set"].split(".")))
 
 
 def settled_dataset(name: str) -> str:
     """The name as recipes keep it, independent of the working directory. Raises as `dataset` does."""
     _, family, argument = _dataset(name)
-    return name if family is None else f"{name.partition(':')[0]}:{family.settled(argument)}"
+    if family is None:
+        return name
+    with blame_plugin(f"data set {name!r}"):
+        return f"{name.partition(':')[0]}:{family.settled(argument)}"
+
+
+def dataset_skipping_damaged(name: str) -> str:
+    """The name, as recipes keep it, of the same data set without its damaged files. Raises as `dataset` does."""
+    _, family, argument = _dataset(name)
+    if family is None or not hasattr(family, "skipping_damaged"):  # a family of the user's own may be older than this
+        raise InvalidInput(f"the data set {name!r} has no image files that could be left out: leave out --skip-damaged")
+    with blame_plugin(f"data set {name!r}"):
+        return f"{name.partition(':')[0]}:{family.skipping_damaged(argument)}"
 
 
 def dataset_label(name: str) -> str:
     """A short name for the data set, valid as part of a study's name. Raises as `dataset` does."""
     _, family, argument = _dataset(name)
-    return name if family is None else family.label(argument)
+    if family is None:
+        return name
+    with blame_plugin(f"data set {name!r}"):
+        return family.label(argument)
 
 
 def report(name: str) -> Report:
-    """The report of this name. Imports pandas."""
-    return cast(Report, _attribute(_load("report", name), "report"))
-
-
-@contextlib.contextmanager
-def blame_plugin(what: str) -> Iterator[None]:
-    """Turn any exception of a user's plug-in into BadData: one message with file and line."""
-    try:
-        yield
-    except OrchestrateError:
-        raise
-    except (Exception, SystemExit) as error:
-        ours = str(Path(__file__).parent)
-        frames = traceback.extract_tb(error.__traceback__)
-        theirs = [
-            frame for frame in frames if not frame.filename.startswith((ours, "<")) and "site-packages" not in frame.filename
-        ]
-        where = f" ({theirs[-1].filename}, line {theirs[-1].lineno})" if theirs else ""
-        raise BadData(f"{what} failed: {type(error).__name__}: {error}{where}") from error
+    """The report of this name. Imports pandas. Raises BadData where it is no function."""
+    found = _attribute(_load("report", name), "report")
+    if not callable(found):
+        raise BadData(f"report {name!r} cannot be used: `report` is a {type(found).__name__} where a function is expected")
+    return cast(Report, found)
 
 
 def _package(package: str) -> ModuleType:

@@ -152,6 +152,7 @@ class Provenance:
     threads: int = 0  # of the worker; sums of floats depend on it
     precision: str = ""  # of products, "float32" or "bfloat16", where the trainer chooses it by the device
     validation_images: int = 0  # that val_acc is measured on
+    skipped_images: int = 0  # damaged files that were left out of the data set
     versions: Mapping[str, str] = field(default_factory=dict)
     data_digest: str = ""  # sha256 of the training images and labels that were read
     classes_digest: str = ""  # sha256 of the names of the classes, in their order; "" where they have none

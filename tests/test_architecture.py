@@ -18,7 +18,7 @@ LARGEST_FOLDER = 20  # Python files, __init__.py aside
 # Packages and single modules of `orchestrator`, from the ground up.
 FLOORS = (
     ("support", "errors", "recipe", "record", "hyperparameters"),
-    ("storage", "contracts", "plugins", "jobs", "data_identity"),
+    ("storage", "contracts", "plugins", "plugin_errors", "checked_data", "data_identity", "jobs"),
     ("search", "scheduling", "stopping", "selection", "worker", "executors", "observers", "submission"),
     ("engine",),
     ("sessions",),

@@ -7,7 +7,7 @@ import click
 
 from orchestrator.cli.lazy_group import LazyGroup
 from orchestrator.cli.messages import say
-from orchestrator.cli.options import data_option
+from orchestrator.cli.options import data_option, skip_damaged_option
 from orchestrator.cli.parameter_types import Location, WholeNumber
 
 
@@ -41,16 +41,21 @@ def fetch(name: str, data_dir: Path) -> None:
 
 @data.command("verify", short_help="Verify the files of a data set.")
 @click.argument("name")
+@skip_damaged_option
 @data_option
-def verify(name: str, data_dir: Path) -> None:
-    """Verify that the files of the data set NAME (cifar100, folder:PATH) are complete and undamaged."""
-    from orchestrator import plugins
+def verify(name: str, skip_damaged: bool, data_dir: Path) -> None:
+    """Verify that the files of the data set NAME (cifar100, folder:PATH) are complete and undamaged.
 
-    dataset = plugins.dataset(name)
-    dataset.check(data_dir)
-    info = dataset.info(data_dir)
-    images = f"{info.classes} classes, {info.train_images:,} training images of {info.size}×{info.size} pixels"
-    say(f"{name} is complete and verified: {images}")
+    All damaged files are named at once. Otherwise the images of each class are counted, and the files that are left out.
+    """
+    from orchestrator import plugins
+    from orchestrator.sessions.fetch_data import describe_data_set
+
+    if skip_damaged:
+        name = plugins.dataset_skipping_damaged(name)
+    plugins.dataset(name).check(data_dir)
+    for line in describe_data_set(name, data_dir):
+        say(line)
 
 
 @data.command("preview", short_help="Draw the augmented images of a recipe.")
@@ -60,9 +65,17 @@ def verify(name: str, data_dir: Path) -> None:
 @click.option("--columns", type=WholeNumber(1, 100), default=8, show_default=True, help="Number of epochs.")
 @click.option("--seed", type=WholeNumber(0), metavar="S", help="Seed of the training.  [default: the recipe's]")
 @click.option("--dataset", metavar="NAME", help="Data set: cifar100, cifar10, digits, folder:PATH.  [default: the recipe's]")
+@skip_damaged_option
 @data_option
 def preview(
-    recipe: str, output: Path | None, rows: int, columns: int, seed: int | None, dataset: str | None, data_dir: Path
+    recipe: str,
+    output: Path | None,
+    rows: int,
+    columns: int,
+    seed: int | None,
+    dataset: str | None,
+    skip_damaged: bool,
+    data_dir: Path,
 ) -> None:
     """Write a picture of training images after augmentation.
 
@@ -73,7 +86,7 @@ def preview(
     from orchestrator.sessions.preview import write_preview
 
     file = output if output is not None else Path(f"{Path(recipe).stem}-preview.png")
-    found = find_recipe(recipe, seed=seed, dataset=dataset, data_folder=data_dir)
+    found = find_recipe(recipe, seed=seed, dataset=dataset, skip_damaged=skip_damaged, data_folder=data_dir)
     write_preview(found, data_dir, file, say, rows=rows, columns=columns)
     say(f"wrote {file}: the augmentation of {recipe}")
 

@@ -23,10 +23,10 @@ def leaderboard(studies: tuple[str, ...], runs: Path, form: str, name: str) -> N
     from orchestrator.sessions import tables
     from orchestrator.storage.runs import RunsFolder
 
-    report = plugins.report(name)
+    plugins.report(name)  # before the runs are read, which may take longer
     store = RunsFolder(runs)
     chosen = tuple(dict.fromkeys(studies)) or (store.latest().name,)
-    click.echo(tables.render(report(tables.frames(store, chosen)), form), nl=False)
+    click.echo(tables.reported(name, tables.frames(store, chosen), form), nl=False)
 
 
 COMMANDS = {"leaderboard": leaderboard}

@@ -80,6 +80,16 @@ def study_data_option(command: F) -> F:
     return option(command)
 
 
+def skip_damaged_option(command: F) -> F:
+    """`--skip-damaged`, of commands that choose a data set."""
+    option = click.option(
+        "--skip-damaged",
+        is_flag=True,
+        help="Leave out damaged image files of folder:PATH; every record says so.",
+    )
+    return option(command)
+
+
 def ood_option(command: F) -> F:
     """`--ood-dir DIR`."""
     option = click.option(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli.messages import say
-from orchestrator.cli.options import format_option, new_work_options, storage_option
+from orchestrator.cli.options import format_option, new_work_options, skip_damaged_option, storage_option
 from orchestrator.cli.parameter_types import MOST_EPOCHS, Duration, WholeNumber
 from orchestrator.support.clock import SystemClock
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @click.option("--trials", type=WholeNumber(1), metavar="N", help="Number of finished trials, in total.")
 @click.option("--study", "name", metavar="NAME", help="Name of the study.  [default: PLAN, or PLAN-DATASET]")
 @click.option("--dataset", metavar="NAME", help="Data set: cifar100, cifar10, digits, folder:PATH.  [default: the plan's]")
+@skip_damaged_option
 @click.option("--epochs", type=WholeNumber(1, MOST_EPOCHS), metavar="E", help="Epochs per trial.  [default: the plan's]")
 @click.option("--seed", type=WholeNumber(0), metavar="S", help="Seed of the sampler and of the trials.  [default: 0]")
 @click.option(
@@ -49,6 +50,7 @@ def study(
     trials: int | None,
     name: str | None,
     dataset: str | None,
+    skip_damaged: bool,
     epochs: int | None,
     seed: int | None,
     pruner: str | None,
@@ -89,6 +91,7 @@ def study(
         pruner=pruner,
         sampler=sampler,
         storage=storage,
+        skip_damaged=skip_damaged,
     )
     resources = Resources(runs=runs, data_folder=data_dir, **work)
     limits = Limits(budget=budget, patience=patience, replicate=replicate)

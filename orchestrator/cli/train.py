@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from orchestrator.cli.messages import say
-from orchestrator.cli.options import new_work_options, runs_option
+from orchestrator.cli.options import new_work_options, runs_option, skip_damaged_option
 from orchestrator.cli.parameter_types import MOST_EPOCHS, WholeNumber
 
 
@@ -21,6 +21,7 @@ from orchestrator.cli.parameter_types import MOST_EPOCHS, WholeNumber
 )
 @click.option("--seed", type=WholeNumber(0), metavar="S", help="Seed of the training.  [default: the recipe's]")
 @click.option("--dataset", metavar="NAME", help="Data set: cifar100, cifar10, digits, folder:PATH.  [default: the recipe's]")
+@skip_damaged_option
 @click.option("--study", metavar="NAME", default="train", show_default=True, help="Folder of the run, below the runs folder.")
 @new_work_options
 def train(
@@ -28,6 +29,7 @@ def train(
     epochs: int | None,
     seed: int | None,
     dataset: str | None,
+    skip_damaged: bool,
     study: str,
     runs: Path,
     data_dir: Path | None,
@@ -51,7 +53,7 @@ def train(
     folder = RunsFolder(runs).study(study)
     known = folder.read() if folder.has_begun() else None
     data_folder = data_folder_of(known, data_dir)
-    recipe = find_recipe(name, epochs=epochs, seed=seed, dataset=dataset, data_folder=data_folder)
+    recipe = find_recipe(name, epochs=epochs, seed=seed, dataset=dataset, skip_damaged=skip_damaged, data_folder=data_folder)
     train_recipe(TrainRequest(recipe=recipe, study=study), Resources(runs=runs, data_folder=data_dir, **work), say)
 
 

@@ -45,6 +45,7 @@ class Recorder:
             classes_digest=facts.classes_digest,
             precision=facts.precision,
             validation_images=facts.validation_images,
+            skipped_images=facts.skipped_images,
         )
         active.epochs = list(event.epochs)
         if active.resume:  # else nothing was recorded that could have to be dropped

@@ -22,6 +22,11 @@ def contains(distribution: object, value: object) -> bool:
     return False
 
 
+def is_distribution(value: object) -> bool:
+    """Whether it is one of Optuna's, and no other object with the same names."""
+    return isinstance(value, BaseDistribution)
+
+
 def middle(space: Mapping[str, Any]) -> dict[str, Any]:
     """The middle of every range, on its own scale: of a logarithmic one the geometric mean; of choices the one in the middle."""
     return {name: _middle(distribution) for name, distribution in space.items()}

@@ -12,7 +12,7 @@ from orchestrator.hyperparameters import complete
 from orchestrator.record import Metric
 from orchestrator.scheduling.optuna_pruners import PRUNERS
 from orchestrator.search.optuna_study import fitting
-from orchestrator.search.spaces import contains
+from orchestrator.search.spaces import contains, is_distribution
 from orchestrator.support.serialization import canonical, from_plain, to_plain
 
 
@@ -24,7 +24,7 @@ def checked_plan(made: object, name: str) -> StudyPlan:
         if getattr(made, field) < 1:
             raise InvalidInput(f"plan {name!r}: {field} must be at least 1, not {getattr(made, field)}")
     for parameter, distribution in made.space.items():
-        if not (hasattr(distribution, "choices") or hasattr(distribution, "low")):
+        if not is_distribution(distribution):
             raise BadData(f"plan {name!r}: the range of {parameter} must be an Optuna distribution, not {distribution!r}")
     try:
         from_plain(Metric, to_plain(made.metric))

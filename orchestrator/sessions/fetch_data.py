@@ -1,17 +1,22 @@
-"""A data set's files: fetched once where they are missing, never where they are damaged."""
+"""A data set's files: fetched once where they are missing, never where they are damaged; and what they come to."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from orchestrator import plugins
+from orchestrator.contracts import DataSet, LeftOut
 from orchestrator.errors import MissingInput
+from orchestrator.support.wording import several
+
+_MOST_LISTED = 5  # files in a line
 
 
 def ensure_data_set(dataset: str, folder: Path, say: Callable[[str], None]) -> None:
     """Check that the files of a data set are in `folder`, and fetch them first if they are missing.
 
-    Raises MissingInput, which says what is missing, both ways to get it, and why it could not be fetched; BadData for
-    damaged files; DiskError.
+    A user's own data set is also read once: what is wrong with it is found before anything is trained. Damaged files that are
+    left out are told. Raises MissingInput, which says what is missing, both ways to get it, and why it could not be fetched;
+    BadData for damaged files; DiskError.
     """
     source = plugins.dataset(dataset)
     source.info(folder)  # a user's own images cannot be fetched: it says so, and of published sets it reads nothing
@@ -25,6 +30,7 @@ def ensure_data_set(dataset: str, folder: Path, say: Callable[[str], None]) -> N
             reason = str(offline).partition(". ")[0]
             raise MissingInput(f"{missing}. Tried just now: {reason}") from offline
         source.check(folder)
+    _check_further(dataset, source, folder, say)
 
 
 def report_missing_data_set(dataset: str, folder: Path, say: Callable[[str], None]) -> None:
@@ -35,3 +41,55 @@ def report_missing_data_set(dataset: str, folder: Path, say: Callable[[str], Non
         source.check(folder)
     except MissingInput:
         say(f"{dataset} is not in {folder}; the study fetches it first")
+        return
+    _check_further(dataset, source, folder, say)
+
+
+def describe_data_set(dataset: str, folder: Path) -> Iterator[str]:
+    """Lines about a data set that was checked: what it has, images per class, and what was left out. Raises as its `load`."""
+    source = plugins.dataset(dataset)
+    info = source.info(folder)
+    train, test = ([0] * info.classes, [0] * info.classes)
+    for counts, part in ((train, source.load(folder, "train")), (test, source.load(folder, "test"))):
+        for label in part.labels.tolist():
+            counts[label] += 1
+    images = f"{info.classes} classes, {info.train_images:,} training images of {info.size}×{info.size} pixels"
+    yield f"{dataset} is complete and verified: {images}"
+    yield from _per_class(source.names.classes(folder) if source.names.classes is not None else None, train, test)
+    if source.names.left_out is not None:
+        yield from _left_out(source.names.left_out(folder))
+
+
+def _check_further(dataset: str, source: DataSet, folder: Path, say: Callable[[str], None]) -> None:
+    if plugins.is_own_dataset(dataset):
+        for part in ("train", "test"):
+            source.load(folder, part)
+    if source.names.left_out is not None and (damaged := source.names.left_out(folder).damaged):
+        count = several(len(damaged), "damaged file")
+        say(f"warning: {count} of {dataset} {'is' if len(damaged) == 1 else 'are'} left out: {_first(list(damaged))}")
+
+
+def _per_class(names: Sequence[str] | None, train: Sequence[int], test: Sequence[int]) -> Iterator[str]:
+    if len({*zip(train, test, strict=True)}) == 1:
+        yield f"each class has {train[0]:,} images to train on and {test[0]:,} for the test"
+    else:
+        for label, counts in enumerate(zip(train, test, strict=True)):
+            yield f"  {names[label] if names is not None else label}: {counts[0]:,} to train on, {counts[1]:,} for the test"
+    if missing := [str(names[label] if names is not None else label) for label, count in enumerate(train) if not count]:
+        yield f"warning: no model can learn these classes, which have no training image: {_first(missing)}"
+
+
+def _left_out(found: LeftOut) -> Iterator[str]:
+    hidden = [name for name in found.others if name.rpartition("/")[2].startswith(".")]
+    no_images = [name for name in found.others if name not in hidden]
+    if hidden:
+        yield f"left out: {several(len(hidden), 'hidden file')}: {_first(hidden)}"
+    if no_images:
+        yield f"left out: {several(len(no_images), 'file')} without the ending of an image: {_first(no_images)}"
+    if found.damaged:
+        yield f"left out: {several(len(found.damaged), 'damaged file')}:"
+        yield from (f"  {name} {why}" for name, why in found.damaged.items())
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:_MOST_LISTED]) + (" …" if len(names) > _MOST_LISTED else "")

@@ -9,6 +9,7 @@ from typing import Any
 from orchestrator import plugins
 from orchestrator.contracts import ReferenceSystem
 from orchestrator.errors import BadData, MissingInput, UnknownName
+from orchestrator.plugin_errors import blame_plugin
 from orchestrator.recipe import Recipe
 from orchestrator.support.disk_lookups import content, is_folder
 from orchestrator.support.names import NAME
@@ -29,13 +30,14 @@ def find_recipe(
     epochs: int | None = None,
     seed: int | None = None,
     dataset: str | None = None,
+    skip_damaged: bool = False,
     data_folder: Path = Path("data"),
 ) -> Recipe:
     """The recipe of a reference system ("001-P1", or its name), of a plan ("part2", FILE.py), or in a FILE.json.
 
     A plan's is that of its first reference setting that fits, or else of the middle of its ranges. `epochs`, `seed` and `dataset`
-    replace the recipe's own; a reference system's recipe is scaled to other epochs. What is known of the data set is
-    looked up in `data_folder`.
+    replace the recipe's own; a reference system's recipe is scaled to other epochs. `skip_damaged` leaves damaged image files out
+    of the data set. What is known of the data set is looked up in `data_folder`.
     Raises UnknownName, MissingInput or BadData; hyperparameters are not looked at, which takes the trainer.
     """
     if name.endswith(_ENDING):
@@ -43,7 +45,7 @@ def find_recipe(
     elif (system := plugins.reference_system(name)) is not None:
         found = system.recipe(epochs)
     elif name.endswith(".py") or name in plugins.names("plan"):
-        found = _of_plan(name, dataset, data_folder)
+        found = _of_plan(name, lambda own: _data_set(own if dataset is None else dataset, skip_damaged=skip_damaged), data_folder)
     else:
         references = (word for system in plugins.reference_systems() for word in (system.name, system.system))
         known = [*plugins.names("plan"), *references]
@@ -52,7 +54,7 @@ def find_recipe(
         found,
         epochs=found.epochs if epochs is None else epochs,
         seed=found.seed if seed is None else seed,
-        dataset=plugins.settled_dataset(found.dataset if dataset is None else dataset),
+        dataset=_data_set(found.dataset if dataset is None else dataset, skip_damaged=skip_damaged),
     )
 
 
@@ -99,15 +101,19 @@ def reference_of(recipe: Recipe, complete: Callable[[Mapping[str, Any]], Mapping
     return system if own.configuration() == recipe.configuration() else None
 
 
-def _of_plan(name: str, dataset: str | None, data_folder: Path) -> Recipe:
+def _data_set(name: str, *, skip_damaged: bool) -> str:
+    return plugins.dataset_skipping_damaged(name) if skip_damaged else plugins.settled_dataset(name)
+
+
+def _of_plan(name: str, choose: Callable[[str], str], data_folder: Path) -> Recipe:
     # Here, because it imports Optuna.
     from orchestrator.search.optuna_study import fitting
     from orchestrator.search.spaces import middle
     from orchestrator.sessions.check_plan import checked_plan
 
-    with plugins.blame_plugin(f"plan {name!r}"):
+    with blame_plugin(f"plan {name!r}"):
         known_as, own_dataset, make_plan = plugins.plan(name)
-        chosen = plugins.settled_dataset(own_dataset if dataset is None else dataset)
+        chosen = choose(own_dataset)
         plan = checked_plan(make_plan(chosen, plugins.dataset(chosen).info(data_folder)), known_as)
     point = next((baseline.params for baseline in fitting(plan)), None) or middle(plan.space)
     return replace(plan.recipe, epochs=plan.epochs, params={**plan.recipe.params, **point})

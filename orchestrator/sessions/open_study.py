@@ -12,6 +12,7 @@ from orchestrator.contracts import StudyPlan
 from orchestrator.errors import BadData, InvalidInput, Mismatch
 from orchestrator.hyperparameters import complete
 from orchestrator.observers.database_url import check_storage, storage_of
+from orchestrator.plugin_errors import blame_plugin
 from orchestrator.record import Kind
 from orchestrator.scheduling.optuna_pruners import PRUNERS
 from orchestrator.search.optuna_study import fitting
@@ -44,6 +45,7 @@ class Request:
     pruner: str | None = None
     sampler: str | None = None
     storage: str | None = None
+    skip_damaged: bool = False  # leave out what cannot be decoded
 
 
 @final
@@ -77,9 +79,10 @@ class OpenedStudy:
         that were started before do so at the same time.
         """
         dataset = plugins.dataset(self.search.options.dataset)
-        with plugins.blame_plugin(f"trainer {self.plan.recipe.trainer!r}"):
-            trainer = plugins.trainer(self.plan.recipe.trainer)
+        trainer = plugins.trainer(self.plan.recipe.trainer)
+        with blame_plugin(f"plan {self.plan.recipe.plan!r}"):
             check_space(self.plan, trainer, self.plan.recipe.plan)
+        with blame_plugin(f"trainer {self.plan.recipe.trainer!r}"):
             check_trainer(self.plan, trainer, dataset, self.data_folder)
         find_data(self.search.options.dataset, self.data_folder, say)
 
@@ -94,7 +97,7 @@ def open_study(
     """
     if request.storage is not None:
         check_storage(request.storage)
-    with plugins.blame_plugin(f"plan {request.plan!r}"):
+    with blame_plugin(f"plan {request.plan!r}"):
         name, own_dataset, make_plan = plugins.plan(request.plan)
     checked_name(name, "plan")
     asked = plugins.settled_dataset(request.dataset) if request.dataset is not None else None
@@ -112,8 +115,10 @@ def open_study(
     dataset_name = asked if asked is not None else had.options.dataset if had else own_dataset
     if dataset_name == own_dataset:
         check_known("data set", own_kind, known, f"plan {name!r} names it")
+    if request.skip_damaged:
+        dataset_name = plugins.dataset_skipping_damaged(dataset_name)
     dataset = plugins.dataset(dataset_name)
-    with plugins.blame_plugin(f"plan {request.plan!r}"):
+    with blame_plugin(f"plan {request.plan!r}"):
         plan = checked_plan(make_plan(dataset_name, dataset.info(data_folder)), name)
     if request.epochs is not None or had is not None:
         plan = replace(plan, epochs=request.epochs or (had.options.epochs if had else plan.epochs))

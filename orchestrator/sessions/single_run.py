@@ -13,6 +13,7 @@ from orchestrator.executors.base import Executor
 from orchestrator.hyperparameters import complete
 from orchestrator.observers.base import Observer
 from orchestrator.observers.replay import replay
+from orchestrator.plugin_errors import blame_plugin
 from orchestrator.recipe import Recipe
 from orchestrator.record import Kind, RunRecord, Status
 from orchestrator.sessions.fetch_data import ensure_data_set
@@ -76,7 +77,7 @@ def check_recipe(recipe: Recipe, data_folder: Path, say: Callable[[str], None]) 
 
     Its data set is fetched if it is missing. Raises UnknownName, InvalidInput, MissingInput or BadData.
     """
-    with plugins.blame_plugin(f"trainer {recipe.trainer!r}"):
+    with blame_plugin(f"trainer {recipe.trainer!r}"):
         trainer = plugins.trainer(recipe.trainer)
         recipe = replace(recipe, params=complete(trainer.hyperparameters, recipe.params))
         trainer.check(recipe, plugins.dataset(recipe.dataset).info(data_folder), data_folder)

@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from orchestrator import plugins
 from orchestrator.contracts import Frames
+from orchestrator.plugin_errors import blame_plugin
 from orchestrator.storage.runs import RunsFolder
 
 if TYPE_CHECKING:
@@ -19,6 +21,15 @@ def frames(store: RunsFolder, studies: Sequence[str]) -> Frames:
     searches = [search for folder in folders if (search := folder.read().search) is not None]
     searched = [name for search in searches for name in search.plan_content["space"]]
     return frames_of(((folder.name, record, folder.folder(record).epochs()) for folder, record in runs), searched)
+
+
+def reported(name: str, given: Frames, form: str) -> str:
+    """What the report of this name makes of the frames, as text. Raises UnknownName, or BadData in one line."""
+    from reports.tables.checked import checked
+
+    report = plugins.report(name)
+    with blame_plugin(f"report {name!r}"):
+        return render(checked(report(given), name), form)
 
 
 def render_rows(rows: Sequence[Mapping[str, Any]], form: str) -> str:

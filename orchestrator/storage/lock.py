@@ -84,7 +84,7 @@ class StudyLock:
         try:
             holder = json.loads(self._file.read_text())
             return f"process {holder['process']} on {holder['host']} since {holder['since']}"
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return "another process"
 
 

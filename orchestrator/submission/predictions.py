@@ -8,7 +8,9 @@ import numpy.typing as npt
 
 from orchestrator.contracts import Predictor
 from orchestrator.errors import BadData
+from orchestrator.plugin_errors import blame_plugin
 from orchestrator.submission.out_of_distribution import CheckedFiles, Images, map_images
+from orchestrator.worker.evaluation import checked_probabilities
 
 Labels = npt.NDArray[np.int64]
 ProgressCallback = Callable[[int, int], None]  # number of images done, and of all images
@@ -48,11 +50,12 @@ def image_ids(images: int) -> list[str]:
 def _predict(images: Images, predictor: Predictor, classes: int) -> Iterator[Labels]:
     for start in range(0, len(images), _CHUNK):
         chunk = np.array(images[start : start + _CHUNK], order="C")  # a copy: predictors may change their input
-        probabilities = np.asarray(predictor(chunk))
-        if probabilities.shape != (len(chunk), classes):
-            raise BadData(f"the model returned an array {probabilities.shape} for {len(chunk)} images of {classes} classes")
-        if not np.isfinite(probabilities).all():
-            raise BadData(f"the model returned probabilities that are not finite for images {start} to {start + len(chunk) - 1}")
+        with blame_plugin("the model"):
+            found = predictor(chunk)
+        try:
+            probabilities = checked_probabilities(found, len(chunk), classes)
+        except BadData as error:
+            raise BadData(f"{error} (images {start} to {start + len(chunk) - 1})") from error
         yield probabilities.argmax(axis=1).astype(np.int64)
 
 

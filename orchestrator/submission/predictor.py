@@ -8,6 +8,7 @@ from orchestrator import plugins
 from orchestrator.contracts import Predictor
 from orchestrator.data_identity import DataIdentity
 from orchestrator.errors import BadData, MissingInput
+from orchestrator.plugin_errors import blame_plugin
 from orchestrator.record import RunRecord
 from orchestrator.storage import checkpoint
 from orchestrator.storage.run_folder import RunFolder
@@ -58,7 +59,9 @@ def _best_checkpoint(folder: RunFolder) -> dict[str, Any]:
 
 
 def _predictor(found: Mapping[str, Any], device: str) -> Predictor:
-    return plugins.trainer(found["recipe"]["trainer"]).restore(found["snapshot"], device)
+    trainer = found["recipe"]["trainer"]
+    with blame_plugin(f"trainer {trainer!r}"):
+        return plugins.trainer(trainer).restore(found["snapshot"], device)
 
 
 def _trained_on(folder: RunFolder, record: RunRecord, found: Mapping[str, Any]) -> DataIdentity:

@@ -3,11 +3,24 @@
 Path.glob, exists and their kind hide errors, each version of Python others; `tests/test_architecture.py` keeps them out.
 """
 
+import errno
 import os
 import stat
 from pathlib import Path
 
 from orchestrator.support.atomic_files import disk_errors
+
+# Errors that the disk has, and not what was asked of it: they concern every run.
+_OF_THE_DISK = {
+    *(errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENODEV, errno.ENOSPC, errno.ENOTCONN, errno.EPERM),
+    *(errno.EROFS, errno.ESTALE, errno.ETIMEDOUT),
+}
+
+
+def is_of_the_disk(error: OSError) -> bool:
+    """Whether an error that a plug-in met is one of the disk. An error of a connection names no file."""
+    named = error.filename is not None or error.errno in (errno.ENOSPC, errno.EIO, errno.EFBIG)
+    return named and error.errno in _OF_THE_DISK
 
 
 def status(path: Path, *, follow_links: bool = True) -> os.stat_result | None:

@@ -1,17 +1,11 @@
 """What went wrong in a worker: an exception becomes a kind of failure, and one line that says what happened."""
 
-import errno
-
 from orchestrator.contracts import Diverged
 from orchestrator.errors import BadData, DiskError, MissingInput
 from orchestrator.record import Failure, FailureKind
+from orchestrator.support.disk_lookups import is_of_the_disk
 from orchestrator.support.gpu_memory import is_out_of_memory
 
-# Errors of a file that concern every trial, because the disk has them and not what was trained.
-_OF_THE_DISK = {
-    *(errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENODEV, errno.ENOSPC, errno.ENOTCONN, errno.EPERM),
-    *(errno.EROFS, errno.ESTALE, errno.ETIMEDOUT),
-}
 _LONGEST_MESSAGE = 500  # characters
 
 
@@ -30,17 +24,11 @@ def _kind(error: Exception) -> FailureKind:
         return FailureKind.DIVERGED
     if is_out_of_memory(error):
         return FailureKind.OUT_OF_MEMORY
-    if isinstance(error, DiskError) or (isinstance(error, OSError) and _is_of_the_disk(error)):
+    if isinstance(error, DiskError) or (isinstance(error, OSError) and is_of_the_disk(error)):
         return FailureKind.DISK
     if isinstance(error, BadData | MissingInput):
         return FailureKind.DATA
     return FailureKind.CRASHED
-
-
-def _is_of_the_disk(error: OSError) -> bool:
-    """An error of a connection that a trainer has open names no file."""
-    named = error.filename is not None or error.errno in (errno.ENOSPC, errno.EIO, errno.EFBIG)
-    return named and error.errno in _OF_THE_DISK
 
 
 def _one_line(error: Exception) -> str:

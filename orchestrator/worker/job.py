@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, final
 
@@ -23,7 +23,7 @@ from orchestrator.support.gpu_memory import free_memory, gpu_memory, is_out_of_m
 from orchestrator.support.serialization import dumps, from_plain, to_plain
 from orchestrator.worker.data import DeviceData
 from orchestrator.worker.divergence import ChanceLevel, divergence_reason
-from orchestrator.worker.evaluation import evaluation
+from orchestrator.worker.evaluation import checked_probabilities, evaluation
 
 # Seconds that the first checkpoint is taken to cost, until one was measured: a ResNet-18 with momentum takes .2 to .5.
 _FIRST_CHECKPOINT_SECONDS = 0.2
@@ -46,6 +46,7 @@ class RunningJob:
         self._state: dict[str, Any] | None = None  # of the training after its last epoch, where it can do with less memory
         self._device = device
         self._identity = identity
+        self._classes = data.info.classes
         self._chance = _chance(data, self._capabilities.label_smoothing)
         self._folder = RunFolder(Path(job.folder))
         self._best: Best | None = None
@@ -114,7 +115,7 @@ class RunningJob:
         if not (math.isfinite(epoch.seconds) and epoch.seconds >= 0):  # by a clock that was set meanwhile
             epoch = replace(epoch, seconds=time.perf_counter() - began)
         reached(CrashPoint.EPOCH_TRAINED)
-        dumps(epoch)  # an epoch that cannot be recorded is its trainer's failure, told here and not on the way out
+        _check_recordable(epoch)
         self.epochs.append(epoch)
         self._state = self._training.state_dict() if self._capabilities.micro_batch else None
         self._unsaved_seconds += epoch.seconds
@@ -190,7 +191,8 @@ class RunningJob:
         content = checkpoint.read(self._folder.best_checkpoint)
         predictor = plugins.trainer(self.job.recipe.trainer).restore(content["snapshot"], self._device)
         images, labels = test.parts["test"].images, test.parts["test"].labels
-        measured = evaluation(np.asarray(predictor(images), dtype=np.float64), labels)
+        probabilities = checked_probabilities(predictor(images), len(images), self._classes)
+        measured = evaluation(probabilities.astype(np.float64), labels)
         reached(CrashPoint.TEST_MEASURED)
         return replace(measured, digest=test.identity.test_digest)
 
@@ -199,6 +201,15 @@ def _trained_again(error: Exception) -> str:
     if is_out_of_memory(error):  # the checkpoint is sound, and stays
         raise error
     return f"trained again from the beginning: {error}"
+
+
+def _check_recordable(epoch: Epoch) -> None:
+    """An epoch that cannot be recorded is its trainer's failure, told here and not on the way out. Raises TypeError."""
+    for field in fields(epoch):
+        try:
+            dumps(value := getattr(epoch, field.name))
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"{field.name} of the epoch is a {type(value).__name__} that cannot be recorded: {error}") from error
 
 
 def _chance(data: Data, label_smoothing: float) -> ChanceLevel:

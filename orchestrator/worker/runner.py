@@ -110,6 +110,7 @@ class Runner:
             classes_digest=identity.classes_digest,
             precision=running.precision,
             validation_images=len(data.validation_labels),
+            skipped_images=data.info.skipped_images,
         )
         began = Began(run_id=job.run_id, attempt=job.attempt, epochs=tuple(running.epochs), facts=facts, note=note)
         if not running.ended:

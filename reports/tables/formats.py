@@ -1,6 +1,8 @@
 """A report's table as text: for people (table, md) with figures rounded, for programs (csv, json) with every digit."""
 
 import csv
+import datetime
+import enum
 import io
 import json
 import shutil
@@ -9,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
+import numpy as np
 import pandas as pd
 
 from orchestrator.errors import UnknownName
@@ -64,11 +67,33 @@ def _column(name: str, series: "pd.Series[Any]") -> _Column:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, dict | list | tuple):
-        return canonical(value)
-    if pd.isna(value):
+    """A number, a truth value, a text, or None: whatever else a cell holds as a text."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or (pd.api.types.is_scalar(value) and pd.isna(value)):
         return None
-    return value.isoformat() if isinstance(value, pd.Timestamp) else value
+    if isinstance(value, enum.Enum):
+        return _plain(value.value)
+    if isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    if isinstance(value, Mapping | list | tuple | set | frozenset | np.ndarray):
+        return canonical(_nested(value))
+    return str(value)
+
+
+def _nested(value: Any) -> Any:
+    """The same of what has parts, as plain data."""
+    if isinstance(value, np.ndarray):
+        return _nested(value.tolist())
+    if isinstance(value, Mapping):
+        return {str(key): _nested(item) for key, item in value.items()}
+    if isinstance(value, set | frozenset):
+        return sorted((_nested(item) for item in value), key=str)
+    if isinstance(value, list | tuple):
+        return [_nested(item) for item in value]
+    return _plain(value)
 
 
 def _csv(columns: Sequence[_Column]) -> str:

@@ -15,7 +15,7 @@
     replicate_of                               the trial whose setting it trains again with another seed, "part2/trials/0007"
     plan trainer dataset recipe_epochs seed split_seed train_on        of its recipe
     params.NAME                                each hyperparameter; sequences and mixtures as JSON texts
-    validation_images                          that val_acc was measured on
+    validation_images skipped_images           that val_acc was measured on; damaged files that were left out
     host device threads precision commit dirty started finished        its provenance; times in UTC
 
 `epochs`, run by run: study, run, epoch (from 1), train_loss, train_acc, val_loss, val_acc, lr, seconds, and extra.NAME for each
@@ -64,6 +64,7 @@ _RUNS = {
     "split_seed": "int64",
     "train_on": "str",
     "validation_images": "Int64",
+    "skipped_images": "int64",
     "host": "str",
     "device": "str",
     "threads": "int64",
@@ -169,6 +170,7 @@ def _run_row(study: str, record: RunRecord, epochs: Sequence[Epoch]) -> dict[str
         "split_seed": recipe.split.seed,
         "train_on": recipe.split.train_on,
         "validation_images": provenance.validation_images or None,
+        "skipped_images": provenance.skipped_images,
         "host": provenance.host,
         "device": provenance.device,
         "threads": provenance.threads,

@@ -33,6 +33,12 @@ BROKEN_PLANS = {
         ("'up' is none of 'maximize', 'minimize'",),
     ),
     "has no distribution": ("FloatDistribution(0.0, 0.5)", "(0.0, 0.5)", 65, ("dropout must be an Optuna distribution",)),
+    "has a range of another kind": (
+        "FloatDistribution(0.0, 0.5)",
+        'type("Range", (), {"low": 0.0, "high": 0.5})()',
+        65,
+        ("dropout must be an Optuna distribution",),
+    ),
     "has a range upside down": ("FloatDistribution(0.0, 0.5)", "FloatDistribution(0.9, 0.5)", 65, ("ValueError", "line ")),
     "samples what its trainer does not have": (
         '"weight_decay": FloatDistribution',

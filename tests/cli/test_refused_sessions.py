@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.errors import TryAgainLater
+from orchestrator.storage.lock import StudyLock
 from orchestrator.storage.runs import RunsFolder
 from tests.cli.studies import PLAN, QUIET, Refuse
 
@@ -37,6 +39,15 @@ def test_a_second_conductor_is_told_who_has_the_study(runs: Path, refuse: Refuse
         holder = json.loads((runs / "curves" / "study.lock").read_text())
         for words in (["study", "curves", "--trials", "9", *QUIET], ["retrain-best", "--epochs", "2", *QUIET], ["mirror"]):
             refuse(75, *words, "--runs", runs, says=(f"process {holder['process']} on {holder['host']}", "try again"))
+
+
+@pytest.mark.parametrize("held", [b"[1]", b"3", b'"x"', b'{"process": 1}', b"\xff", b"[" * 100_000, b""])
+def test_a_locked_study_is_refused_whatever_its_lock_file_holds(held: bytes, tmp_path: Path) -> None:
+    lock = StudyLock(tmp_path / "study.lock", "curves")
+    with lock.held():
+        (tmp_path / "study.lock").write_bytes(held)
+        with pytest.raises(TryAgainLater, match="study 'curves' is being run by another process; wait for it"):
+            lock.refuse_if_locked()
 
 
 def test_nothing_to_retrain_and_nothing_to_submit(runs: Path, refuse: Refuse) -> None:

@@ -1,120 +1,90 @@
-"""From image files to uint8 pixels of one size: the only module that knows how files are decoded.
+"""From image files to uint8 pixels of one size: which files are damaged, and what the others show.
 
 torchvision decodes; its decoders are announced to leave it in favour of a library of their own (since torchvision 0.29).
 """
 
-import os
-import struct
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
+from typing import final
 
 import numpy as np
-import numpy.typing as npt
 
-from orchestrator.errors import BadData
 from orchestrator.support.atomic_files import disk_errors
+from orchestrator.support.environment import cores
+from trainers.datasets._decoders import Damaged, Decoder, Images, decoders
+from trainers.datasets._image_structure import dimensions, orientation, problem
 from trainers.datasets._listing import shown
 
-Images = npt.NDArray[np.uint8]
-
 _MOST_PIXELS = 100_000_000  # 300 MB decoded: a file of a few KB can claim far more
-_MOST_THREADS = 8
+_MOST_DECODERS = 8
+_IMAGES_PER_DECODER = 500  # which take as long to decode as another process takes to begin, or longer
 
-_PNG = b"\x89PNG\r\n\x1a\n"
-_JPEG = b"\xff\xd8"
-_JPEG_WITHOUT_LENGTH = (0x01, *range(0xD0, 0xDA))  # markers without a length
-_JPEG_TABLES = (0xC4, 0xC8, 0xCC)  # between C0 and CF, and no start of a frame
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Decoded:
+    """What files came to: the images of those that are sound, uint8 N×3×size×size, and why the others are damaged."""
+
+    images: Images  # in the order of the files
+    damaged: Mapping[Path, str]  # a sentence without its subject, the file
 
 
 @contextmanager
-def decoding(size: int) -> Iterator[Callable[[Sequence[Path]], Images]]:
-    """A function from files to their images, uint8 N×3×size×size, decoded by several threads.
+def decoding(size: int, images: int) -> Iterator[Callable[[Sequence[Path]], Decoded]]:
+    """A function from files to their images; the more images there will be, the more processes decode them.
 
     Of each image the central square is taken, turned as its EXIF data say, and resized (bilinear, antialiased). Grey images
-    become RGB, transparency is dropped, 16 bits become 8. The function raises BadData naming a file that cannot be decoded.
+    become RGB, transparency is dropped, 16 bits become 8. A file that a decoder warns of counts as damaged. The function raises
+    DiskError for a file that cannot be read, and OrchestrateError where decoding itself cannot go on.
     """
-    threads = min(_MOST_THREADS, os.cpu_count() or 1)
-    with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool:
-        warnings.simplefilter("ignore", DeprecationWarning)  # the announcement, once per image
-        yield lambda files: np.ascontiguousarray(np.stack(list(pool.map(lambda file: _square(file, size), files))))
+    count = min(_MOST_DECODERS, cores(), 1 + images // _IMAGES_PER_DECODER)
+    with decoders(count) as taken, ThreadPoolExecutor(count) as pool:
+        free: SimpleQueue[Decoder] = SimpleQueue()
+        for decoder in taken:
+            free.put(decoder)
+
+        def square(file: Path) -> Images | str:
+            decoder = free.get()
+            try:
+                return _square(file, size, decoder)
+            except Damaged as error:
+                return str(error)
+            finally:
+                free.put(decoder)
+
+        def decode(files: Sequence[Path]) -> Decoded:
+            found = dict(zip(files, pool.map(square, files), strict=True))
+            sound = [image for image in found.values() if not isinstance(image, str)]
+            return Decoded(
+                images=np.stack(sound) if sound else np.empty((0, 3, size, size), dtype=np.uint8),
+                damaged={file: why for file, why in found.items() if isinstance(why, str)},
+            )
+
+        try:
+            yield decode
+        except Exception:
+            raise
+        except BaseException:  # Ctrl-C, while a thread waits for a decoder that may not end
+            for decoder in taken:
+                decoder.kill()
+            raise
 
 
-def dimensions(content: bytes) -> tuple[int, int] | None:
-    """Width and height (pixels) that the header of a PNG, JPEG or WebP file claims; None where it is none of them."""
-    try:
-        if content.startswith(_PNG) and content[12:16] == b"IHDR":
-            width, height = struct.unpack_from(">II", content, 16)
-            return width, height
-        if content.startswith(_JPEG):
-            return _of_jpeg(content)
-        if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
-            return _of_webp(content)
-    except (struct.error, IndexError):
-        return None
-    return None
-
-
-def _square(file: Path, size: int) -> Images:
+def _square(file: Path, size: int, decoder: Decoder) -> Images:
     with disk_errors(f"read {shown(file)}"):
         content = file.read_bytes()
     claimed = dimensions(content)
     if claimed is None:
-        raise BadData(f"{shown(file)} is no PNG, JPEG or WebP image, or it is damaged: repair it or remove it")
+        raise Damaged("is no PNG, JPEG or WebP image, or it is damaged")
     if claimed[0] * claimed[1] > _MOST_PIXELS:
-        raise BadData(f"{shown(file)} claims {claimed[0]}×{claimed[1]} pixels, more than {_MOST_PIXELS:,}: make it smaller")
+        raise Damaged(f"claims {claimed[0]}×{claimed[1]} pixels, more than {_MOST_PIXELS:,}")
+    if wrong := problem(content):
+        raise Damaged(f"is damaged or cannot be decoded ({wrong})")
     try:
-        return _resized(content, size)
-    except (RuntimeError, ValueError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise BadData(f"{shown(file)} is damaged or cannot be decoded ({reason}): repair it or remove it") from error
-
-
-def _resized(content: bytes, size: int) -> Images:
-    # Imported only where images are decoded: it takes longer than the rest of a command.
-    import torch
-    from torchvision.io import ImageReadMode, decode_image
-    from torchvision.transforms.v2 import functional
-
-    encoded = torch.frombuffer(bytearray(content), dtype=torch.uint8)
-    image: torch.Tensor = decode_image(encoded, mode=ImageReadMode.RGB, apply_exif_orientation=True)
-    image = functional.to_dtype(image, torch.uint8, scale=True)
-    side = min(image.shape[-2:])
-    # Cropped before it is resized, unlike the usual order: a strip of 1×100,000 pixels would become huge first.
-    image = functional.center_crop(image, [side, side])
-    if side != size:
-        image = functional.resize(image, [size, size], antialias=True)
-    pixels: Images = image.numpy()
-    return pixels
-
-
-def _of_jpeg(content: bytes) -> tuple[int, int] | None:
-    position = len(_JPEG)
-    while position + 1 < len(content):
-        marker = content[position + 1]
-        if content[position] != 0xFF or marker in (0x00, 0xFF):
-            position += 1  # padding, which decoders skip too
-        elif marker in _JPEG_WITHOUT_LENGTH:
-            position += 2
-        elif 0xC0 <= marker <= 0xCF and marker not in _JPEG_TABLES:
-            height, width = struct.unpack_from(">HH", content, position + 5)
-            return width, height
-        else:
-            position += 2 + max(2, struct.unpack_from(">H", content, position + 2)[0])
-    return None
-
-
-def _of_webp(content: bytes) -> tuple[int, int] | None:
-    kind = content[12:16]
-    if kind == b"VP8X":
-        width, more_width, height, more_height = struct.unpack_from("<HBHB", content, 24)
-        return 1 + width + (more_width << 16), 1 + height + (more_height << 16)
-    if kind == b"VP8 ":
-        width, height = struct.unpack_from("<HH", content, 26)
-        return width & 0x3FFF, height & 0x3FFF
-    if kind == b"VP8L":
-        (bits,) = struct.unpack_from("<I", content, 21)
-        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
-    return None
+        return decoder.square(content, size, orientation(content))
+    except Damaged as error:
+        raise Damaged(f"is damaged or cannot be decoded ({error})") from error

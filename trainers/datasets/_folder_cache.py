@@ -10,13 +10,14 @@ import contextlib
 import fcntl
 import hashlib
 import io
+import itertools
 import json
 import os
 import secrets
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Literal, final
 
@@ -25,21 +26,25 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
 
+from orchestrator.contracts import LeftOut
 from orchestrator.errors import BadData, InvalidInput
 from orchestrator.support.atomic_files import disk_errors, sync_folder
 from orchestrator.support.disk_lookups import content, is_file, names_in
 from orchestrator.support.serialization import from_plain, parse, to_plain
-from trainers.datasets._decoding import Images, decoding
+from orchestrator.support.wording import several
+from trainers.datasets._decoders import Images
+from trainers.datasets._decoding import decoding
 from trainers.datasets._listing import ImageFile, Listing, listing, shown
 from trainers.support.download import Checksum
 
 Part = Literal["train", "test"]
 _PARTS: tuple[Part, ...] = ("train", "test")
 
-_FORMAT = 1  # to be raised when the same files would be decoded otherwise
+_FORMAT = 2  # to be raised when the same files would be decoded otherwise
 _BLOCK = 128  # images decoded at a time
 _ASIDE = ".part"
 _LOCK = "lock"  # of what is aside, held by the process that makes it
+_MOST_LISTED = 100  # damaged files in a message
 _DARKEST_STD = 1 / 255  # of a channel that is the same everywhere: normalisation divides by it
 
 
@@ -56,16 +61,18 @@ class Facts:
     sha256: Mapping[str, str]  # part -> of its .npy file
     mean: tuple[float, ...]  # per channel, of the training images, on the scale 0..1
     std: tuple[float, ...]
+    damaged: Mapping[str, str] = field(default_factory=dict)  # name of a file that was left out -> why
 
 
 @final
 class FolderCache:
     """The decoded images of `root` at one size, made when they are first asked for, and again when the folder has changed.
 
+    With `skip`, damaged files are left out; without it they are refused, all at once.
     Raises InvalidInput where the data folder lies in `root`: what is kept would be taken for a class.
     """
 
-    def __init__(self, *, root: Path, size: int, name: str, data_folder: Path) -> None:
+    def __init__(self, *, root: Path, size: int, skip: bool, name: str, data_folder: Path) -> None:
         if data_folder.resolve().is_relative_to(root.resolve()):
             raise InvalidInput(
                 f"the data folder {data_folder} lies among the images of folder:{root}, where only classes can be: "
@@ -73,13 +80,32 @@ class FolderCache:
             )
         self._root = root
         self._size = size
+        self._skip = skip
         self._folders = data_folder / "folders"
-        location = hashlib.sha256(f"{_FORMAT}\0{size}\0".encode() + os.fsencode(root)).hexdigest()
-        self._stem = f"{name}-{location[:8]}"
+
+        def stem(form: int) -> str:
+            settings = f"{form}\0{size}\0" + ("skip\0" if skip else "")
+            return f"{name}-{hashlib.sha256(settings.encode() + os.fsencode(root)).hexdigest()[:8]}"
+
+        self._stem = stem(_FORMAT)
+        self._former = tuple(stem(form) for form in range(1, _FORMAT))
 
     def facts(self) -> Facts:
         """Classes, numbers and statistics. Raises MissingInput, BadData or DiskError."""
         return self._found(listing(self._root))[1]
+
+    def files(self, part: Part) -> Sequence[ImageFile]:
+        """The files of a part, in the order of its images. Raises as `facts`."""
+        listed = listing(self._root)
+        return _files(listed, self._found(listed)[1], part)
+
+    def left_out(self) -> LeftOut:
+        """Which files are none of the images. Raises as `facts`."""
+        listed = listing(self._root)
+        damaged = dict(sorted({**listed.unreadable, **self._found(listed)[1].damaged}.items()))
+        return LeftOut(
+            damaged={shown(name): why for name, why in damaged.items()}, others=tuple(shown(name) for name in listed.others)
+        )
 
     def check(self) -> Path:
         """Check that the decoded images are those of the folder as it is now, and return their location. Raises as `facts`."""
@@ -97,7 +123,7 @@ class FolderCache:
             images = _read(place, _facts(place), part)
         if images is None:
             raise BadData(f"{place} was damaged while it was read: delete it")
-        return images, listed.train if part == "train" else listed.test
+        return images, _files(listed, facts, part)
 
     def _found(self, listed: Listing) -> tuple[Path, Facts]:
         place = self._place(listed)
@@ -106,6 +132,8 @@ class FolderCache:
         except BadData:
             place = self._make(listed)
             facts = _facts(place)
+        if listed.unreadable and not self._skip:  # they came after the others were decoded
+            raise self._refusal(listed.unreadable)
         return place, facts
 
     def _place(self, listed: Listing) -> Path:
@@ -114,6 +142,12 @@ class FolderCache:
     def _make(self, listed: Listing) -> Path:
         """Decode aside, then rename; what was made of an earlier state of the folder, or was left by a kill, is deleted."""
         place = self._place(listed)
+        try:
+            listed.without(())
+        except BadData:  # too few, perhaps because the others are of a format that cannot be read
+            if listed.unreadable and not self._skip:
+                raise self._refusal(listed.unreadable) from None
+            raise
         with disk_errors(f"write {place}"):
             self._folders.mkdir(parents=True, exist_ok=True)
             aside = self._folders / f"{self._stem}-{secrets.token_hex(8)}{_ASIDE}"
@@ -129,43 +163,66 @@ class FolderCache:
                 sync_folder(self._folders)
             finally:
                 shutil.rmtree(aside, ignore_errors=True)
-        for old in [self._folders / name for name in names_in(self._folders) if name.startswith(f"{self._stem}-")]:
+        stems = tuple(f"{stem}-" for stem in (self._stem, *self._former))
+        for old in [self._folders / name for name in names_in(self._folders) if name.startswith(stems)]:
             with contextlib.suppress(OSError):  # another process may clear away the same
                 if old != place and (old.suffix != _ASIDE or _abandoned(old)):
                     shutil.rmtree(old)
         return place
 
     def _fill(self, folder: Path, listed: Listing) -> None:
-        parts = {"train": listed.train, "test": listed.test}
         sha256, statistics = {}, {}
-        with decoding(self._size) as decode:
+        damaged: dict[str, str] = {}
+        parts = {"train": listed.train, "test": listed.test}
+        with decoding(self._size, len(listed.train) + len(listed.test)) as decode:
             for part, files in parts.items():
                 statistics[part] = _Statistics()
-                with (folder / f"{part}.npy").open("xb") as stream:
-                    header = _header(len(files), self._size)
-                    stream.write(header)
-                    digest = hashlib.sha256(header)
+                with (folder / f"{part}.npy").open("x+b") as stream:
+                    stream.write(_header(len(files), self._size))
                     for first in self._blocks(part, len(files)):
-                        block = decode([self._root / image.name for image in files[first : first + _BLOCK]])
-                        stream.write(block.data)
-                        digest.update(block.data)
-                        statistics[part].add(block)
+                        names = {self._root / image.name: image.name for image in files[first : first + _BLOCK]}
+                        block = decode(list(names))
+                        damaged |= {names[file]: why for file, why in block.damaged.items()}
+                        stream.write(block.images.data)
+                        statistics[part].add(block.images)
+                    stream.seek(0)
+                    stream.write(_header(statistics[part].images, self._size))  # as long as the first one
+                    stream.seek(0)
+                    sha256[part] = hashlib.file_digest(stream, "sha256").hexdigest()
                     _sync(stream)
-                sha256[part] = digest.hexdigest()
+        self._check_damage(listed, damaged)
         mean, std = statistics["train"].mean_and_std()
         facts = Facts(
             format=_FORMAT,
             folder=shown(self._root),
             size=self._size,
             classes=listed.classes,
-            images={part: len(files) for part, files in parts.items()},
+            images={part: counted.images for part, counted in statistics.items()},
             sha256=sha256,
             mean=mean,
             std=std,
+            damaged=damaged,
         )
         with (folder / "facts.json").open("xb") as stream:
-            stream.write((json.dumps(to_plain(facts), indent=1, ensure_ascii=False) + "\n").encode())
+            stream.write((json.dumps(to_plain(facts), indent=1) + "\n").encode())  # ASCII: a name may be no UTF-8
             _sync(stream)
+
+    def _check_damage(self, listed: Listing, damaged: Mapping[str, str]) -> None:
+        """Refuse damaged files, or where they are left out, what is left of a class. Raises BadData."""
+        if not self._skip and (found := {**listed.unreadable, **damaged}):
+            raise self._refusal(found)
+        try:
+            listed.without(damaged)
+        except BadData as error:
+            raise BadData(f"{error}; {several(len(damaged), 'damaged file')} left out: {_listed(damaged)}") from None
+
+    def _refusal(self, damaged: Mapping[str, str]) -> BadData:
+        if len(damaged) == 1:
+            return BadData(f"{shown(self._root)}/{_listed(damaged)}: repair it or remove it, or leave it out with --skip-damaged")
+        return BadData(
+            f"{len(damaged)} files of {shown(self._root)} cannot be used: repair or remove them, or leave them out with "
+            f"--skip-damaged\n  {_listed(damaged)}"
+        )
 
     def _blocks(self, part: str, images: int) -> Iterator[int]:
         """The first number of each block of images; on a terminal with a bar."""
@@ -179,12 +236,14 @@ class _Statistics:
     """Mean and standard deviation per channel, exact: sums of whole numbers."""
 
     def __init__(self) -> None:
+        self.images = 0
         self._pixels = 0
         self._sum = np.zeros(3, dtype=np.int64)
         self._squares = np.zeros(3, dtype=np.int64)
 
     def add(self, images: Images) -> None:
-        """Count the pixels of these images."""
+        """Count these images and their pixels."""
+        self.images += images.shape[0]
         self._pixels += images.shape[0] * images.shape[2] * images.shape[3]
         self._sum += images.sum(axis=(0, 2, 3), dtype=np.int64)
         self._squares += np.square(images, dtype=np.int32).sum(axis=(0, 2, 3), dtype=np.int64)
@@ -195,6 +254,17 @@ class _Statistics:
         variance = self._squares / self._pixels - mean**2
         std = np.maximum(np.sqrt(np.maximum(variance, 0.0)) / 255, _DARKEST_STD)
         return tuple((mean / 255).tolist()), tuple(std.tolist())
+
+
+def _files(listed: Listing, facts: Facts, part: Part) -> Sequence[ImageFile]:
+    kept = listed.without(facts.damaged)
+    return kept.train if part == "train" else kept.test
+
+
+def _listed(damaged: Mapping[str, str]) -> str:
+    lines = [f"{shown(name)} {why}" for name, why in itertools.islice(sorted(damaged.items()), _MOST_LISTED)]
+    more = [f"and {len(damaged) - _MOST_LISTED} more"] if len(damaged) > _MOST_LISTED else []
+    return "\n  ".join(lines + more)
 
 
 def _facts(place: Path) -> Facts:

@@ -4,8 +4,8 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import final
 
@@ -57,9 +57,12 @@ class ImageFile:
 class Listing:
     """The images of a folder, each part in the order of the classes and of the files' names."""
 
+    root: Path
     classes: tuple[str, ...]
     train: tuple[ImageFile, ...]
     test: tuple[ImageFile, ...]
+    unreadable: Mapping[str, str]  # name of an image that is never decoded -> why: a sentence without its subject
+    others: tuple[str, ...] = field(compare=False)  # names of hidden files and of files that are no images
 
     @property
     def digest(self) -> str:
@@ -69,6 +72,13 @@ class Listing:
             for image in images:
                 digest.update(os.fsencode(f"{part}\0{image.name}\0{image.size}\0{image.modified}\n"))
         return digest.hexdigest()
+
+    def without(self, names: Container[str]) -> "Listing":
+        """The same without the images of these names. Raises BadData where too few are left of a class."""
+        train, test = (tuple(image for image in part if image.name not in names) for part in (self.train, self.test))
+        for label, name in enumerate(self.classes):
+            _check_class(self.root, name, *(sum(image.label == label for image in part) for part in (train, test)))
+        return replace(self, train=train, test=test)
 
 
 @final
@@ -90,86 +100,109 @@ def listing(root: Path) -> Listing:
     """The images of `root`: one subfolder per class, or train/ and test/ with one subfolder per class each.
 
     Without train/ and test/, a tenth of each class is for the test: the images whose names have the smallest sha256, so that
-    neither the order on the disk nor the other classes decide. Hidden files, and files without an image's ending, are left out.
+    neither the order on the disk nor the other classes decide. Hidden files, and files without an image's ending, are no images.
     Raises MissingInput where there is no such folder; BadData, with the name of what is wrong.
     """
     if not is_folder(root):
         raise MissingInput(f"there is no folder {shown(root)}: a data set folder:PATH has one subfolder per class in PATH")
-    top = {entry.name: entry for entry in _entries(root, root) if entry.is_folder}
-    if {"train", "test"} <= top.keys() and any(entry.is_folder for entry in _entries(top["train"].path, root)):
-        train, test = _by_class(top["train"].path, root), _by_class(top["test"].path, root)
+    found = _Found(root)
+    top = {entry.name: entry for entry in found.entries(root) if entry.is_folder}
+    if {"train", "test"} <= top.keys() and any(entry.is_folder for entry in found.entries(top["train"].path)):
+        train, test = found.by_class(top["train"].path), found.by_class(top["test"].path)
         if different := sorted(train.keys() ^ test.keys()):
             raise BadData(f"{shown(root)}: train/ and test/ have different classes; only one of them has {_quoted(different)}")
     else:
-        train, test = _divided(_by_class(root, root))
-    _check(root, train, test)
+        train, test = _divided(found.by_class(root))
+    if len(train) < _FEWEST_CLASSES:
+        raise BadData(
+            f"{shown(root)} has {len(train)} subfolders: a data set has one per class, and at least {_FEWEST_CLASSES} classes"
+        )
     return Listing(
+        root=root,
         classes=tuple(train),
         train=tuple(_labelled(root, train)),
         test=tuple(_labelled(root, test)),
+        unreadable=found.unreadable,
+        others=tuple(sorted(found.others)),
     )
 
 
-def _by_class(folder: Path, root: Path) -> dict[str, list[_Entry]]:
-    """The images of each class, both in the order of their names."""
-    entries = _entries(folder, root)
-    classes = {_utf8(entry): list(_images(entry.path, root)) for entry in entries if entry.is_folder}
-    beside = [entry for entry in entries if not entry.is_folder and _is_image(entry)]
-    if classes and beside:
-        raise BadData(f"{shown(beside[0].path)} lies beside the folders of the classes: move it into one of them")
-    return classes
+@final
+class _Found:
+    """What was met on the way through a folder."""
 
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self.unreadable: dict[str, str] = {}
+        self.others: set[str] = set()
 
-def _images(folder: Path, root: Path) -> Iterator[_Entry]:
-    for entry in _entries(folder, root):
-        if entry.is_folder:
-            raise BadData(
-                f"{shown(entry.path)} is a folder in the class {folder.name!r}: a class is one folder of images; below "
-                f"{shown(root)} are the classes, or train/ and test/ with the classes in each"
-            )
-        if _is_image(entry):
-            yield entry
+    def by_class(self, folder: Path) -> dict[str, list[_Entry]]:
+        """The images of each class, both in the order of their names. Raises BadData."""
+        entries = self.entries(folder)
+        classes = {_utf8(entry): list(self._images(entry.path)) for entry in entries if entry.is_folder}
+        beside = [entry for entry in entries if not entry.is_folder and self._is_image(entry)]
+        if classes and beside:
+            raise BadData(f"{shown(beside[0].path)} lies beside the folders of the classes: move it into one of them")
+        return classes
 
-
-def _is_image(entry: _Entry) -> bool:
-    ending = entry.path.suffix.lower()
-    if ending in _NOT_DECODED:
-        raise BadData(f"{shown(entry.path)} is of a format that cannot be read; convert it to PNG, JPEG or WebP")
-    if ending in _DECODED and entry.size > _MOST_BYTES:
-        raise BadData(f"{shown(entry.path)} has {entry.size:,} bytes: larger than any image that is read here")
-    return ending in _DECODED
-
-
-def _entries(folder: Path, root: Path) -> list[_Entry]:
-    """What lies in a folder and is not hidden, by name. Raises BadData for links out of `root`, for pipes and the like."""
-    found = []
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.startswith("."):
-                    continue
-                path = folder / entry.name
-                if entry.is_symlink() and not path.resolve().is_relative_to(root.resolve()):
-                    raise BadData(f"{shown(path)} is a link that leads out of {shown(root)}: replace it with a copy")
-                status = entry.stat()
-                if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
-                    raise BadData(f"{shown(path)} is neither a file nor a folder: remove it")
-                found.append(
-                    _Entry(
-                        path=path,
-                        name=entry.name,
-                        is_folder=stat.S_ISDIR(status.st_mode),
-                        size=status.st_size,
-                        modified=status.st_mtime_ns,
-                    )
+    def _images(self, folder: Path) -> Iterator[_Entry]:
+        for entry in self.entries(folder):
+            if entry.is_folder:
+                raise BadData(
+                    f"{shown(entry.path)} is a folder in the class {folder.name!r}: a class is one folder of images; below "
+                    f"{shown(self._root)} are the classes, or train/ and test/ with the classes in each"
                 )
-    except (FileNotFoundError, RuntimeError) as error:  # a link that leads nowhere; a circle of links is a RuntimeError
-        raise BadData(f"{shown(folder)} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise BadData(f"{shown(folder)} cannot be read: {error.strerror}") from error
-        raise DiskError(f"cannot read {shown(folder)}: {error.strerror or error}") from error
-    return sorted(found, key=lambda entry: os.fsencode(entry.name))
+            if self._is_image(entry):
+                yield entry
+
+    def _is_image(self, entry: _Entry) -> bool:
+        ending = entry.path.suffix.lower()
+        why = ""
+        if ending in _NOT_DECODED:
+            why = "is of a format that cannot be read (convert it to PNG, JPEG or WebP)"
+        elif ending not in _DECODED:
+            self.others.add(self._name(entry.path))
+        elif entry.size > _MOST_BYTES:
+            why = f"has {entry.size:,} bytes, more than any image that is read here"
+        if why:
+            self.unreadable[self._name(entry.path)] = why
+        return ending in _DECODED and not why
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self._root).as_posix()
+
+    def entries(self, folder: Path) -> list[_Entry]:
+        """What lies in a folder and is not hidden, by name. Raises BadData for links out of it, for pipes and the like."""
+        found = []
+        root = self._root
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    path = folder / entry.name
+                    if entry.name.startswith("."):
+                        self.others.add(self._name(path))
+                        continue
+                    if entry.is_symlink() and not path.resolve().is_relative_to(root.resolve()):
+                        raise BadData(f"{shown(path)} is a link that leads out of {shown(root)}: replace it with a copy")
+                    status = entry.stat()
+                    if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+                        raise BadData(f"{shown(path)} is neither a file nor a folder: remove it")
+                    found.append(
+                        _Entry(
+                            path=path,
+                            name=entry.name,
+                            is_folder=stat.S_ISDIR(status.st_mode),
+                            size=status.st_size,
+                            modified=status.st_mtime_ns,
+                        )
+                    )
+        except (FileNotFoundError, RuntimeError) as error:  # a link that leads nowhere; a circle of links is a RuntimeError
+            raise BadData(f"{shown(folder)} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise BadData(f"{shown(folder)} cannot be read: {error.strerror}") from error
+            raise DiskError(f"cannot read {shown(folder)}: {error.strerror or error}") from error
+        return sorted(found, key=lambda entry: os.fsencode(entry.name))
 
 
 def _utf8(entry: _Entry) -> str:
@@ -191,17 +224,12 @@ def _divided(classes: Mapping[str, list[_Entry]]) -> tuple[dict[str, list[_Entry
     return train, test
 
 
-def _check(root: Path, train: Mapping[str, Sequence[_Entry]], test: Mapping[str, Sequence[_Entry]]) -> None:
-    if len(train) < _FEWEST_CLASSES:
+def _check_class(root: Path, name: str, train: int, test: int) -> None:
+    if train < _FEWEST_TRAIN or not test:
         raise BadData(
-            f"{shown(root)} has {len(train)} subfolders: a data set has one per class, and at least {_FEWEST_CLASSES} classes"
+            f"{shown(root)}: the class {name!r} has {train} images to train on and {test} for the test; "
+            f"at least {_FEWEST_TRAIN} and 1 are needed (PNG, JPEG or WebP)"
         )
-    for name in train:
-        if len(train[name]) < _FEWEST_TRAIN or not test[name]:
-            raise BadData(
-                f"{shown(root)}: the class {name!r} has {len(train[name])} images to train on and {len(test[name])} for the "
-                f"test; at least {_FEWEST_TRAIN} and 1 are needed (PNG, JPEG or WebP)"
-            )
 
 
 def _labelled(root: Path, classes: Mapping[str, Sequence[_Entry]]) -> Iterator[ImageFile]:

@@ -3,19 +3,21 @@
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, final
 
 import numpy as np
 
-from orchestrator.contracts import DataSet, DataSetInfo, DataSetNames, Labelled
+from orchestrator.contracts import DataSet, DataSetInfo, DataSetNames, Labelled, LeftOut
 from orchestrator.errors import InvalidInput
 from trainers.datasets._folder_cache import Facts, FolderCache
-from trainers.datasets._listing import listing, shown
+from trainers.datasets._listing import shown
 
 _SIZE = 32  # pixels
 _SMALLEST, _LARGEST = 8, 1024  # pixels
-_SETTING = re.compile(r"(?P<path>.*)\?(?P<name>[A-Za-z_]+)=(?P<value>[^/?]*)", re.DOTALL)
+_SETTING = "[A-Za-z_]+=[^/?&]*"
+_SETTINGS = re.compile(rf"(?P<path>.*)\?(?P<settings>{_SETTING}(&{_SETTING})*)", re.DOTALL)
 
 # As for CIFAR-100: how hard the images are is unknown.
 _TRIAL_EPOCHS, _RETRAIN_EPOCHS = 15, 100
@@ -27,29 +29,34 @@ _CHOICES = 4
 
 @final
 class ImageFolder:
-    """The images below `root`, made square, `size` pixels wide, and kept so below the data folder."""
+    """The images below `root`, made square, `size` pixels wide, and kept so below the data folder; `skip` leaves damaged out."""
 
-    def __init__(self, root: Path, size: int) -> None:
+    def __init__(self, root: Path, *, size: int, skip: bool) -> None:
         self._root = root
         self._size = size
+        self._skip = skip
 
     def info(self, folder: Path) -> DataSetInfo:
         """What was measured on the images, which are read when they were not yet. Raises as `check` does."""
-        return _info(self._cache(folder).facts())
+        cache = self._cache(folder)
+        return _info(cache.facts(), skipped=len(cache.left_out().damaged) if self._skip else 0)
 
     @property
     def names(self) -> DataSetNames:
         """Classes are called as their subfolders, images as their files."""
-        return DataSetNames(classes=self._class_names, images=self._image_names)
+        return DataSetNames(classes=self._class_names, images=self._image_names, left_out=self._left_out)
 
     def _class_names(self, folder: Path) -> Sequence[str]:
         """The names of the subfolders, in their order. Raises as `check` does."""
         return self._cache(folder).facts().classes
 
-    def _image_names(self, folder: Path, part: Literal["train", "test"]) -> Sequence[str]:  # noqa: ARG002 - the folder's own names
-        """The files' paths in the folder. Raises MissingInput or BadData."""
-        found = listing(self._root)
-        return tuple(shown(image.name) for image in (found.train if part == "train" else found.test))
+    def _image_names(self, folder: Path, part: Literal["train", "test"]) -> Sequence[str]:
+        """The files' paths in the folder. Raises as `check` does."""
+        return tuple(shown(image.name) for image in self._cache(folder).files(part))
+
+    def _left_out(self, folder: Path) -> LeftOut:
+        """The files that are none of the images. Raises as `check` does."""
+        return self._cache(folder).left_out()
 
     def check(self, folder: Path) -> None:
         """Check that there are images, and that they are decoded as they are now. Raises MissingInput, BadData or DiskError."""
@@ -65,38 +72,66 @@ class ImageFolder:
         return Labelled(images=images, labels=np.array([file.label for file in files], dtype=np.int64))
 
     def _cache(self, folder: Path) -> FolderCache:
-        return FolderCache(root=self._root, size=self._size, name=_legal(self._root.name), data_folder=folder)
+        return FolderCache(root=self._root, size=self._size, skip=self._skip, name=_legal(self._root.name), data_folder=folder)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Argument:
+    """What follows `folder:`, taken apart."""
+
+    root: Path
+    size: int = _SIZE
+    skip: bool = False
+
+    def __str__(self) -> str:
+        settings = [f"size={self.size}"] * (self.size != _SIZE) + ["damaged=skip"] * self.skip
+        return f"{self.root}{'?' if settings else ''}{'&'.join(settings)}"
 
 
 @final
 class ImageFolders:
-    """All folders of images: `PATH`, or `PATH?size=64` for images of 64×64 pixels."""
+    """All folders of images: `PATH`, `PATH?size=64` for images of 64×64 pixels, `PATH?damaged=skip` without damaged files."""
 
     argument = "PATH"
 
     def settled(self, argument: str) -> str:
         """With an absolute path, and without the default size, so that it means the same from every working directory."""
-        root, size = _parsed(argument)
-        return str(root) if size == _SIZE else f"{root}?size={size}"
+        return str(_parsed(argument))
 
     def label(self, argument: str) -> str:
         """The name of the folder itself, made fit for a study's name."""
-        return _legal(_parsed(argument)[0].name)
+        return _legal(_parsed(argument).root.name)
 
     def member(self, argument: str) -> DataSet:
         """The data set at this path. Raises InvalidInput; that the folder exists is checked by its methods."""
-        root, size = _parsed(argument)
-        return ImageFolder(root, size)
+        parsed = _parsed(argument)
+        return ImageFolder(parsed.root, size=parsed.size, skip=parsed.skip)
+
+    def skipping_damaged(self, argument: str) -> str:
+        """The same with `damaged=skip`. Raises InvalidInput."""
+        return str(replace(_parsed(argument), skip=True))
 
 
-def _parsed(argument: str) -> tuple[Path, int]:
-    size = _SIZE
-    if setting := _SETTING.fullmatch(argument):
-        if setting["name"] != "size":
-            raise InvalidInput(f"folder:{argument}: unknown setting {setting['name']!r}; known: size, as in folder:PATH?size=64")
-        if not re.fullmatch("[0-9]{1,4}", setting["value"]) or not _SMALLEST <= (size := int(setting["value"])) <= _LARGEST:
-            raise InvalidInput(f"folder:{argument}: size is a number of pixels, {_SMALLEST} to {_LARGEST}")
-        argument = setting["path"]
+def _parsed(argument: str) -> _Argument:
+    size, skip = _SIZE, False
+    if found := _SETTINGS.fullmatch(argument):
+        settings = [setting.split("=") for setting in found["settings"].split("&")]
+        for name, value in settings:
+            if name == "size":
+                if not re.fullmatch("[0-9]{1,4}", value) or not _SMALLEST <= (size := int(value)) <= _LARGEST:
+                    raise InvalidInput(f"folder:{argument}: size is a number of pixels, {_SMALLEST} to {_LARGEST}")
+            elif name == "damaged":
+                if not (skip := value == "skip"):
+                    raise InvalidInput(f"folder:{argument}: the only value of damaged is skip: damaged=skip")
+            else:
+                raise InvalidInput(
+                    f"folder:{argument}: unknown setting {name!r}; known: size and damaged, as in "
+                    "folder:PATH?size=64&damaged=skip"
+                )
+        if len({name for name, _ in settings}) < len(settings):
+            raise InvalidInput(f"folder:{argument}: a setting is given twice")
+        argument = found["path"]
     try:
         argument.encode()
         path = Path(argument).expanduser()
@@ -104,7 +139,7 @@ def _parsed(argument: str) -> tuple[Path, int]:
         raise InvalidInput(f"folder:PATH: {argument!a} cannot be used as a path: {error}") from error
     if not argument or "\0" in argument:
         raise InvalidInput("folder:PATH needs the path of a folder with one subfolder per class")
-    return Path(os.path.normpath(path.absolute())), size
+    return _Argument(root=Path(os.path.normpath(path.absolute())), size=size, skip=skip)
 
 
 def _legal(name: str) -> str:
@@ -112,7 +147,7 @@ def _legal(name: str) -> str:
     return re.sub("[^A-Za-z0-9._]+", "-", name).strip("-.")[:32] or "folder"
 
 
-def _info(facts: Facts) -> DataSetInfo:
+def _info(facts: Facts, *, skipped: int) -> DataSetInfo:
     train = facts.images["train"]
     # A tenth each, one image of each class at least where they are spread evenly, and never more than CIFAR-100 takes.
     held_out = max(len(facts.classes), min(_MOST_VALIDATION, train // 10))
@@ -131,6 +166,7 @@ def _info(facts: Facts) -> DataSetInfo:
         batch_sizes=tuple(fitting[-_CHOICES:]) or _BATCH_SIZES[:1],
         trial_epochs=_TRIAL_EPOCHS,
         retrain_epochs=_RETRAIN_EPOCHS,
+        skipped_images=skipped,
     )
 
 

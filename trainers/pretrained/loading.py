@@ -80,11 +80,16 @@ def read(file: Path) -> dict[str, torch.Tensor]:
     """The state dict in `file`, on the CPU. Only tensors and plain values are ever loaded. Raises BadData."""
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
+    except MemoryError:
+        raise
     except Exception as error:  # torch's reader meets damage with errors of every kind
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise BadData(f"{file} cannot be read as weights: {reason}") from error
     if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise BadData(f"{file} does not hold a state dict, names and tensors")
+    for name, value in state.items():
+        if value.is_complex() or (value.is_floating_point() and not torch.isfinite(value).all()):
+            raise BadData(f"{file} cannot be used: its {name} has values that are no finite numbers")
     return dict(state)
 
 

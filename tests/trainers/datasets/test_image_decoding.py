@@ -1,6 +1,7 @@
 """Image files of every kind become square RGB images of one size."""
 
 import io
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import torch
 
 from orchestrator import plugins
 from tests.helpers.image_folders import digit_images, enlarged, write
-from trainers.datasets._decoding import dimensions
+from trainers.datasets._decoding import decoding
+from trainers.datasets._image_structure import dimensions, orientation
 
 
 def test_an_image_of_the_right_size_is_kept_bit_for_bit(tmp_path: Path, data: Path) -> None:
@@ -43,18 +45,47 @@ def test_every_kind_of_picture_becomes_rgb(mode: str, ending: str, tmp_path: Pat
     assert np.abs(images - grey.astype(np.int64)).max() <= 8  # what JPEG and WebP lose on a slope of grey
 
 
-def test_a_photograph_is_turned_as_its_camera_says(tmp_path: Path, data: Path) -> None:
-    grey = np.zeros((32, 32, 3), dtype=np.uint8)
-    grey[:16] = 255  # the upper half is white
-    exif = PIL.Image.Exif()
-    exif[0x0112] = 3  # upside down
-    for name in "ab":
-        (tmp_path / "pictures" / name).mkdir(parents=True)
-        for number in range(5):
-            PIL.Image.fromarray(grey).save(tmp_path / "pictures" / name / f"{number}.jpg", exif=exif)
-    images = plugins.dataset(f"folder:{tmp_path / 'pictures'}").load(data, "train").images
-    assert images[:, :, :14].max() <= 10
-    assert images[:, :, 18:].min() >= 245
+# Where the left upper quarter of the picture, as it lies in the file, is seen, and where the right upper one is.
+# 0 to 3 are left above, right above, left below and right below.
+SEEN = {1: (0, 1), 2: (1, 0), 3: (3, 2), 4: (2, 3), 5: (0, 2), 6: (1, 3), 7: (3, 1), 8: (2, 0)}
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "webp", "webp big-endian"])
+def test_a_photograph_is_turned_as_its_camera_says_in_every_format(kind: str, tmp_path: Path) -> None:
+    if kind.startswith("webp") and not PIL.features.check("webp"):
+        pytest.skip("the Pillow that is installed cannot write WebP")
+    red_and_white = np.zeros((32, 32, 3), dtype=np.uint8)
+    red_and_white[:16, :16, 0] = 255
+    red_and_white[:16, 16:] = 255
+    files = []
+    for number in SEEN:
+        exif = PIL.Image.Exif()
+        exif[0x0112] = number
+        data = exif.tobytes()
+        if "big-endian" in kind:  # without the six bytes that Pillow puts before it
+            data = b"MM\0*" + struct.pack(">IHHHIHHI", 8, 1, 0x0112, 3, 1, number, 0, 0)
+        files.append(tmp_path / f"{number}")
+        options = {"lossless": True} if kind.startswith("webp") else {}
+        PIL.Image.fromarray(red_and_white).save(files[-1], kind.split(maxsplit=1)[0], exif=data, **options)
+    with decoding(32, len(files)) as decode:
+        found = decode(files)
+    assert found.damaged == {}
+    for image, (red, white) in zip(found.images, SEEN.values(), strict=True):
+        quarters = [image[:, row : row + 12, column : column + 12].mean(axis=(1, 2)) for row in (2, 18) for column in (2, 18)]
+        assert quarters[red] == pytest.approx([255, 0, 0], abs=6)
+        assert quarters[white] == pytest.approx([255, 255, 255], abs=6)
+        assert sum(float(quarter.sum()) for quarter in quarters) == pytest.approx(4 * 255, abs=40)
+
+
+@pytest.mark.parametrize(
+    "exif",
+    [b"", b"II*\0", b"XX*\0" + bytes(30), b"II*\0\xff\xff\xff\xff", b"MM\0*" + struct.pack(">IHHHIH", 8, 9, 0x0112, 3, 1, 9)],
+)
+def test_exif_data_that_say_nothing_turn_nothing(exif: bytes) -> None:
+    chunk = b"EXIF" + struct.pack("<I", len(exif)) + exif + b"\0" * (len(exif) % 2)
+    content = b"RIFF" + struct.pack("<I", 4 + len(chunk)) + b"WEBP" + chunk
+    for length in range(12, len(content) + 1):
+        assert orientation(content[:length]) == 1
 
 
 def test_large_and_narrow_pictures_at_64_pixels(tmp_path: Path, data: Path) -> None:

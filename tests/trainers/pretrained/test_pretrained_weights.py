@@ -158,6 +158,12 @@ def test_files_that_are_no_fitting_weights_are_bad_data(tmp_path: Path) -> None:
     trainer.check(asked("any", named(file)), info, tmp_path)
     with pytest.raises(BadData, match="does not fit"):
         trainer.check(asked("any", {**named(file), "architecture": "resnet34"}), info, tmp_path)
+    state = torch.load(file, weights_only=True)
+    for value in (float("nan"), float("inf"), 1j):
+        changed = torch.full_like(state["conv1.weight"], value, dtype=torch.complex64 if value == 1j else None)
+        torch.save({**state, "conv1.weight": changed}, file)
+        with pytest.raises(BadData, match=r"cannot be used: its conv1\.weight has values that are no finite numbers"):
+            trainer.check(asked("any", named(file)), info, tmp_path)
 
 
 def test_a_recipe_says_which_content_its_file_of_weights_has(tmp_path: Path) -> None:
