@@ -156,8 +156,9 @@ def _systems(module: ModuleType) -> tuple[ReferenceSystem, ...]:
         for system in systems:
             if not isinstance(system, ReferenceSystem):
                 raise BadData(f"{module.__file__}: SYSTEMS holds a {type(system).__name__}, which is not a ReferenceSystem")
-            if not NAME.fullmatch(system.name):
-                raise BadData(f"{module.__file__}: the name {system.name!r} must be 1 to 64 letters, digits, '.', '_' or '-'")
+            for word in (system.name, system.system):
+                if not isinstance(word, str) or not NAME.fullmatch(word):
+                    raise BadData(f"{module.__file__}: the name {word!r} must be 1 to 64 letters, digits, '.', '_' or '-'")
     return systems
 
 

@@ -13,7 +13,8 @@ from orchestrator.cli.interruptions import Terminated, raise_interruptions
 from orchestrator.cli.lazy_group import LazyGroup
 from orchestrator.cli.messages import say
 from orchestrator.cli.process_list import hide_passwords_from_process_list
-from orchestrator.errors import DiskError, OrchestrateError
+from orchestrator.errors import DiskError, InvalidInput, OrchestrateError
+from orchestrator.support.names import is_text
 
 # Command -> module, in the order of the help.
 _MODULES = {
@@ -110,6 +111,9 @@ def run(command: Callable[[], Any]) -> int:
 
 def _invoke(arguments: Sequence[str]) -> Any:
     """Call the command that the arguments name. Unlike `cli.main` this leaves interruptions and closed pipes to `run`."""
+    for argument in arguments:
+        if not is_text(argument):  # such as the name of a folder from a time before UTF-8
+            raise InvalidInput(f"{argument!a} is not text in UTF-8, so no record could hold it: rename the file or folder")
     try:
         with cli.make_context("orchestrate", list(arguments)) as context:
             return cli.invoke(context)

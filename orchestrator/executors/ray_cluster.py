@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from orchestrator.errors import InvalidInput, OrchestrateError, Unavailable
 from orchestrator.executors.ray_placement import Node
@@ -82,12 +83,9 @@ def _check(address: str) -> None:
     """Try to connect in another process first: without an answer Ray itself tries for many minutes and ignores signals."""
     if "://" in address:
         raise InvalidInput(f"--ray-address {address!r} must be HOST:PORT or auto; run the command on a machine of the cluster")
-    host, _, port = address.rpartition(":")
     if address != "auto":
-        if not (host and port.isdecimal() and int(port) < 65536):
-            raise InvalidInput(f"--ray-address {address!r} must be HOST:PORT or auto")
         try:
-            socket.create_connection((host, int(port)), _SECONDS_TO_REACH).close()
+            socket.create_connection(_host_and_port(address), _SECONDS_TO_REACH).close()
         except OSError as error:
             raise Unavailable(f"nothing answers at --ray-address {address} ({error}); is the cluster running?") from error
     program = "import sys, ray; ray.init(address=sys.argv[1], log_to_driver=False, logging_level='ERROR')"
@@ -106,6 +104,18 @@ def _check(address: str) -> None:
         ) from error
     if tried.returncode:
         raise Unavailable(f"cannot connect to --ray-address {address} from this machine: {_last_line(tried.stderr)}")
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    """The parts of HOST:PORT, where HOST may be [an IPv6 address]. Raises InvalidInput."""
+    try:
+        parts = urlsplit(f"//{address}")
+        host, port = parts.hostname, parts.port
+    except ValueError:  # of a port or of brackets that cannot be
+        host = port = None
+    if not host or port is None or address.lower() not in (f"{host}:{port}", f"[{host}]:{port}"):
+        raise InvalidInput(f"--ray-address {address!r} must be HOST:PORT or auto")
+    return host, port
 
 
 def _last_line(text: str) -> str:

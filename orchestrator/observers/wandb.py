@@ -8,6 +8,7 @@ import hashlib
 import importlib
 import math
 import os
+import re
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,7 @@ from wandb.sdk.lib import wbauth
 
 from orchestrator.errors import InvalidInput
 from orchestrator.record import Epoch, Kind, RunRecord, Status
-from orchestrator.support.disk_lookups import is_folder, names_in
+from orchestrator.support.disk_lookups import folders_in, is_folder, is_link, names_in
 from orchestrator.support.serialization import canonical, from_plain, to_plain
 
 PROJECT = "sp25-ds542-challenge"  # of the challenge's starter
@@ -30,6 +31,7 @@ _COLUMNS = ("train_loss", "train_acc", "val_loss", "val_acc", "lr", "seconds")
 _COMPLETE = "mirrored.sha256"
 # Exit codes of a W&B run: it shows 0 as finished and the others as failed; 255 is its own for an interrupted one.
 _FAILED, _INTERRUPTED = 1, 255
+_LOCAL_FOLDER = re.compile("(offline-)?run-[^-]*-(?P<id>.*)", re.DOTALL)
 # Seconds; with the server down W&B asks for about twice as long.
 _INIT_TIMEOUT = 15.0
 _RUN_FINISH_TIMEOUT = 120.0
@@ -59,7 +61,10 @@ def open_mirror(configuration: Mapping[str, Any]) -> "Mirror":
 
 def wandb_id(record: RunRecord) -> str:
     """The W&B id of a run: "3f2a9c1b-t0007", "3f2a9c1b-r0007-9d0e1f2a". Unique by the study's uuid, not by its name."""
-    return f"{record.provenance.study.replace('-', '')[:8]}-{_short_name(record)}"
+    study = record.provenance.study.replace("-", "")
+    if not re.fullmatch("[A-Za-z0-9]+", study):  # others have written the record, and the id is part of a folder's name
+        study = hashlib.sha256(study.encode()).hexdigest()
+    return f"{study[:8]}-{_short_name(record)}"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -188,8 +193,9 @@ class Mirror:
 
     def _folders(self, record: RunRecord) -> list[Path]:
         """The local folders of this W&B run, `run-TIME-ID` and `offline-run-TIME-ID`."""
-        end, wandb = f"-{wandb_id(record)}", self._folder / "wandb"
-        return [wandb / name for name in names_in(wandb) if name.startswith(("run-", "offline-run-")) and name.endswith(end)]
+        wandb, own = self._folder / "wandb", wandb_id(record)
+        found = {path: _LOCAL_FOLDER.fullmatch(path.name) for path in folders_in(wandb) if not is_link(path)}
+        return [path for path, parts in found.items() if parts is not None and parts["id"] == own]
 
     def _is_complete(self, record: RunRecord, epochs: Sequence[Epoch]) -> bool:
         content = _content(record, epochs)

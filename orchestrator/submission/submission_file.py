@@ -5,7 +5,7 @@ import csv
 import io
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from orchestrator.errors import BadData, MissingInput
@@ -23,12 +23,11 @@ def write_submission(path: Path, rows: Rows, *, classes: int) -> None:
     Raises BadData for a label that is not a class, and DiskError; an earlier file at `path` is then kept.
     """
     aside = path.with_name(path.name + ".part")
-    lines = [f"{name},{label}\n" for name, label in zip(rows.ids, rows.labels.tolist(), strict=True)]
+    table = csv_table(_COLUMNS, zip(rows.ids, rows.labels.tolist(), strict=True))
     try:
         with disk_errors(f"write {path}"):
             with aside.open("w", encoding="utf-8", newline="") as stream:
-                stream.write(",".join(_COLUMNS) + "\n")
-                stream.writelines(lines)
+                stream.write(table)
                 stream.flush()
                 os.fsync(stream.fileno())
             check_submission(aside, rows.ids, classes=classes)
@@ -42,12 +41,19 @@ def write_submission(path: Path, rows: Rows, *, classes: int) -> None:
 
 def write_name_table(path: Path, number: str, name: str, names: Sequence[str]) -> None:
     """Write a CSV file with the columns `number` and `name`, one row for each of `names` from number 0. Raises DiskError."""
-    stream = io.StringIO()
-    table = csv.writer(stream, lineterminator="\n")
-    table.writerow([number, name])
-    table.writerows(enumerate(names))
     with disk_errors(f"write {path}"):
-        replace(path, stream.getvalue().encode())
+        replace(path, csv_table([number, name], enumerate(names)).encode())
+
+
+def csv_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """CSV text that every reader takes apart into these cells; a cell is quoted where it must be."""
+    stream = io.StringIO()
+    sparing = csv.writer(stream, lineterminator="\n")
+    whole = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    for row in itertools.chain([header], rows):
+        # The csv module of Python 3.11 leaves a carriage return unquoted.
+        (whole if any("\r" in str(cell) for cell in row) else sparing).writerow(row)
+    return stream.getvalue()
 
 
 def check_submission(path: Path, ids: Sequence[str], *, classes: int) -> None:

@@ -9,3 +9,13 @@ def several(count: int, noun: str) -> str:
 def short(value: object) -> str:
     """A hyperparameter's value; a float with three significant digits."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def printable(text: str) -> str:
+    """The text of names and messages that others chose, with an escape in the place of what a terminal would obey."""
+    return "".join(map(_printable, text))
+
+
+def _printable(character: str) -> str:
+    plain = character.isprintable() or character in "\n\t"
+    return character if plain else character.encode("unicode_escape").decode()

@@ -8,6 +8,7 @@ import pytest
 
 from orchestrator.storage.runs import RunsFolder
 from tests.cli.studies import PLAN, QUIET, Refuse
+from tests.helpers.paths import PLUGINS
 
 
 @pytest.mark.parametrize(
@@ -18,7 +19,7 @@ from tests.cli.studies import PLAN, QUIET, Refuse
         ("--pruner", "asha", 'pruner: "median" -> "asha"'),
         ("--sampler", "random", 'sampler: "tpe" -> "random"'),
         ("--dataset", "cifar100", 'dataset: "digits" -> "cifar100"'),
-        ("--storage", "sqlite:///other.db", "storage: the default -> sqlite:///other.db"),
+        ("--storage", "sqlite:///other.db", f"storage: the default -> sqlite:///{PLUGINS}/other.db"),
     ],
 )
 def test_other_options_on_resume(option: str, value: str, says: str, runs: Path, refuse: Refuse) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, final
@@ -75,9 +76,9 @@ class ImageFolders:
     argument = "PATH"
 
     def settled(self, argument: str) -> str:
-        """With an absolute path, and without the default size, so that it means the same from every working directory."""
+        """With an absolute path, and the size only where it is needed, so that it means the same from every working directory."""
         root, size = _parsed(argument)
-        return str(root) if size == _SIZE else f"{root}?size={size}"
+        return str(root) if size == _SIZE and "?" not in str(root) else f"{root}?size={size}"
 
     def label(self, argument: str) -> str:
         """The name of the folder itself, made fit for a study's name."""
@@ -93,7 +94,10 @@ def _parsed(argument: str) -> tuple[Path, int]:
     size = _SIZE
     if setting := _SETTING.fullmatch(argument):
         if setting["name"] != "size":
-            raise InvalidInput(f"folder:{argument}: unknown setting {setting['name']!r}; known: size, as in folder:PATH?size=64")
+            raise InvalidInput(
+                f"folder:{argument}: unknown setting {setting['name']!r}; known: size, as in folder:PATH?size=64. "
+                f"If the folder is called so, write {shlex.quote(f'folder:{argument}?size={_SIZE}')}"
+            )
         if not re.fullmatch("[0-9]{1,4}", setting["value"]) or not _SMALLEST <= (size := int(setting["value"])) <= _LARGEST:
             raise InvalidInput(f"folder:{argument}: size is a number of pixels, {_SMALLEST} to {_LARGEST}")
         argument = setting["path"]
