@@ -6,10 +6,14 @@ From Python: `load(RUN)` gives the predictor of a run, `runs(DIR)` the frames th
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator import own_packages
+
 if TYPE_CHECKING:
     from orchestrator.contracts import Frames, Predictor
 
 __all__ = ["load", "runs"]
+
+own_packages.install()  # before anything else of ours is imported, in every process
 
 
 def load(run: str, *, runs_dir: str | Path = "runs", device: str = "cpu") -> "Predictor":

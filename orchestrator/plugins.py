@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
+from orchestrator import own_packages
 from orchestrator.contracts import (
     Capabilities,
     Data,
@@ -123,6 +124,8 @@ def blame_plugin(what: str) -> Iterator[None]:
     except OrchestrateError:
         raise
     except (Exception, SystemExit) as error:
+        if isinstance(error, ImportError | AttributeError) and (hidden := own_packages.hidden_library()):
+            raise BadData(hidden) from error
         ours = str(Path(__file__).parent)
         frames = traceback.extract_tb(error.__traceback__)
         theirs = [
@@ -134,6 +137,8 @@ def blame_plugin(what: str) -> Iterator[None]:
 
 def _package(package: str) -> ModuleType:
     """The package; the folder of the same name below the working directory comes first in its search path."""
+    if hidden := own_packages.hidden_package():
+        raise BadData(hidden)
     module = importlib.import_module(package)
     own = Path.cwd().joinpath(*package.split("."))
     if is_folder(own) and not any(Path(folder).resolve() == own.resolve() for folder in module.__path__):

@@ -19,7 +19,7 @@ LARGEST_FOLDER = 20  # Python files, __init__.py aside
 
 # Packages and single modules of `orchestrator`, from the ground up.
 FLOORS = (
-    ("support", "errors", "recipe", "record", "hyperparameters"),
+    ("support", "errors", "recipe", "record", "hyperparameters", "own_packages"),
     ("storage", "contracts", "plugins", "jobs"),
     ("search", "scheduling", "stopping", "selection", "worker", "executors", "observers", "submission"),
     ("engine",),

@@ -9,11 +9,12 @@ from typing import Any, TextIO
 
 import click
 
+from orchestrator import own_packages
 from orchestrator.cli.interruptions import Terminated, raise_interruptions
 from orchestrator.cli.lazy_group import LazyGroup
 from orchestrator.cli.messages import say
 from orchestrator.cli.process_list import hide_passwords_from_process_list
-from orchestrator.errors import DiskError, InvalidInput, OrchestrateError
+from orchestrator.errors import BadData, DiskError, InvalidInput, OrchestrateError
 from orchestrator.support.names import is_text
 
 # Command -> module, in the order of the help.
@@ -104,6 +105,11 @@ def run(command: Callable[[], Any]) -> int:
         return 143
     except BrokenPipeError:  # the reader closed the pipe, as `| head` does
         return 0
+    except (ImportError, AttributeError):
+        if not (hidden := own_packages.hidden_library()):
+            raise
+        say(f"error: {hidden}")
+        return BadData.exit_code
     except OSError as error:
         say(f"error: {error.strerror or error}{f': {error.filename}' if error.filename else ''}")
         return DiskError.exit_code
@@ -111,6 +117,8 @@ def run(command: Callable[[], Any]) -> int:
 
 def _invoke(arguments: Sequence[str]) -> Any:
     """Call the command that the arguments name. Unlike `cli.main` this leaves interruptions and closed pipes to `run`."""
+    if hidden := own_packages.hidden_package():
+        raise BadData(hidden)
     for argument in arguments:
         if not is_text(argument):  # such as the name of a folder from a time before UTF-8
             raise InvalidInput(f"{argument!a} is not text in UTF-8, so no record could hold it: rename the file or folder")
