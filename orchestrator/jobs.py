@@ -1,7 +1,7 @@
 """Jobs, which workers get, and events, which workers report: plain values that travel as JSON."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from orchestrator.recipe import Recipe
@@ -37,6 +37,7 @@ class Facts:
     data_digest: str
     precision: str  # of products, where the trainer chooses it by the device; else ""
     validation_images: int  # that every accuracy of its epochs is measured on
+    switches: Mapping[str, str] = field(default_factory=dict)  # variables that were set there and change numbers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,13 +1,17 @@
 """Our packages have general names. Whatever else is called like them where Python looks first, ours are imported.
 
-What comes first is PYTHONPATH, and the working directory for `python -m`. Plug-ins of the user are added by `orchestrator.plugins`.
+What comes first is PYTHONPATH, and the working directory for `python -m`. `orchestrator.plugins` adds the user's plug-ins.
 """
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import final
+
+from orchestrator.errors import BadData
 
 NAMES = ("trainers", "search_spaces", "reports")
 # Beside this package: site-packages, a checkout, or what a worker on another machine was sent.
@@ -47,17 +51,27 @@ def install() -> None:
         sys.meta_path.insert(0, _OwnPackages)
 
 
-def hidden_package() -> str:
-    """What to tell a user whose file was imported as one of our packages before ours could be found; "" where none was."""
+def check() -> None:
+    """Refuse to work with a file that was imported as one of our packages before ours could be found. Raises BadData."""
     for name in NAMES:
         module = sys.modules.get(name)
         file = str(getattr(module, "__file__", None) or name)
         if module is not None and Path(_HERE) not in Path(file).parents:
-            return f"{file} was imported in the place of a package of ours; {_CURE}"
-    return ""
+            raise BadData(f"{file} was imported in the place of a package of ours; {_CURE}")
 
 
-def hidden_library() -> str:
+@contextlib.contextmanager
+def blame_hidden_library() -> Iterator[None]:
+    """Name the file that was imported in the place of a library, where that fails. Raises BadData."""
+    try:
+        yield
+    except (ImportError, AttributeError) as error:
+        if hidden := _hidden_library():
+            raise BadData(hidden) from error
+        raise
+
+
+def _hidden_library() -> str:
     """What to tell a user whose file on PYTHONPATH was imported as a library, or as a part of Python; "" where none was."""
     folders = [Path(folder).absolute() for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder]
     for name, module in list(sys.modules.items()):

@@ -120,12 +120,11 @@ def report(name: str) -> Report:
 def blame_plugin(what: str) -> Iterator[None]:
     """Turn any exception of a user's plug-in into BadData: one message with file and line."""
     try:
-        yield
+        with own_packages.blame_hidden_library():
+            yield
     except OrchestrateError:
         raise
     except (Exception, SystemExit) as error:
-        if isinstance(error, ImportError | AttributeError) and (hidden := own_packages.hidden_library()):
-            raise BadData(hidden) from error
         ours = str(Path(__file__).parent)
         frames = traceback.extract_tb(error.__traceback__)
         theirs = [
@@ -137,8 +136,7 @@ def blame_plugin(what: str) -> Iterator[None]:
 
 def _package(package: str) -> ModuleType:
     """The package; the folder of the same name below the working directory comes first in its search path."""
-    if hidden := own_packages.hidden_package():
-        raise BadData(hidden)
+    own_packages.check()
     module = importlib.import_module(package)
     own = Path.cwd().joinpath(*package.split("."))
     if is_folder(own) and not any(Path(folder).resolve() == own.resolve() for folder in module.__path__):

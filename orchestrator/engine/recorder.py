@@ -44,6 +44,7 @@ class Recorder:
             data_digest=facts.data_digest,
             precision=facts.precision,
             validation_images=facts.validation_images,
+            switches=facts.switches,
         )
         active.epochs = list(event.epochs)
         if active.resume:  # else nothing was recorded that could have to be dropped

@@ -34,6 +34,9 @@ def main() -> None:
     lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(channel, lines), daemon=True).start()
 
+    from orchestrator.support.environment import remove_switches
+
+    remove_switches()
     import torch  # noqa: F401 - seconds that pass while the conductor still prepares the first job
 
     from orchestrator.executors.wire import COMMANDS

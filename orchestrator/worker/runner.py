@@ -109,6 +109,7 @@ class Runner:
             data_digest=digest,
             precision=running.precision,
             validation_images=len(data.validation_labels),
+            switches=environment.switches(),
         )
         began = Began(run_id=job.run_id, attempt=job.attempt, epochs=tuple(running.epochs), facts=facts, note=note)
         if not running.ended:

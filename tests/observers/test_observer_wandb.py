@@ -62,7 +62,7 @@ def test_a_record_of_others_deletes_no_folder_of_another_run(tmp_path: Path) -> 
     others = ["run-20260101_120000-3f2a9c1b-t0000", "offline-run-20260101_120000-33f2a9c1b-t0000", "runs-1-3f2a9c1b-t0000"]
     for name in others:
         (tmp_path / "wandb" / name).mkdir(parents=True)
-    copies = Mirror(MirrorConfiguration(study="part2", folder=str(tmp_path), mode="offline"))
+    copies = Mirror(MirrorConfiguration(study="part2", folder=str(tmp_path)), "offline")
     record = running(0)
     for study in ("********", "*", "?", "../../x", "[0-9]", "", "-" * 8, "f2a9c1b", "run-20260101_120000-3f2a9c1b", "a\nb", "é"):
         other = replace(record, provenance=replace(record.provenance, study=study))
