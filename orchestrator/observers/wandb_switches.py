@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import wandb
+from wandb.sdk import wandb_setup
 from wandb.sdk.lib import wbauth
 
 from orchestrator.errors import BadData, DiskError, InvalidInput
@@ -79,7 +80,7 @@ def clean(environment: MutableMapping[str, str]) -> None:
 
 def settings() -> Any:
     """W&B's settings for all runs of this process, without what a settings file says of single runs."""
-    found = wandb.setup().settings
+    found = wandb_setup.singleton().settings  # those that each wandb.init begins with
     fields = type(found).model_fields
     for name in REMOVED & fields.keys():
         setattr(found, name, fields[name].get_default(call_default_factory=True))
