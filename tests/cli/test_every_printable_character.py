@@ -68,6 +68,7 @@ def test_a_study_in_folders_of_any_name(
     again = call(capsys, *study, "--trials", "3")
     assert again.code == 0, again.messages
     assert "resumed with 2 finished trials" in again.messages
+    assert json.loads((runs / "s" / "study.json").read_text())["data_folder"] == str(data)
     assert json.loads(call(capsys, "status", "s", "--runs", runs, "--format", "json").output)["finished"] == 3
     for form in ("table", "csv", "md", "json"):
         assert "s/trials/0000" in call(capsys, "leaderboard", "s", "--runs", runs, "--format", form).output
