@@ -7,10 +7,14 @@ that the reports are made from.
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator import own_packages
+
 if TYPE_CHECKING:
     from orchestrator.contracts import Frames, Predictor
 
 __all__ = ["class_names", "load", "runs"]
+
+own_packages.install()  # before anything else of ours is imported, in every process
 
 
 def load(run: str, *, runs_dir: str | Path = "runs", device: str = "cpu") -> "Predictor":

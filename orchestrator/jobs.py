@@ -1,7 +1,7 @@
 """Jobs, which workers get, and events, which workers report: plain values that travel as JSON."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from orchestrator.recipe import Recipe
@@ -39,6 +39,7 @@ class Facts:
     validation_images: int  # that every accuracy of its epochs is measured on
     classes_digest: str = ""  # sha256 of the names of the classes; "" where they have none
     skipped_images: int = 0  # damaged files that were left out of the data set
+    switches: Mapping[str, str] = field(default_factory=dict)  # variables that were set there and change numbers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

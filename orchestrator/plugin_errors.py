@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
+from orchestrator import own_packages
 from orchestrator.errors import BadData, DiskError, OrchestrateError
 from orchestrator.support.disk_lookups import is_of_the_disk
 from orchestrator.support.serialization import shortened
@@ -17,7 +18,8 @@ def blame_plugin(what: str) -> Iterator[None]:
     Errors that are messages already pass, and so does MemoryError, which is nobody's fault.
     """
     try:
-        yield
+        with own_packages.blame_hidden_library():
+            yield
     except (OrchestrateError, MemoryError):
         raise
     except (Exception, SystemExit) as error:

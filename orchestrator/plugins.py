@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
+from orchestrator import own_packages
 from orchestrator.checked_data import CheckedDataSet
 from orchestrator.contracts import (
     Capabilities,
@@ -141,6 +142,7 @@ def report(name: str) -> Report:
 
 def _package(package: str) -> ModuleType:
     """The package; the folder of the same name below the working directory comes first in its search path."""
+    own_packages.check()
     module = importlib.import_module(package)
     own = Path.cwd().joinpath(*package.split("."))
     if is_folder(own) and not any(Path(folder).resolve() == own.resolve() for folder in module.__path__):
@@ -163,8 +165,9 @@ def _systems(module: ModuleType) -> tuple[ReferenceSystem, ...]:
         for system in systems:
             if not isinstance(system, ReferenceSystem):
                 raise BadData(f"{module.__file__}: SYSTEMS holds a {type(system).__name__}, which is not a ReferenceSystem")
-            if not NAME.fullmatch(system.name):
-                raise BadData(f"{module.__file__}: the name {system.name!r} must be 1 to 64 letters, digits, '.', '_' or '-'")
+            for word in (system.name, system.system):
+                if not isinstance(word, str) or not NAME.fullmatch(word):
+                    raise BadData(f"{module.__file__}: the name {word!r} must be 1 to 64 letters, digits, '.', '_' or '-'")
     return systems
 
 

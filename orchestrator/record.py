@@ -156,11 +156,13 @@ class Provenance:
     versions: Mapping[str, str] = field(default_factory=dict)
     data_digest: str = ""  # sha256 of the training images and labels that were read
     classes_digest: str = ""  # sha256 of the names of the classes, in their order; "" where they have none
+    switches: Mapping[str, str] = field(default_factory=dict)  # variables that were set for the worker and change numbers
     started: float = 0.0
     finished: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "versions", freeze(self.versions))
+        object.__setattr__(self, "switches", freeze(self.switches))
         for name, moment in (("started", self.started), ("finished", self.finished or 0.0)):
             if not 0 <= moment < _YEAR_10000:
                 raise ValueError(f"{name} is {moment}, no time that a calendar has")

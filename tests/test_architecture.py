@@ -2,6 +2,8 @@
 
 import ast
 import functools
+import itertools
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -17,7 +19,7 @@ LARGEST_FOLDER = 20  # Python files, __init__.py aside
 
 # Packages and single modules of `orchestrator`, from the ground up.
 FLOORS = (
-    ("support", "errors", "recipe", "record", "hyperparameters"),
+    ("support", "errors", "recipe", "record", "hyperparameters", "own_packages"),
     ("storage", "contracts", "plugins", "plugin_errors", "checked_data", "data_identity", "jobs"),
     ("search", "scheduling", "stopping", "selection", "worker", "executors", "observers", "submission"),
     ("engine",),
@@ -162,6 +164,17 @@ MAY_ASK = {
 def test_nobody_asks_the_disk_in_a_way_that_hides_errors(module: str) -> None:
     calls = (node.func for node in ast.walk(ast.parse(MODULES[module].read_text())) if isinstance(node, ast.Call))
     assert {call.attr for call in calls if isinstance(call, ast.Attribute)} & HIDING <= MAY_ASK.get(module, set())
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_commands_to_be_pasted_are_quoted_for_a_shell(module: str) -> None:
+    """A value in the text of a command is pasted by users: support/shell_words.py quotes it."""
+    for node in ast.walk(ast.parse(MODULES[module].read_text())):
+        if isinstance(node, ast.JoinedStr):
+            for text, value in itertools.pairwise(node.values):
+                if isinstance(text, ast.Constant) and isinstance(value, ast.FormattedValue):
+                    begun = re.search(r"orchestrate [a-z-]+ [^`]*$", str(text.value))
+                    assert not begun or "quoted" in ast.unparse(value), f"{module}, line {node.lineno}: use shell_words.command"
 
 
 def test_no_import_circle() -> None:

@@ -18,6 +18,7 @@ DOCUMENTS = (
     "docs/guide.md",
     "docs/log.md",
     "docs/pruners.md",
+    "docs/variables.md",
 )
 
 

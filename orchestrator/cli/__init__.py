@@ -1,5 +1,6 @@
 """The command line: parse, call, print. Each command imports what it needs, to keep --help fast."""
 
+import codecs
 import contextlib
 import io
 import os
@@ -9,11 +10,15 @@ from typing import Any, TextIO
 
 import click
 
+from orchestrator import own_packages
 from orchestrator.cli.interruptions import Terminated, raise_interruptions
 from orchestrator.cli.lazy_group import LazyGroup
 from orchestrator.cli.messages import say
 from orchestrator.cli.process_list import hide_passwords_from_process_list
-from orchestrator.errors import DiskError, OrchestrateError
+from orchestrator.errors import DiskError, InvalidInput, OrchestrateError
+from orchestrator.support.environment import remove_switches
+from orchestrator.support.names import is_text
+from orchestrator.support.wording import json_escape
 
 # Command -> module, in the order of the help.
 _MODULES = {
@@ -68,6 +73,10 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """The console script. Exits with one of the codes in `orchestrator.errors`."""
     raise_interruptions()
+    remove_switches()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # in an encoding that lacks a character, it is written as JSON may hold it
+        codecs.register_error("json-escape", json_escape)
+        sys.stdout.reconfigure(errors="json-escape")
     if arguments is None:
         hide_passwords_from_process_list()
     code = run(lambda: _invoke(sys.argv[1:] if arguments is None else arguments))
@@ -110,8 +119,12 @@ def run(command: Callable[[], Any]) -> int:
 
 def _invoke(arguments: Sequence[str]) -> Any:
     """Call the command that the arguments name. Unlike `cli.main` this leaves interruptions and closed pipes to `run`."""
+    own_packages.check()
+    for argument in arguments:
+        if not is_text(argument):  # such as the name of a folder from a time before UTF-8
+            raise InvalidInput(f"{argument!a} is not text in UTF-8, so no record could hold it: rename the file or folder")
     try:
-        with cli.make_context("orchestrate", list(arguments)) as context:
+        with own_packages.blame_hidden_library(), cli.make_context("orchestrate", list(arguments)) as context:
             return cli.invoke(context)
     except click.exceptions.Exit as end:
         return end.exit_code

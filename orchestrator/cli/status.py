@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from orchestrator.cli.options import chosen_study, format_option, runs_option
+from orchestrator.support.wording import printable
 
 
 @click.command("status", short_help="Show the progress of a study.")
@@ -19,7 +20,7 @@ def status(study: str | None, runs: Path, form: str) -> None:
     from orchestrator.storage.status import study_status
 
     found = study_status(chosen_study(RunsFolder(runs), study))
-    click.echo(json.dumps(found.plain()) if form == "json" else found.text())
+    click.echo(json.dumps(found.plain()) if form == "json" else printable(found.text()))
 
 
 COMMANDS: dict[str, Any] = {"status": status}

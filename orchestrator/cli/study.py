@@ -11,6 +11,7 @@ from orchestrator.cli.messages import say
 from orchestrator.cli.options import format_option, new_work_options, skip_damaged_option, storage_option
 from orchestrator.cli.parameter_types import MOST_EPOCHS, Duration, WholeNumber
 from orchestrator.support.clock import SystemClock
+from orchestrator.support.wording import printable
 
 if TYPE_CHECKING:
     from orchestrator.sessions.open_study import Request
@@ -110,7 +111,7 @@ def _dry_run(request: "Request", limits: "Limits", resources: "Resources", form:
     from orchestrator.sessions.dry_run import dry_run
 
     planned = dry_run(request, limits, resources, say)
-    click.echo(json.dumps(planned.plain()) if form == "json" else planned.text())
+    click.echo(json.dumps(planned.plain()) if form == "json" else printable(planned.text()))
     return 0
 
 

@@ -8,6 +8,7 @@ import click
 from orchestrator.cli.messages import say
 from orchestrator.cli.options import device_option, ood_option, partial_option, runs_option, study_data_option
 from orchestrator.cli.parameter_types import Location
+from orchestrator.support.wording import printable
 
 
 @click.command("submit", short_help="Write or check a submission.")
@@ -42,7 +43,7 @@ def submit(
 
     if file is not None:
         data_folder = data_dir if data_dir is not None else data_folder_of(submit.study_of(file), None, say)
-        click.echo(f"{file}: {submit.check(file, dataset or submit.dataset_of(file), data_folder)}")
+        click.echo(printable(f"{file}: {submit.check(file, dataset or submit.dataset_of(file), data_folder)}"))
         return
     store = RunsFolder(runs)
     study, folder = store.find_run(run) if run is not None else newest_retrain(store)

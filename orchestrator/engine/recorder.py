@@ -46,6 +46,7 @@ class Recorder:
             precision=facts.precision,
             validation_images=facts.validation_images,
             skipped_images=facts.skipped_images,
+            switches=facts.switches,
         )
         active.epochs = list(event.epochs)
         if active.resume:  # else nothing was recorded that could have to be dropped

@@ -7,7 +7,6 @@ Machines come and go: a slot whose worker is lost is refilled as soon as there i
 import contextlib
 import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,8 +14,8 @@ from typing import Any, final
 
 from orchestrator.errors import OrchestrateError, Unavailable
 from orchestrator.executors import code_shipping, wire
-from orchestrator.executors.devices import DeviceAssignment, worker_settings
-from orchestrator.executors.ray_cluster import connect, nodes, ray, reason
+from orchestrator.executors.devices import DeviceAssignment
+from orchestrator.executors.ray_cluster import actor_variables, connect, new_folder, nodes, ray, reason
 from orchestrator.executors.ray_placement import placement
 from orchestrator.executors.ray_slot import RaySlot, answered, write_checkpoints
 from orchestrator.executors.ray_worker import Opened, Probe, RayWorker, Said
@@ -60,7 +59,7 @@ class RayActors:
         self._say = say
         self._seconds_to_begin = seconds_to_begin
         self._longest_outage = seconds_without_a_worker
-        self._own = Path(tempfile.mkdtemp(prefix="orchestrate-"))  # a short path: Ray puts sockets below it
+        self._own = new_folder()
         self._probe = folder / f"probe-{secrets.token_hex(8)}"
         self._slots: list[RaySlot] = []
         self._lost: list[WorkerLost] = []  # workers that were ended here, to be reported with the next events
@@ -77,7 +76,7 @@ class RayActors:
             options: dict[str, Any] = {
                 "num_cpus": self._placement.threads,
                 "num_gpus": float(self._placement.gpu_share),
-                "runtime_env": {"env_vars": worker_settings(self._placement.threads)},
+                "runtime_env": {"env_vars": actor_variables(self._placement.threads)},
             }
             self._new_actor = ray.remote(RayWorker).options(**options).remote
             self._settings = {
@@ -287,12 +286,13 @@ class RayActors:
 
 def survey(address: str, *, device: str, workers: str, per_device: int) -> DeviceAssignment:
     """The workers that would start now; starts none. Raises InvalidInput or Unavailable."""
-    with tempfile.TemporaryDirectory(prefix="orchestrate-", ignore_cleanup_errors=True) as own:
-        connect(address, Path(own), {})
-        try:
-            found = nodes()
-        finally:
-            ray.shutdown()
+    own = new_folder()
+    try:
+        connect(address, own, {})
+        found = nodes()
+    finally:
+        ray.shutdown()
+        shutil.rmtree(own, ignore_errors=True)
     chosen = placement(found, device=device, workers=workers, per_device=per_device)
     return DeviceAssignment(
         devices=("cuda" if chosen.gpu_share else "cpu",) * min(chosen.slots, chosen.room(found)), threads=chosen.threads

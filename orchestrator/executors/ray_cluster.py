@@ -8,20 +8,25 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from orchestrator.errors import InvalidInput, OrchestrateError, Unavailable
+from orchestrator.executors.devices import worker_settings
 from orchestrator.executors.ray_placement import Node
+from orchestrator.support.atomic_files import disk_errors
 
-__all__ = ["connect", "nodes", "ray", "reason"]
+__all__ = ["actor_variables", "connect", "new_folder", "nodes", "ray", "reason"]
 
 # Read by Ray when it is imported or begins: no usage reports, nothing rewritten in the environment of a worker
 # without a GPU, about which Ray would warn, and no line of its own on stdout, where our data goes.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
+os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")  # under `uv run` it would send another folder than ours
 
 try:
     import ray
@@ -33,6 +38,19 @@ _OBJECT_STORE_BYTES = 512 * 2**20
 
 _SECONDS_TO_REACH = 5.0  # the head of a cluster
 _SECONDS_TO_CONNECT = 30.0  # a process of its own to the cluster, which takes 2 to 8
+
+
+def new_folder() -> Path:
+    """A new folder for our code and for Ray's files, below the one that RAY_TMPDIR names. Raises DiskError."""
+    place = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+    with disk_errors(f"write {place}"):
+        Path(place).mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix="orchestrate-", dir=place))  # a short path: Ray puts sockets below it
+
+
+def actor_variables(threads: int) -> dict[str, str]:
+    """The environment variables of an actor, beside those of its machine."""
+    return {**worker_settings(threads), "RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES": "0"}  # each actor sees its own GPU only
 
 
 def connect(address: str, own: Path, runtime_env: Mapping[str, Any]) -> None:
@@ -81,13 +99,12 @@ def reason(error: Exception) -> str:
 def _check(address: str) -> None:
     """Try to connect in another process first: without an answer Ray itself tries for many minutes and ignores signals."""
     if "://" in address:
-        raise InvalidInput(f"--ray-address {address!r} must be HOST:PORT or auto; run the command on a machine of the cluster")
-    host, _, port = address.rpartition(":")
+        raise InvalidInput(
+            f"--ray-address (or RAY_ADDRESS) {address!r} must be HOST:PORT or auto; run the command on a machine of the cluster"
+        )
     if address != "auto":
-        if not (host and port.isdecimal() and int(port) < 65536):
-            raise InvalidInput(f"--ray-address {address!r} must be HOST:PORT or auto")
         try:
-            socket.create_connection((host, int(port)), _SECONDS_TO_REACH).close()
+            socket.create_connection(_host_and_port(address), _SECONDS_TO_REACH).close()
         except OSError as error:
             raise Unavailable(f"nothing answers at --ray-address {address} ({error}); is the cluster running?") from error
     program = "import sys, ray; ray.init(address=sys.argv[1], log_to_driver=False, logging_level='ERROR')"
@@ -106,6 +123,18 @@ def _check(address: str) -> None:
         ) from error
     if tried.returncode:
         raise Unavailable(f"cannot connect to --ray-address {address} from this machine: {_last_line(tried.stderr)}")
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    """The parts of HOST:PORT, where HOST may be [an IPv6 address]. Raises InvalidInput."""
+    try:
+        parts = urlsplit(f"//{address}")
+        host, port = parts.hostname, parts.port
+    except ValueError:  # of a port or of brackets that cannot be
+        host = port = None
+    if not host or port is None or address.lower() not in (f"{host}:{port}", f"[{host}]:{port}"):
+        raise InvalidInput(f"--ray-address (or RAY_ADDRESS) {address!r} must be HOST:PORT or auto")
+    return host, port
 
 
 def _last_line(text: str) -> str:

@@ -21,6 +21,7 @@ from orchestrator.executors.wire import Grant, Stop
 from orchestrator.jobs import Event, Failed, Finished, Job, Saved
 from orchestrator.record import FailureKind
 from orchestrator.storage.run_folder import RunFolder
+from orchestrator.support.environment import remove_switches
 from orchestrator.worker.runner import Runner
 
 
@@ -58,6 +59,7 @@ class RayWorker:
     """One worker. Its methods are called one after the other, in the order in which they were sent."""
 
     def __init__(self, *, device: str, threads: int, data_folder: str) -> None:
+        remove_switches()
         with contextlib.suppress(FileNotFoundError):  # plug-ins travel in this folder
             os.chdir(PLUGINS)
         self._runner = Runner(device=device, threads=threads, data_folder=Path(data_folder))

@@ -35,6 +35,9 @@ def main() -> None:
     lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(channel, lines), daemon=True).start()
 
+    from orchestrator.support.environment import remove_switches
+
+    remove_switches()
     gc.disable()  # what is imported is no garbage, and looking for some among it takes a tenth of the time
     import torch  # noqa: F401 - seconds that pass while the conductor still prepares the first job
 

@@ -8,6 +8,7 @@ from orchestrator.record import Epoch, Kind, Metric, RunRecord, best_complete
 from orchestrator.storage.run_folder import run_name
 from orchestrator.support.clock import Clock
 from orchestrator.support.durations import format_duration
+from orchestrator.support.wording import printable
 
 
 @final
@@ -57,7 +58,7 @@ class Console:
         else:
             parts.append(_duration(record))
         with contextlib.suppress(OSError, ValueError):  # the reader has closed the stream: that is no reason to stop
-            print("  ".join(parts), file=self._stream, flush=True)
+            print(printable("  ".join(parts)), file=self._stream, flush=True)
 
     def finish(self, timeout: float) -> str | None:  # noqa: ARG002 - nothing is left to do
         """Nothing is left to do."""

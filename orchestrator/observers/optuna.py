@@ -14,6 +14,7 @@ from optuna.distributions import json_to_distribution
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy import make_url
 
 from orchestrator.errors import Mismatch, OrchestrateError, Unavailable
 from orchestrator.observers.optuna_trial import RecordedTrial, same_trial
@@ -238,11 +239,16 @@ class PublishedStudy:
 
 
 def connect(url: str) -> RDBStorage:
-    """The database at an SQLAlchemy URL, set up so that others may use it at the same time."""
-    if url.startswith("postgresql+psycopg:"):
+    """The database at an SQLAlchemy URL, set up so that others may use it at the same time.
+
+    The URL has its special characters quoted, as `database_url` renders it: Optuna fills in what it finds in braces.
+    """
+    parsed = make_url(url)
+    backend = parsed.get_backend_name()
+    if backend == "postgresql" and parsed.get_driver_name() in ("psycopg", "psycopg2"):
         # Seconds; without them a host that does not answer is waited for longer than an observer may take.
         return RDBStorage(url, engine_kwargs={"pool_pre_ping": True, "connect_args": {"connect_timeout": 10}})
-    if not url.startswith("sqlite"):
+    if backend != "sqlite":
         return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
     # Seconds; the default of 5 is an error when a dashboard or another study holds the file for longer.
     storage = RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})

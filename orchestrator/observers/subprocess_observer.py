@@ -15,7 +15,7 @@ from orchestrator.errors import BadData
 from orchestrator.observers import subprocess_main, wire
 from orchestrator.observers.wire import StartError
 from orchestrator.record import Epoch, RunRecord
-from orchestrator.support.serialization import dumps
+from orchestrator.support.message_lines import line
 
 
 @final
@@ -60,7 +60,7 @@ class SubprocessObserver:
             self._broken = self._started = True
             self._start_error = StartError(kind="failed", message=f"its process cannot be started: {error}")
         else:
-            self._outbox.put((dumps(configuration) + "\n").encode())
+            self._outbox.put(line(configuration))
 
     def opened(self, record: RunRecord, epochs: Sequence[Epoch]) -> None:
         """A job for this run was started."""

@@ -8,19 +8,20 @@ import hashlib
 import importlib
 import math
 import os
+import re
 import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, final
+from typing import Any, Literal, cast, final
 
 import wandb
-from wandb.sdk.lib import wbauth
 
-from orchestrator.errors import InvalidInput
+from orchestrator.observers.base import Observer
+from orchestrator.observers.wandb_switches import UnreadableSettings, clean, has_key, mode_asked, settings
 from orchestrator.record import Epoch, Kind, RunRecord, Status
-from orchestrator.support.disk_lookups import is_folder, names_in
+from orchestrator.support.disk_lookups import folders_in, is_folder, is_link, names_in
 from orchestrator.support.serialization import canonical, from_plain, to_plain
 
 PROJECT = "sp25-ds542-challenge"  # of the challenge's starter
@@ -30,6 +31,7 @@ _COLUMNS = ("train_loss", "train_acc", "val_loss", "val_acc", "lr", "seconds")
 _COMPLETE = "mirrored.sha256"
 # Exit codes of a W&B run: it shows 0 as finished and the others as failed; 255 is its own for an interrupted one.
 _FAILED, _INTERRUPTED = 1, 255
+_LOCAL_FOLDER = re.compile("(offline-)?run-[^-]*-(?P<id>.*)", re.DOTALL)
 # Seconds; with the server down W&B asks for about twice as long.
 _INIT_TIMEOUT = 15.0
 _RUN_FINISH_TIMEOUT = 120.0
@@ -40,26 +42,48 @@ _WandbMode = Literal["offline", "online", "disabled"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MirrorConfiguration:
-    """What the mirror needs to know. Entity and project come from WANDB_ENTITY and WANDB_PROJECT."""
+    """What the mirror needs to know. Entity and project come from W&B's own variables and settings files."""
 
     study: str
     folder: str  # of the study; W&B makes its folder `wandb` in it
-    mode: Mode = "auto"  # auto: WANDB_MODE, else online when a key is stored or set, else offline
+    mode: Mode = "auto"  # auto: as W&B was told, by variables or files; else online when a key is stored or set, else offline
 
 
-def open_mirror(configuration: Mapping[str, Any]) -> "Mirror":
-    """The mirror that a plain MirrorConfiguration describes.
+def open_mirror(configuration: Mapping[str, Any]) -> Observer:
+    """The mirror that a plain MirrorConfiguration describes; one that does nothing where W&B is disabled.
 
-    Removes what W&B must not inherit from the environment of this process. Raises InvalidInput for an unknown WANDB_MODE.
+    Removes what W&B must not inherit from the environment of this process. Raises InvalidInput for an unknown mode.
     """
-    for name in ("WANDB_SERVICE", "WANDB_RESUME", "WANDB_RUN_ID"):
-        os.environ.pop(name, None)
-    return Mirror(from_plain(MirrorConfiguration, dict(configuration)))
+    clean(os.environ)
+    settled = from_plain(MirrorConfiguration, dict(configuration))
+    mode, trouble = _mode(settled.mode)
+    return Nothing() if mode == "disabled" else Mirror(settled, mode, trouble)
+
+
+@final
+class Nothing:
+    """The Observer in the place of a mirror that W&B's own switch forbids: it writes and sends nothing."""
+
+    def opened(self, record: RunRecord, epochs: Sequence[Epoch]) -> None:
+        """Nothing."""
+
+    def measured(self, record: RunRecord, epoch: Epoch) -> None:
+        """Nothing."""
+
+    def closed(self, record: RunRecord) -> None:
+        """Nothing."""
+
+    def finish(self, timeout: float) -> str | None:  # noqa: ARG002 - nothing is left to do
+        """Nothing is left to do."""
+        return None
 
 
 def wandb_id(record: RunRecord) -> str:
     """The W&B id of a run: "3f2a9c1b-t0007", "3f2a9c1b-r0007-9d0e1f2a". Unique by the study's uuid, not by its name."""
-    return f"{record.provenance.study.replace('-', '')[:8]}-{_short_name(record)}"
+    study = record.provenance.study.replace("-", "")
+    if not re.fullmatch("[A-Za-z0-9]+", study):  # others have written the record, and the id is part of a folder's name
+        study = hashlib.sha256(study.encode()).hexdigest()
+    return f"{study[:8]}-{_short_name(record)}"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -85,14 +109,16 @@ class Mirror:
     online the server gets the rows that it lacks. A finished run that W&B has whole already is left alone.
     """
 
-    def __init__(self, configuration: MirrorConfiguration) -> None:
+    def __init__(self, configuration: MirrorConfiguration, mode: Literal["offline", "online"], trouble: str = "") -> None:
+        """`trouble` is why the mode is "offline", where that is to be reported at the end."""
         self._study = configuration.study
         self._folder = Path(configuration.folder)
-        self._mode = _mode(configuration.mode)
+        self._mode = mode
+        self._project = settings().project or PROJECT
         # Where W&B cannot write it goes to the system's temporary folder without an error; this raises one.
         (self._folder / "wandb").mkdir(parents=True, exist_ok=True)
         self._open: dict[str, _Open] = {}
-        self._offline_because = ""
+        self._offline_because = trouble
         with contextlib.suppress(Exception):
             # The first run imports it, a third of a second: better now, while a worker still loads, than beside its training.
             importlib.import_module("wandb.sdk.launch")
@@ -151,7 +177,7 @@ class Mirror:
 
     def _init(self, record: RunRecord) -> Any:
         return wandb.init(
-            project=os.environ.get("WANDB_PROJECT") or PROJECT,
+            project=self._project,
             group=self._study,
             job_type=record.kind.value,
             id=wandb_id(record),
@@ -162,6 +188,7 @@ class Mirror:
             resume="allow" if self._mode == "online" else None,
             reinit="create_new",  # several runs are open at a time
             settings=wandb.Settings(
+                sagemaker_disable=True,  # it would give each run the id of its own job
                 console="off",
                 silent=True,
                 disable_git=True,
@@ -188,8 +215,9 @@ class Mirror:
 
     def _folders(self, record: RunRecord) -> list[Path]:
         """The local folders of this W&B run, `run-TIME-ID` and `offline-run-TIME-ID`."""
-        end, wandb = f"-{wandb_id(record)}", self._folder / "wandb"
-        return [wandb / name for name in names_in(wandb) if name.startswith(("run-", "offline-run-")) and name.endswith(end)]
+        wandb, own = self._folder / "wandb", wandb_id(record)
+        found = {path: _LOCAL_FOLDER.fullmatch(path.name) for path in folders_in(wandb) if not is_link(path)}
+        return [path for path, parts in found.items() if parts is not None and parts["id"] == own]
 
     def _is_complete(self, record: RunRecord, epochs: Sequence[Epoch]) -> bool:
         content = _content(record, epochs)
@@ -214,28 +242,15 @@ def _short_name(record: RunRecord) -> str:
     return number if record.kind is Kind.TRIAL else f"{number}-{record.recipe.fingerprint()[:8]}"
 
 
-def _mode(wanted: Mode) -> _WandbMode:
+def _mode(wanted: Mode) -> tuple[_WandbMode, str]:
+    """The mode of W&B's runs, and why they are offline where that is for a trouble. Raises InvalidInput."""
     if wanted != "auto":
-        return wanted
-    match os.environ.get("WANDB_MODE"):
-        case "offline" | "dryrun":
-            return "offline"
-        case "online" | "run":
-            return "online"
-        case "disabled":
-            return "disabled"
-        case None | "":
-            return "online" if _has_key() else "offline"
-        case unknown:
-            raise InvalidInput(f"WANDB_MODE={unknown!r} is not supported here: use offline, online or disabled")
-
-
-def _has_key() -> bool:
-    """Whether W&B could log in without asking; looked up on this machine only."""
-    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
-        return True
-    settings = wandb.setup().settings
-    return bool(settings.api_key or wbauth.read_netrc_auth(host=settings.base_url))
+        return wanted, ""
+    try:
+        asked = mode_asked(os.environ)
+    except UnreadableSettings as error:
+        return "offline", str(error) if has_key() else ""
+    return cast(_WandbMode, asked or ("online" if has_key() else "offline")), ""
 
 
 def _row(epoch: Epoch) -> dict[str, float]:

@@ -8,6 +8,7 @@ from orchestrator.search import spaces
 from orchestrator.storage.queue import SettingQueue
 from orchestrator.storage.status import StudyStatus, study_status
 from orchestrator.storage.study_folder import StudyFolder
+from orchestrator.support.shell_words import command, operand
 
 
 def enqueue(folder: StudyFolder, words: Sequence[str], say: Callable[[str], None]) -> None:
@@ -29,7 +30,12 @@ def enqueue(folder: StudyFolder, words: Sequence[str], say: Callable[[str], None
         are = "finished" if before.finished >= search.trials else "begun or enqueued"
         say(f"all {search.trials} trials of the study are {are}; give a larger --trials to try this setting")
     elif not before.running:
-        say(f"the study is not running; the setting is tried first after: orchestrate study {search.plan}")
+        say(f"the study is not running; the setting is tried first after: {_resumed(folder, search.plan)}")
+
+
+def _resumed(folder: StudyFolder, plan: str) -> str:
+    """The command that resumes this study, which may have another name than its plan."""
+    return command("study", operand(plan), "--study", folder.name)
 
 
 def _parsed(words: Sequence[str], space: Mapping[str, Any]) -> dict[str, Any]:

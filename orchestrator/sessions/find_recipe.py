@@ -14,6 +14,7 @@ from orchestrator.recipe import Recipe
 from orchestrator.support.disk_lookups import content, is_folder
 from orchestrator.support.names import NAME
 from orchestrator.support.serialization import from_plain, parse
+from orchestrator.support.shell_words import quoted
 
 _ENDING = ".json"
 _FIELDS = {field.name: field for field in dataclasses.fields(Recipe)}
@@ -64,7 +65,7 @@ def read_recipe(file: Path) -> Recipe:
         raise BadData(f"{file} cannot be read: it is a folder")
     found = content(file)
     if found is None:
-        raise MissingInput(f"there is no recipe {file}; `orchestrate recipe NAME > {file}` makes one to begin with")
+        raise MissingInput(f"there is no recipe {file}; `orchestrate recipe NAME > {quoted(file)}` makes one to begin with")
     try:
         return _recipe(parse(found))
     except BadData as error:

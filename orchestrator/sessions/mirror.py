@@ -20,7 +20,7 @@ def rebuild_copies(folder: StudyFolder, store: RunsFolder, mode: str, storage: s
     if storage is not None:
         study.require_search("Optuna's database has no copy of them, so leave out --storage")
         check_storage(storage)
-    url = storage_of(study, storage)
+    url = storage_of(study, storage, say)
     with folder.lock():
         searched = [open_published_copy(study, url, store, folder)] if study.search is not None else []
         observers = [*searched, *open_mirror(study, folder, mode)]

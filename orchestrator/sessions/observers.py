@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 
 from orchestrator.errors import OrchestrateError, Unavailable
 from orchestrator.observers.base import Observer
+from orchestrator.observers.database_url import sqlite_url
 from orchestrator.observers.subprocess_observer import SubprocessObserver
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_file import StudyFile
 from orchestrator.storage.study_folder import StudyFolder
 from orchestrator.support.serialization import dumps
+from orchestrator.support.shell_words import command
 
 # Seconds that the copies may take together to be completed after the last run has ended, and after an interruption.
 SECONDS_TO_FINISH = 60.0
@@ -25,7 +27,7 @@ def open_published_copy(study: StudyFile, storage: str, store: RunsFolder, folde
     Raises Unavailable when the database cannot be reached, Mismatch when another study has the name there.
     """
     search = study.require_search()
-    url = storage or f"sqlite:///{store.published.resolve()}"
+    url = storage or sqlite_url(store.published.resolve())
     configuration = {
         "url": url,
         "study": study.name,
@@ -38,7 +40,7 @@ def open_published_copy(study: StudyFile, storage: str, store: RunsFolder, folde
         configuration,
         log=folder.logs / "optuna.log",
         copy=f"Optuna's copy of {study.name}",
-        cure=f"orchestrate mirror {study.name}",
+        cure=command("mirror", study.name),
         awaited=True,
     )
     try:
@@ -67,7 +69,7 @@ def open_mirror(study: StudyFile, folder: StudyFolder, mode: str) -> list[Observ
             {"study": study.name, "folder": str(folder.path.resolve()), "mode": mode},
             log=folder.logs / "wandb.log",
             copy=f"the W&B copy of {study.name}",
-            cure=f"orchestrate mirror {study.name}",
+            cure=command("mirror", study.name),
         )
     ]
 

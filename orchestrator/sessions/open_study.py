@@ -1,6 +1,7 @@
 """Opening a study: from what the user typed, and what study.json says, to a plan that can be checked before it runs."""
 
 import json
+import re
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from orchestrator import plugins
 from orchestrator.contracts import StudyPlan
 from orchestrator.errors import BadData, InvalidInput, Mismatch
 from orchestrator.hyperparameters import complete
-from orchestrator.observers.database_url import check_storage, storage_of
+from orchestrator.observers.database_url import check_storage, shown_storage, storage_of
 from orchestrator.plugin_errors import blame_plugin
 from orchestrator.record import Kind
 from orchestrator.scheduling.optuna_pruners import PRUNERS
@@ -26,7 +27,7 @@ from orchestrator.storage.study_file import Search, StudyFile
 from orchestrator.storage.study_folder import StudyFolder
 from orchestrator.storage.study_options import StudyOptions
 from orchestrator.support.clock import Clock
-from orchestrator.support.names import checked_name
+from orchestrator.support.names import LONGEST_NAME, checked_name
 from orchestrator.support.serialization import shortened, to_plain
 
 DEFAULT_SEED = 0
@@ -104,7 +105,7 @@ def open_study(
     known = plugins.names("data set")
     own_kind = own_dataset.partition(":")[0]
     own_dataset = plugins.settled_dataset(own_dataset) if own_kind in known else own_dataset
-    wanted = request.study if request.study is not None else _default_name(name, own_dataset, asked)
+    wanted = request.study if request.study is not None else default_name(name, own_dataset, asked)
     folder = store.study(wanted)
     folder.refuse_if_locked()
     before = folder.read() if folder.has_begun() else None
@@ -138,16 +139,19 @@ def open_study(
             plan_content=content,
             options=options,
             trials=_trials(request, had),
-            storage=check_storage(request.storage) if request.storage is not None else had.storage if had else "",
+            storage=check_storage(request.storage) if request.storage is not None else shown_storage(had.storage if had else ""),
         ),
         data_folder=recorded(given_data) or (before.data_folder if before else ""),
     )
-    storage = storage_of(before, request.storage)
+    storage = storage_of(before, request.storage, say)
     return OpenedStudy(file=file, plan=plan, folder=folder, storage=storage, data_folder=data_folder)
 
 
-def _default_name(plan: str, own_dataset: str, dataset: str | None) -> str:
-    return plan if dataset in (None, own_dataset) else f"{plan}-{plugins.dataset_label(str(dataset))}"
+def default_name(plan: str, own_dataset: str, dataset: str | None) -> str:
+    """The plan's name, and the data set's where it is not the plan's own, as far as they fit and a folder may be called so."""
+    if dataset in (None, own_dataset):
+        return plan
+    return re.sub("[^A-Za-z0-9._-]+", "-", f"{plan}-{plugins.dataset_label(str(dataset))}")[:LONGEST_NAME]
 
 
 def _trials(request: Request, had: Search | None) -> int:
@@ -190,8 +194,8 @@ def _compare(study: str, had: Search, request: Request, options: StudyOptions, c
     """Refuse to resume a study under another plan or other options. Raises Mismatch with the difference."""
     differences = _differences("", to_plain(had.options), to_plain(options))
     differences += _differences("", to_plain(had.plan_content), content)
-    if request.storage is not None and check_storage(request.storage) != had.storage:
-        differences.append(f"storage: {had.storage or 'the default'} -> {check_storage(request.storage)}")
+    if request.storage is not None and (asked := check_storage(request.storage)) != (known := shown_storage(had.storage)):
+        differences.append(f"storage: {known or 'the default'} -> {asked}")
     if differences:
         listed = "\n  ".join(differences)
         raise Mismatch(

@@ -20,6 +20,7 @@ from orchestrator.support.disk_lookups import is_file
 from orchestrator.support.environment import commit
 from orchestrator.support.fault_injection import CrashPoint, reached
 from orchestrator.support.seeds import derive
+from orchestrator.support.shell_words import command
 
 
 def best_trial(folder: StudyFolder) -> RunRecord:
@@ -30,9 +31,8 @@ def best_trial(folder: StudyFolder) -> RunRecord:
     folder.read().require_search("retrain one of them with: orchestrate retrain RUN")
     best = best_complete(folder.runs(Kind.TRIAL))
     if best is None:
-        raise MissingInput(
-            f"study {folder.name!r} has no COMPLETE trial yet; run: orchestrate study PLAN --study {folder.name} --trials N"
-        )
+        more = command("study", "PLAN", "--study", folder.name, "--trials", "N")
+        raise MissingInput(f"study {folder.name!r} has no COMPLETE trial yet; run: {more}")
     return best
 
 

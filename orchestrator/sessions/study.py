@@ -28,6 +28,7 @@ from orchestrator.storage.status import StudyStatus, study_status
 from orchestrator.storage.study_options import Limits
 from orchestrator.support.clock import Clock, SystemClock
 from orchestrator.support.environment import commit
+from orchestrator.support.shell_words import command
 from orchestrator.support.wording import several, short
 
 
@@ -156,4 +157,4 @@ def _summarise(after: StudyStatus, say: Callable[[str], None]) -> None:
         say(f"best {best.metric.name} {best.best.value:.4f} after epoch {best.best.epoch} of {best.run_id}: {sampled}")
         if uncertainty := describe_uncertainty(best, after.trials):
             say(uncertainty)
-        say(f"next: orchestrate retrain-best {after.study.name}")
+        say(f"next: {command('retrain-best', after.study.name)}")

@@ -14,6 +14,7 @@ from pathlib import Path
 from orchestrator.errors import BadData, DiskError
 from orchestrator.storage.study_file import StudyFile
 from orchestrator.support.disk_lookups import content, is_folder
+from orchestrator.support.names import is_text
 from orchestrator.support.serialization import parse, shortened
 
 DEFAULT_RUNS = Path("runs")
@@ -44,7 +45,7 @@ def data_folder_of(study: StudyFile | None, given: Path | None, say: Callable[[s
 def recorded(data_folder: Path | None) -> str:
     """What study.json says of a data folder that was given: its absolute path; "" for none, and for one that is not text."""
     text = str(data_folder.absolute()) if data_folder is not None else ""
-    return text if text.isprintable() else ""
+    return text if is_text(text) else ""
 
 
 def remember_runs_folder(runs: Path) -> None:

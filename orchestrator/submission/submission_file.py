@@ -4,7 +4,7 @@ import contextlib
 import csv
 import io
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -22,19 +22,25 @@ def write_submission(path: Path, rows: Rows, *, classes: int, names: Mapping[Pat
 
     Raises BadData for a label that is not a class, and DiskError; earlier files are then kept.
     """
-    lines = [f"{name},{label}\n" for name, label in zip(rows.ids, rows.labels.tolist(), strict=True)]
-    content = "".join([",".join(_COLUMNS) + "\n", *lines]).encode()
+    content = csv_table(_COLUMNS, zip(rows.ids, rows.labels.tolist(), strict=True)).encode()
     with disk_errors(f"write {path}"):
         replace_together(path, content, names, check=lambda aside: check_submission(aside, rows.ids, classes=classes))
 
 
 def name_table(number: str, name: str, names: Sequence[str]) -> bytes:
     """A CSV file with the columns `number` and `name`, one row for each of `names` from number 0."""
+    return csv_table([number, name], enumerate(names)).encode("utf-8", "backslashreplace")
+
+
+def csv_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """CSV text that every reader takes apart into these cells; a cell is quoted where it must be."""
     stream = io.StringIO()
-    table = csv.writer(stream, lineterminator="\n")
-    table.writerow([number, name])
-    table.writerows(enumerate(names))
-    return stream.getvalue().encode("utf-8", "backslashreplace")
+    sparing = csv.writer(stream, lineterminator="\n")
+    whole = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    for row in itertools.chain([header], rows):
+        # The csv module of Python 3.11 leaves a carriage return unquoted.
+        (whole if any("\r" in str(cell) for cell in row) else sparing).writerow(row)
+    return stream.getvalue()
 
 
 def names_in_table(table: bytes) -> tuple[str, ...]:

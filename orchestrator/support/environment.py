@@ -8,6 +8,31 @@ import socket
 import subprocess
 from pathlib import Path
 
+# Variables that change the numbers of a run on the same device, and that are obeyed: the record says which were set.
+_CHANGE_NUMBERS = (
+    "ATEN_CPU_CAPABILITY",
+    "CUBLAS_WORKSPACE_CONFIG",
+    "DNNL_DEFAULT_FPMATH_MODE",
+    "DNNL_MAX_CPU_ISA",
+    "MKL_CBWR",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "ONEDNN_DEFAULT_FPMATH_MODE",
+    "ONEDNN_MAX_CPU_ISA",
+    "PYTORCH_TUNABLEOP_ENABLED",
+    "TORCH_BLAS_PREFER_CUBLASLT",
+)
+# Variables that would make a record untrue, which says float32 or TF32, or a sound checkpoint unreadable.
+_REMOVED = ("NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD")
+# Of the repository that git itself, a hook of it for instance, works on: another one than is asked about.
+_OF_A_REPOSITORY = (
+    "GIT_COMMON_DIR",
+    "GIT_DIR",
+    "GIT_INDEX_FILE",
+    "GIT_NAMESPACE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_WORK_TREE",
+)
 _PACKAGES = ("torch", "torchvision", "numpy", "optuna", "wandb", "sweep-conductor")
 
 
@@ -33,6 +58,20 @@ def versions() -> dict[str, str]:
     return found
 
 
+def switches() -> dict[str, str]:
+    """The variables of this process that change the numbers of a run, with their values."""
+    return {name: os.environ[name] for name in _CHANGE_NUMBERS if os.environ.get(name)}
+
+
+def remove_switches() -> None:
+    """Remove from this process, and from those that it starts, variables that would make a record untrue.
+
+    Before torch is imported, which reads them.
+    """
+    for name in _REMOVED:
+        os.environ.pop(name, None)
+
+
 def commit(folder: Path) -> tuple[str, bool]:
     """The commit checked out around `folder`, and whether there are uncommitted changes; ("", False) outside a checkout."""
     try:
@@ -45,4 +84,5 @@ def commit(folder: Path) -> tuple[str, bool]:
 def _git(folder: Path, *words: str) -> str:
     # Without optional locks: killed in the middle, git would leave an index.lock in the user's checkout.
     command = ["git", "--no-optional-locks", "-C", str(folder), *words]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    environment = {name: value for name, value in os.environ.items() if name not in _OF_A_REPOSITORY}
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10, env=environment).stdout.strip()

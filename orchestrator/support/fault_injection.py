@@ -59,7 +59,7 @@ class _Crash:
     """The one crash that was asked for."""
 
     def __init__(self, text: str) -> None:
-        folder, point, count = text.split("|")
+        folder, point, count = text.rsplit("|", 2)
         self._point = CrashPoint(point)
         self._mark = Path(folder) / point
         self._left = int(count)

@@ -9,6 +9,11 @@ Message = TypeVar("Message")
 _LONGEST = 80  # characters that a message quotes of a line
 
 
+def line(value: object) -> bytes:
+    """Plain data as one line of JSON, its line end included. A path that is not UTF-8 text passes, as `parse` reads it again."""
+    return (dumps(value) + "\n").encode("utf-8", "surrogatepass")
+
+
 @final
 class LineCodec(Generic[Message]):
     """Writes and reads the messages of one direction, which are dataclasses told apart by their names."""
@@ -18,7 +23,7 @@ class LineCodec(Generic[Message]):
 
     def encode(self, message: Message) -> bytes:
         """One line, its line end included. Raises TypeError or ValueError for what is not plain data."""
-        return (dumps({type(message).__name__: message}) + "\n").encode()
+        return line({type(message).__name__: message})
 
     def decode(self, line: bytes) -> Message:
         """The message that a line holds. Raises BadData for a torn line, and for a message of the other direction."""

@@ -4,7 +4,8 @@ import re
 
 from orchestrator.errors import InvalidInput
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+LONGEST_NAME = 64  # characters
+NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}}")
 
 
 def checked_name(name: str, what: str) -> str:
@@ -16,3 +17,12 @@ def checked_name(name: str, what: str) -> str:
             "use 1 to 64 letters, digits, '.', '_' or '-', beginning with a letter or digit"
         )
     return name
+
+
+def is_text(name: str) -> bool:
+    """Whether this can be written in UTF-8. A path that the system gave in other bytes cannot."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

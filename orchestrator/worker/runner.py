@@ -111,6 +111,7 @@ class Runner:
             precision=running.precision,
             validation_images=len(data.validation_labels),
             skipped_images=data.info.skipped_images,
+            switches=environment.switches(),
         )
         began = Began(run_id=job.run_id, attempt=job.attempt, epochs=tuple(running.epochs), facts=facts, note=note)
         if not running.ended:

@@ -3,8 +3,10 @@
 import csv
 import datetime
 import enum
+import html
 import io
 import json
+import re
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -119,11 +121,16 @@ def _json(columns: Sequence[_Column]) -> str:
 
 def _markdown(columns: Sequence[_Column]) -> str:
     lines = [
-        [column.name for column in columns],
+        [_markdown_text(column.name) for column in columns],
         ["---:" if column.numeric else "---" for column in columns],
-        *([cell.replace("|", "\\|") for cell in row] for row in _rows(columns)),
+        *([_markdown_text(cell) for cell in row] for row in _rows(columns)),
     ]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _markdown_text(text: str) -> str:
+    """The text as a cell that shows it: Markdown would take some characters for the end of a cell, and others for HTML."""
+    return re.sub(r"([\\|])", r"\\\1", html.escape(text, quote=False))
 
 
 def _table(columns: Sequence[_Column], width: int | None) -> str:
@@ -174,14 +181,19 @@ def _rows(columns: Sequence[_Column]) -> "zip[tuple[Any, ...]]":
 
 def _rounded(column: _Column) -> _Column:
     cells = [_rounded_cell(column.name, cell) for cell in column.cells]
-    return _Column(name=column.name, numeric=column.numeric, cells=cells)
+    return _Column(name=_printable(column.name), numeric=column.numeric, cells=cells)
+
+
+def _printable(text: str) -> str:
+    """On one line, without what a terminal would obey."""
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _rounded_cell(name: str, cell: Any) -> str:
     if cell is None:
         return ""
     if not isinstance(cell, float):
-        return "".join(character if character.isprintable() else " " for character in str(cell))
+        return _printable(str(cell))
     if name.endswith(("acc", "loss")):
         return f"{cell:.4f}"
     if name == "seconds":

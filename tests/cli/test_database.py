@@ -8,12 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.errors import Mismatch
 from orchestrator.record import Kind
 from orchestrator.sessions import observers
+from orchestrator.sessions.open_study import OpenedStudy, Request, open_study
 from orchestrator.storage.runs import RunsFolder
+from orchestrator.support.clock import SystemClock
 from tests.cli.studies import QUIET, Refuse, finished
 from tests.helpers import subprocess_cli
 from tests.helpers.in_process_cli import call, refused
+from tests.helpers.paths import PLUGINS
 
 
 def test_a_database_that_cannot_be_reached(refuse: Refuse, tmp_path: Path) -> None:
@@ -67,6 +71,22 @@ def test_a_password_is_written_nowhere(
         assert "s3cret" not in text
     for path in runs.rglob("*"):
         assert not path.is_file() or b"s3cret" not in path.read_bytes(), path
+
+
+def test_a_study_publishes_to_one_file_from_every_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def opened(storage: str | None) -> OpenedStudy:
+        request = Request(plan=str(PLUGINS / "search_spaces" / "curves.py"), trials=1, storage=storage)
+        return open_study(request, RunsFolder(tmp_path / "runs"), None, SystemClock(), pytest.fail)
+
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    begun = opened("sqlite:///copy.db")
+    begun.folder.write(begun.file)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for storage in (None, "sqlite:///../copy.db", f"sqlite+pysqlite:///{tmp_path}/copy.db"):
+        assert opened(storage).storage == begun.storage == begun.file.require_search().storage == f"sqlite:///{tmp_path}/copy.db"
+    with pytest.raises(Mismatch, match=r"/elsewhere/copy\.db"):
+        opened("sqlite:///copy.db")
 
 
 def kill_copy(_runs: Path) -> None:

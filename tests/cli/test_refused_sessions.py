@@ -10,6 +10,7 @@ from orchestrator.errors import TryAgainLater
 from orchestrator.storage.lock import StudyLock
 from orchestrator.storage.runs import RunsFolder
 from tests.cli.studies import PLAN, QUIET, Refuse
+from tests.helpers.paths import PLUGINS
 
 
 @pytest.mark.parametrize(
@@ -20,7 +21,7 @@ from tests.cli.studies import PLAN, QUIET, Refuse
         ("--pruner", "asha", 'pruner: "median" -> "asha"'),
         ("--sampler", "random", 'sampler: "tpe" -> "random"'),
         ("--dataset", "cifar100", 'dataset: "digits" -> "cifar100"'),
-        ("--storage", "sqlite:///other.db", "storage: the default -> sqlite:///other.db"),
+        ("--storage", "sqlite:///other.db", f"storage: the default -> sqlite:///{PLUGINS}/other.db"),
     ],
 )
 def test_other_options_on_resume(option: str, value: str, says: str, runs: Path, refuse: Refuse) -> None:

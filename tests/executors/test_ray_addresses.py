@@ -51,10 +51,35 @@ def test_what_answers_is_no_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         refused(tmp_path, f"127.0.0.1:{server.getsockname()[1]}")
 
 
-@pytest.mark.parametrize("address", ["nonsense", "host:port", ":6379", "ray://host:10001", "host:99999"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "nonsense",
+        "host:port",
+        ":6379",
+        "ray://host:10001",
+        "host:99999",
+        "host:６３７９",
+        "[::1:6379",
+        "::1:6379",
+        "user@host:6379",
+        "host:6379/x",
+        "host:6379?x",
+        "host:6379#x",
+    ],
+)
 def test_an_address_that_cannot_be_one(tmp_path: Path, address: str) -> None:
     with pytest.raises(InvalidInput, match="must be HOST:PORT or auto"):
         refused(tmp_path, address)
+
+
+@pytest.mark.parametrize("address", ["[::1]", "127.0.0.1", "LocalHost"])
+def test_a_host_of_any_form_is_asked(tmp_path: Path, address: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with pytest.raises(Unavailable, match="nothing answers at --ray-address") as missed:
+        refused(tmp_path, f"{address}:{port}")
+    assert not isinstance(missed.value.__cause__, socket.gaierror)  # which is of a name that nobody has
 
 
 def test_without_ray_the_message_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

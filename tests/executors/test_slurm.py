@@ -44,7 +44,7 @@ def slurm(tmp_path: Path) -> dict[str, str]:
         **os.environ,
         "PATH": f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}",
         "REQUEUED": str(tmp_path / "requeued"),
-        "RAY_TMPDIR": f"/tmp/ray-test-{os.getpid()}",
+        "RAY_TMPDIR": "/tmp",  # the user's own, of which only the job's part may be deleted
         "SLURM_CPUS_PER_TASK": "1",
         "SLURM_JOB_ID": str(os.getpid()),
         "SLURM_JOB_NODELIST": "node-[a-b]",
@@ -74,4 +74,5 @@ def test_a_preempted_job_goes_back_into_the_queue_and_carries_on(tmp_path: Path,
     assert [record.number for record in records] == list(range(8))
     assert all(record.status.finished for record in records)
     assert (tmp_path / "requeued").read_text() == f"{os.getpid()}\n"
-    assert not Path(slurm["RAY_TMPDIR"]).exists()
+    assert Path(slurm["RAY_TMPDIR"]).exists()
+    assert not Path(slurm["RAY_TMPDIR"], f"ray-{os.getpid()}").exists()

@@ -29,6 +29,7 @@ class WandbRun:
     name: str = ""
     group: str = ""
     job_type: str = ""
+    sweep: str = ""
     project: str = ""
     entity: str = ""
     config: dict[str, Any] = field(default_factory=dict)
@@ -87,6 +88,7 @@ def _apply(run: WandbRun, record: Any) -> None:
     if kind == "run":
         run.run_id, run.name, run.group = record.run.run_id, record.run.display_name, record.run.run_group
         run.job_type, run.project, run.entity = record.run.job_type, record.run.project, record.run.entity
+        run.sweep = record.run.sweep_id
         _update(run.config, record.run.config.update)
     elif kind == "config":
         _update(run.config, record.config.update)

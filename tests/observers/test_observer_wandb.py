@@ -1,5 +1,6 @@
 """The W&B mirror, checked by W&B's own files read back."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 
 from orchestrator.observers.replay import replay
 from orchestrator.observers.subprocess_observer import SubprocessObserver
-from orchestrator.observers.wandb import wandb_id
+from orchestrator.observers.wandb import Mirror, MirrorConfiguration, wandb_id
 from orchestrator.record import Kind, Status
 from tests.helpers.observed_runs import curve, ended, eventually, gone, running, seen, study_of
 from tests.helpers.paths import ROOT
@@ -55,6 +56,22 @@ def test_a_trial_becomes_a_run_with_its_curve_config_and_summary(
     wanted = {"state": "COMPLETE", "best_val_acc": 0.3, "best_epoch": 3, "epochs": 3, "seconds": 1.5}
     assert wanted.items() <= run.summary.items()
     assert run.exit_code == 0
+
+
+def test_a_record_of_others_deletes_no_folder_of_another_run(tmp_path: Path) -> None:
+    others = ["run-20260101_120000-3f2a9c1b-t0000", "offline-run-20260101_120000-33f2a9c1b-t0000", "runs-1-3f2a9c1b-t0000"]
+    for name in others:
+        (tmp_path / "wandb" / name).mkdir(parents=True)
+    copies = Mirror(MirrorConfiguration(study="part2", folder=str(tmp_path)), "offline")
+    record = running(0)
+    for study in ("********", "*", "?", "../../x", "[0-9]", "", "-" * 8, "f2a9c1b", "run-20260101_120000-3f2a9c1b", "a\nb", "é"):
+        other = replace(record, provenance=replace(record.provenance, study=study))
+        assert re.fullmatch("[A-Za-z0-9]{1,8}-t0000", wandb_id(other))
+        copies._remove_folders(other)
+    assert sorted(path.name for path in (tmp_path / "wandb").iterdir()) == sorted(others)
+    (tmp_path / "wandb" / f"run-2-{wandb_id(record)}").symlink_to(tmp_path, target_is_directory=True)
+    copies._remove_folders(record)
+    assert sorted(path.name for path in (tmp_path / "wandb").iterdir()) == sorted([*others[1:], f"run-2-{wandb_id(record)}"])
 
 
 def test_what_a_trainer_measured_besides_has_its_own_columns(mirror: Callable[..., SubprocessObserver], tmp_path: Path) -> None:

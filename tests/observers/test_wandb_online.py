@@ -118,7 +118,7 @@ def test_auto_asks_this_machine_for_a_key(
     monkeypatch.setenv("WANDB_BASE_URL", "https://wandb.example")
     for name, value in environment.items():
         monkeypatch.setenv(name, str(stored) if name == "NETRC" else value)
-    script = "from orchestrator.observers.wandb import _mode; print(_mode('auto'))"
+    script = "from orchestrator.observers.wandb import _mode; print(_mode('auto')[0])"
     asked = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert asked.stdout.split() == [mode]
 

@@ -1,11 +1,13 @@
 """Tables as text: exact and harmless for programs, rounded and aligned for people."""
 
 import csv
+import html
 import io
 import json
 import math
 import os
 import pty
+import re
 import subprocess
 import sys
 
@@ -84,6 +86,23 @@ def test_markdown() -> None:
         "| 2 | part2/trials/0000 | 0.1000 |  |",
         "|  | part2/trials/0001 |  | c |",
     ]
+
+
+@pytest.mark.parametrize("text", ["a|b", "a\\|b", "\\", "<class 'x'>", "&lt;", "a\nb", "a\r\nb", "a\x1b[31m", "a\x85b"])
+def test_a_markdown_table_stays_one(text: str) -> None:
+    lines = render(pd.DataFrame({text: [text], "last": [1]}), "md").split("\n")
+    assert len(lines) == 4
+    for line in (lines[0], lines[2]):
+        assert len(re.split(r"(?<!\\)(?:\\\\)*\|", line)) == 4  # bars that nothing escapes
+        first, *_ = re.split(r" \| (?:last|1) \|$", line.removeprefix("| "))
+        shown = "".join(character if character.isprintable() else " " for character in text)
+        assert html.unescape(re.sub(r"\\(.)", r"\1", first)) == shown
+        assert "<" not in first
+
+
+def test_a_header_is_shown_without_what_a_terminal_obeys() -> None:
+    frame = pd.DataFrame({"a\nb\x1b[31m": [1], "c\td": ["x"]})
+    assert render(frame, "table") == "a b [31m  c d\n       1  x\n"
 
 
 def test_csv_is_exact_with_missing_values_empty() -> None:

@@ -80,6 +80,7 @@ def test_a_name_that_two_systems_share_is_refused(folder: Path) -> None:
         ("other_things", "SYSTEMS = ('lab',)\n", "holds a str, which is not a ReferenceSystem"),
         ("broken", "raise RuntimeError('boom')\n", "RuntimeError: boom"),
         ("bad_name", OWN.format(system="lab-3", name="a tiny network"), "'a tiny network' must be 1 to 64 letters"),
+        ("bad_number", OWN.format(system="my lab; rm", name="lab-4"), "'my lab; rm' must be 1 to 64 letters"),
     ],
 )
 def test_an_invalid_file_is_named(module: str, text: str, says: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

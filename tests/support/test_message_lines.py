@@ -22,7 +22,9 @@ class Asked:
 CODEC = LineCodec[Said | Asked](Said, Asked)
 
 
-@pytest.mark.parametrize("message", [Said(text='two\nlines, "quoted"', loss=float("inf")), Asked(number=3)])
+@pytest.mark.parametrize(
+    "message", [Said(text='two\nlines, "quoted"', loss=float("inf")), Said(text="/caf\udce9"), Asked(number=3)]
+)
 def test_a_message_is_one_line_and_comes_back(message: Said | Asked) -> None:
     line = CODEC.encode(message)
     assert line.endswith(b"\n")

@@ -1,6 +1,6 @@
 """Numbers and values in messages."""
 
-from orchestrator.support.wording import several, short
+from orchestrator.support.wording import printable, several, short
 
 
 def test_counts_have_their_noun() -> None:
@@ -16,3 +16,7 @@ def test_values_are_short() -> None:
         "None",
         "True",
     ]
+
+
+def test_what_a_terminal_would_obey_is_shown_as_an_escape() -> None:
+    assert printable("a\x1b[31m\x07\r\x9b\u202e\udce9 é中\tb\nc") == "a\\x1b[31m\\x07\\r\\x9b\\u202e\\udce9 é中\tb\nc"

@@ -15,6 +15,7 @@ from orchestrator.contracts import DataSetInfo, DataSetNames, Labelled
 from orchestrator.errors import BadData, MissingInput
 from orchestrator.support.atomic_files import disk_errors
 from orchestrator.support.disk_lookups import is_file
+from orchestrator.support.shell_words import command, quoted
 from trainers.support.download import Checksum, download
 
 
@@ -116,11 +117,12 @@ class Cifar:
         )
 
     def _ways(self, folder: Path) -> str:
-        return f"With network: run `orchestrate data fetch {self._published.name} --data-dir {folder}`. {self._by_hand(folder)}"
+        fetch = command("data", "fetch", self._published.name, "--data-dir", folder)
+        return f"With network: run `{fetch}`. {self._by_hand(folder)}"
 
     def _by_hand(self, folder: Path) -> str:
-        archive = self._published.archive
-        return f"By hand: download {self._published.url} elsewhere, copy it to {folder} and unpack it there: tar -xzf {archive}"
+        unpack = f"tar -xzf {quoted(self._published.archive)}"
+        return f"By hand: download {self._published.url} elsewhere, copy it to {folder} and unpack it there: {unpack}"
 
     def _unpack(self, archive: Path, folder: Path) -> None:
         """Unpack aside, check every file, and only then rename it.

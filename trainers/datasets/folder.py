@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -85,7 +86,8 @@ class _Argument:
     skip: bool = False
 
     def __str__(self) -> str:
-        settings = [f"size={self.size}"] * (self.size != _SIZE) + ["damaged=skip"] * self.skip
+        needs_size = self.size != _SIZE or ("?" in str(self.root) and not self.skip)  # else the name would be read as a setting
+        settings = [f"size={self.size}"] * needs_size + ["damaged=skip"] * self.skip
         return f"{self.root}{'?' if settings else ''}{'&'.join(settings)}"
 
 
@@ -96,7 +98,7 @@ class ImageFolders:
     argument = "PATH"
 
     def settled(self, argument: str) -> str:
-        """With an absolute path, and without the default size, so that it means the same from every working directory."""
+        """With an absolute path, and the size only where it is needed, so that it means the same from every working directory."""
         return str(_parsed(argument))
 
     def label(self, argument: str) -> str:
@@ -127,7 +129,8 @@ def _parsed(argument: str) -> _Argument:
             else:
                 raise InvalidInput(
                     f"folder:{argument}: unknown setting {name!r}; known: size and damaged, as in "
-                    "folder:PATH?size=64&damaged=skip"
+                    "folder:PATH?size=64&damaged=skip. "
+                    f"If the folder is called so, write {shlex.quote(f'folder:{argument}?size={_SIZE}')}"
                 )
         if len({name for name, _ in settings}) < len(settings):
             raise InvalidInput(f"folder:{argument}: a setting is given twice")

@@ -11,6 +11,7 @@ import torchvision
 
 from orchestrator.errors import BadData, InvalidInput, MissingInput, UnknownName
 from orchestrator.support.disk_lookups import is_file, is_there
+from orchestrator.support.shell_words import command
 from trainers.pretrained.architectures import FAMILIES, architectures
 from trainers.support.download import Checksum, digest, download
 from trainers.support.ranges import check_choice
@@ -59,7 +60,8 @@ class PublishedWeights:
         return target
 
     def _ways(self, folder: Path) -> str:
-        return f"run `orchestrate data fetch {self.name} --data-dir {folder}`, which needs the network. {self._by_hand(folder)}"
+        fetch = command("data", "fetch", self.name, "--data-dir", folder)
+        return f"run `{fetch}`, which needs the network. {self._by_hand(folder)}"
 
     def _by_hand(self, folder: Path) -> str:
         return f"Or, by hand: copy {self.file} (published at {self.url}) into {folder / 'weights'}"

@@ -12,10 +12,11 @@ import pytest
 import torch
 
 from orchestrator import plugins
-from orchestrator.errors import InvalidInput
+from orchestrator.errors import InvalidInput, MissingInput
 from orchestrator.support.names import checked_name
 from orchestrator.worker.splits import split
 from tests.helpers.image_folders import write
+from trainers.datasets.folder import family
 
 
 def test_images_and_classes_are_those_of_the_files(root: Path, data: Path) -> None:
@@ -121,3 +122,13 @@ def test_impossible_names_are_refused(name: str, says: str) -> None:
     for use in (plugins.dataset, plugins.settled_dataset, plugins.dataset_label):
         with pytest.raises(InvalidInput, match=re.escape(says)):
             use(name)
+
+
+def test_a_folder_called_like_a_setting_is_that_folder(tmp_path: Path) -> None:
+    for name in ("a?size=64", "a?x=1", "a?", "b"):
+        settled = family.settled(f"{tmp_path}/{name}?size=32")
+        assert family.settled(settled) == settled
+        with pytest.raises(MissingInput, match=re.escape(f"there is no folder {tmp_path}/{name}")):
+            family.member(settled).check(tmp_path)
+    with pytest.raises(InvalidInput, match=r"If the folder is called so, write 'folder:a\?x=1\?size=32'"):
+        family.settled("a?x=1")
