@@ -19,6 +19,7 @@ from orchestrator.contracts import (
     Data,
     DataSet,
     DataSetFamily,
+    DataSetInfo,
     DataSetNames,
     Plan,
     ReferenceSystem,
@@ -96,6 +97,13 @@ def dataset(name: str) -> DataSet:
     found = cast(DataSet, _attribute(module, "dataset")) if family is None else family.member(argument)
     _require(found, "names", DataSetNames, f"data set {name!r}: its class")
     return found
+
+
+def dataset_info(name: str, folder: Path) -> DataSetInfo:
+    """What is known of the data set of this name, whose files are below `folder`. Raises as `dataset` does, and BadData."""
+    found = dataset(name)
+    with blame_plugin(f"data set {name!r}"):
+        return found.info(folder)
 
 
 def settled_dataset(name: str) -> str:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from orchestrator.errors import OrchestrateError, Unavailable
 from orchestrator.observers.base import Observer
 from orchestrator.observers.subprocess_observer import SubprocessObserver
+from orchestrator.search.written_values import written_as_far_as_known
 from orchestrator.storage.runs import RunsFolder
-from orchestrator.storage.study_file import StudyFile
+from orchestrator.storage.study_file import Search, StudyFile
 from orchestrator.storage.study_folder import StudyFolder
 from orchestrator.support.serialization import dumps
 
@@ -32,6 +33,7 @@ def open_published_copy(study: StudyFile, storage: str, store: RunsFolder, folde
         "uuid": study.uuid,
         "direction": search.plan_content["metric"]["direction"],
         "distributions": {name: dumps(content) for name, content in search.plan_content["space"].items()},
+        "written": _written(search),
     }
     copy = SubprocessObserver(
         "orchestrator.observers.optuna:open_copy",
@@ -49,6 +51,16 @@ def open_published_copy(study: StudyFile, storage: str, store: RunsFolder, folde
         copy.finish(0.0)
         raise
     return copy
+
+
+def _written(search: Search) -> dict[str, list[str]]:
+    """For each hyperparameter with choices the text of each, as its trainer completes it in records."""
+    written = written_as_far_as_known(search.plan_content["recipe"]["trainer"])
+    found = {}
+    for name, content in search.plan_content["space"].items():
+        if "choices" in content["attributes"]:
+            found[name] = [written(name, choice) for choice in content["attributes"]["choices"]]
+    return found
 
 
 def _advised(error: OrchestrateError) -> OrchestrateError:
