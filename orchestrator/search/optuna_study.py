@@ -22,7 +22,7 @@ from orchestrator.search.samplers import UnusedPointSampler, sampler_named
 from orchestrator.search.spaces import contains, points
 from orchestrator.search.written_values import Written, as_it_stands
 from orchestrator.support.seeds import derive
-from orchestrator.support.wording import short
+from orchestrator.support.serialization import to_plain
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -99,7 +99,7 @@ class OptunaStudy:
             if name not in self._space:
                 return f"the study samples no {name!r}"
             if not contains(self._space[name], value, name, self._written):
-                return f"{name} = {short(value)} is not in its range"
+                return f"{name} = {to_plain(value)!r} is not in its range"
         return ""
 
     def know(self, record: RunRecord, values: Iterable[float]) -> None:

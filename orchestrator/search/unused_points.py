@@ -10,6 +10,7 @@ from typing import Any, Protocol, final
 
 from orchestrator.errors import InvalidInput
 from orchestrator.support.serialization import comparable
+from orchestrator.support.wording import in_full
 
 Coordinates = tuple[float, ...]  # of a point: one number per axis, the same for every way to write the same value
 
@@ -55,7 +56,7 @@ class Choices:
         try:
             return float(self._texts.index(self.written(value)))
         except (ValueError, InvalidInput):
-            raise ValueError(f"{value!r} is none of {', '.join(map(repr, self.values))}") from None
+            raise ValueError(f"{in_full(value)} is none of {', '.join(map(in_full, self.values))}") from None
 
     def value(self, coordinate: float) -> Any:
         """The value at this index."""

@@ -1,6 +1,7 @@
 """One text for all ways to write a value: a plan says "sgd", its records {"name": "sgd", "nesterov": true}, both the same."""
 
 import contextlib
+import functools
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -21,11 +22,12 @@ def as_it_stands(name: str, value: Any) -> str:  # noqa: ARG001 - nothing is com
 
 def written_by(trainer: str) -> Written:
     """Of values as this trainer completes them. It is loaded for the first value that is no number."""
+    kinds = functools.cache(lambda: plugins.trainer(trainer).hyperparameters)
 
     def written(name: str, value: Any) -> str:
         if value is None or isinstance(value, bool | int | float):
             return as_it_stands(name, value)
-        return as_it_stands(name, completed_value(plugins.trainer(trainer).hyperparameters, name, value))
+        return as_it_stands(name, completed_value(kinds(), name, value))
 
     return written
 

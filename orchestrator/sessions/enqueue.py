@@ -54,17 +54,18 @@ def _tell_duplicates(
     params: Mapping[str, Any], points: Points, before: StudyStatus, waiting: SettingQueue, say: Callable[[str], None]
 ) -> None:
     """Say whether the setting, as far as it is given, is a known one; it is tried all the same."""
-    if any(_same(points, params, waiting.params(name)) for name in waiting.names()):
+    given = points.located(params)
+    if any(_located(points, waiting.params(name)) == given for name in waiting.names()):
         say("note: the same setting is waiting already; it will be trained twice, with different seeds")
     if points.names <= params.keys():
-        known = next((record for record in before.trials if _same(points, params, record.recipe.params)), None)
+        known = next((record for record in before.trials if _located(points, record.recipe.params) == given), None)
         if known is not None:
             say(f"note: this is the setting of {known.run_id} ({known.status}); it will be trained again, with another seed")
 
 
-def _same(points: Points, params: Mapping[str, Any], others: Mapping[str, Any]) -> bool:
-    """Whether both name the same hyperparameters of the space, with the same values. What is outside the space equals nothing."""
+def _located(points: Points, params: Mapping[str, Any]) -> dict[str, float] | None:
+    """Where these values are in the space; None where one is outside it."""
     try:
-        return points.located(params) == points.located(others)
+        return points.located(params)
     except ValueError:
-        return False
+        return None
