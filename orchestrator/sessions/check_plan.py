@@ -21,6 +21,8 @@ from orchestrator.support.wording import short
 
 # Points of a search space that are tried out: each takes a tenth of a millisecond.
 _MOST_POINTS = 2000
+# Fields of an epoch that say nothing of how good it is.
+_NO_FIGURES = ("number", "batch_losses", "extra")
 
 
 def checked_plan(made: object, name: str) -> StudyPlan:
@@ -40,6 +42,10 @@ def checked_plan(made: object, name: str) -> StudyPlan:
         from_plain(Metric, to_plain(made.metric))
     except BadData as error:
         raise BadData(f"plan {name!r}: {error}") from error
+    if made.metric.name in _NO_FIGURES:
+        raise InvalidInput(
+            f"plan {name!r}: an epoch's {made.metric.name} is no figure that a metric can be; take val_acc or val_loss"
+        )
     check_known("trainer", made.recipe.trainer, plugins.names("trainer"), f"plan {name!r} names it")
     check_known("pruner", made.pruner, PRUNERS, f"plan {name!r} names it")
     baselines = tuple(_plain_baseline(baseline, name) for baseline in made.baselines)
