@@ -38,7 +38,7 @@ from orchestrator.testing.prescribed_trainer import PrescribedTraining
 from tests.helpers.in_process_cli import call
 from tests.helpers.in_process_study import conduct
 from tests.helpers.paths import ROOT
-from tests.helpers.searched_settings import AUGMENTATION, EVERY, LOOP, SearchedSetting
+from tests.search.searched_settings import AUGMENTATION, EVERY, LOOP, SearchedSetting
 from trainers.augmentation.mixing import Mix
 from trainers.augmentation.transforms import Transform
 from trainers.loop.averaging import Averaging
