@@ -1,6 +1,6 @@
 """Searches over every setting that the documents name, with choices as the documents write them, on digits (8×8 grey pixels)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -146,10 +146,25 @@ AUGMENTATION = (
     ),
 )
 
-_HEADS = {
+_HEADS: Mapping[str, Any] = {
     "choices": [[], [{"units": 8}], [{"units": 8, "batch_norm": True, "dropout": 0.5}, {"units": 4}]],
     "texts": {1: ['[{"units": 8, "dropout": 0}]'], 2: ['[{"dropout": 0.5, "batch_norm": true, "units": 8}, {"units": 4}]']},
 }
+
+
+def _of_family(trainer: str, architectures: Sequence[str]) -> Iterator[SearchedSetting]:
+    """The settings of a family of large networks, none of which is built here."""
+    rows: Mapping[str, Mapping[str, Any]] = {
+        "architecture": {"choices": architectures},
+        "stem": {"choices": ["small", "stock"]},
+        "head": _HEADS,
+        "dropout": {"choices": [0, 0.5]},
+        "weights": {"choices": ["", "IMAGENET1K_V1"]},
+        "weights_sha256": {"choices": ["0" * 64, "f" * 64], "fixed": {"weights": "own.pth"}},
+    }
+    for setting, row in rows.items():
+        yield SearchedSetting(trainer=trainer, setting=setting, begins=False, **row)
+
 
 MODELS = (
     SearchedSetting(
@@ -172,21 +187,8 @@ MODELS = (
     SearchedSetting(
         trainer="resnet", setting="weights_sha256", choices=["0" * 64, "f" * 64], fixed={"weights": "own.pth"}, begins=False
     ),
-    *(
-        SearchedSetting(trainer=trainer, begins=False, **search)
-        for trainer, architectures in (
-            ("efficientnet", ["efficientnet_b0", "efficientnet_v2_s"]),
-            ("convnext", ["convnext_tiny", "convnext_small"]),
-        )
-        for search in (
-            {"setting": "architecture", "choices": architectures},
-            {"setting": "stem", "choices": ["small", "stock"]},
-            {"setting": "head", **_HEADS},
-            {"setting": "dropout", "choices": [0, 0.5]},
-            {"setting": "weights", "choices": ["", "IMAGENET1K_V1"]},
-            {"setting": "weights_sha256", "choices": ["0" * 64, "f" * 64], "fixed": {"weights": "own.pth"}},
-        )
-    ),
+    *_of_family("efficientnet", ["efficientnet_b0", "efficientnet_v2_s"]),
+    *_of_family("convnext", ["convnext_tiny", "convnext_small"]),
 )
 
 EVERY = (*LOOP, *AUGMENTATION, *MODELS)

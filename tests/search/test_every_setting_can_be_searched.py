@@ -108,21 +108,21 @@ def test_a_setting_can_be_searched_in_every_way_it_is_written(
 ) -> None:
     file = quick / f"{search.name}.py"
     file.write_text(PLAN.format(**vars(search)))
-    runs, count, request = quick / "runs", len(search.choices), {"plan": str(file)}
+    runs, count, plan = quick / "runs", len(search.choices), str(file)
     folder, full = StudyFolder(runs, search.name), completed(search)
     waiting = SettingQueue(folder)
 
     def chosen(records: Sequence[RunRecord]) -> list[int]:
         return [full.index(to_plain(record.recipe.params[search.setting])) for record in records]
 
-    planned = dry_run(Request(trials=count, **request), Limits(), Resources(runs=runs, device="cpu"), lambda line: None)
+    planned = dry_run(Request(trials=count, plan=plan), Limits(), Resources(runs=runs, device="cpu"), lambda line: None)
     assert not runs.exists()
     expected = [search.choices.index(setting[search.setting]) for setting in json.loads(json.dumps(planned.plain()))["settings"]]
     assert search.setting in planned.text()
 
-    conduct(quick, 1, **request)
+    conduct(quick, 1, plan=plan)
     said: list[str] = []
-    records = conduct(quick, count + 1, say=said.append, **request)  # resumes, and finds the space exhausted
+    records = conduct(quick, count + 1, say=said.append, plan=plan)  # resumes, and finds the space exhausted
     assert [record.status for record in records] == [Status.COMPLETE] * count
     assert sorted(chosen(records)) == list(range(count))
     assert chosen(records)[: len(expected)] == expected
@@ -140,7 +140,7 @@ def test_a_setting_can_be_searched_in_every_way_it_is_written(
             waiting.remove(newest)
         else:
             enqueued.append(number)
-    records = conduct(quick, count + len(enqueued) + 1, replicate=True, **request)
+    records = conduct(quick, count + len(enqueued) + 1, replicate=True, plan=plan)
     again = records[count:]
     assert chosen(again)[:-1] == enqueued
     originals = dict(zip(chosen(records[:count]), records[:count], strict=True))

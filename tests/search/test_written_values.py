@@ -18,6 +18,8 @@ from search_spaces.reference_systems.part1 import SYSTEMS
 
 KINDS = plugins.trainer("cnn").hyperparameters  # loads torch, which takes longer than an example may
 NUMBERS = st.floats(0, 0.9, allow_nan=False)
+HIDDEN: list[Any] = [[], [256]]
+BLOCKS: list[Any] = [[{"channels": 32}], [{"channels": 64}]]
 PADDING = st.integers(1, 3)
 VALUES = st.one_of(
     st.tuples(st.just("momentum"), NUMBERS.map(lambda number: 0.1 + number / 2)),
@@ -91,10 +93,10 @@ def test_a_text_that_means_no_choice_is_refused_with_the_choices_as_the_plan_wri
 
 def test_reference_settings_of_a_space_of_names_fit_or_say_why_not() -> None:
     with any_choices():
-        space = {
+        space: dict[str, Any] = {
             "optimizer": CategoricalDistribution(["sgd", "adam"]),
-            "hidden": CategoricalDistribution([[], [256]]),
-            "blocks": CategoricalDistribution([[{"channels": 32}], [{"channels": 64}]]),
+            "hidden": CategoricalDistribution(HIDDEN),
+            "blocks": CategoricalDistribution(BLOCKS),
         }
     for found in baselines(SYSTEMS, space, {}):
         for name, value in found.params.items():

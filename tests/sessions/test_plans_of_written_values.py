@@ -254,7 +254,7 @@ def test_a_trainer_whose_settings_have_no_default_may_be_searched(tmp_path: Path
         opened(tmp_path, plan=str(file), trials=1)
 
 
-SHORT = {
+SHORT: Mapping[str, list[Any]] = {
     "optimizer": ["sgd", "adamw"],
     "schedule": [{"name": "cosine"}, {"name": "step", "every": 1}],
     "augmentation": [[], ["flip"]],
