@@ -160,7 +160,7 @@ def assert_published(
     copy = open_copy(json.loads(json.dumps(configuration)))
     records = sorted(folder.runs(Kind.TRIAL), key=lambda record: record.number)[: len(search.choices)]
     replay(copy, ((record, folder.folder(record).epochs()) for record in records))
-    assert copy.finish(10.0) is None
+    assert copy.finish(60.0) is None
     with any_choices():
         copied = optuna.load_study(study_name=search.name, storage=storage).trials
     assert [trial.params for trial in copied] == [{search.setting: search.choices[number]} for number in chosen[: len(records)]]
