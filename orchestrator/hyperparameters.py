@@ -17,12 +17,31 @@ from orchestrator.errors import InvalidInput, UnknownName
 from orchestrator.support.serialization import canonical, shortened
 
 
+def names(kinds: Sequence[type]) -> tuple[str, ...]:
+    """The names of all hyperparameters that the dataclasses `kinds` have."""
+    return tuple(name for kind in kinds for name in _fields(kind))
+
+
 def complete(kinds: Sequence[type], params: Mapping[str, Any]) -> dict[str, Any]:
     """Every field of the dataclasses `kinds` as plain data, with the value in `params` or else its default.
 
     Complete params are returned unchanged. Raises as `divide` does.
     """
     return {name: _plain(getattr(part, name)) for part in divide(kinds, params) for name in _fields(part.__class__)}
+
+
+def completed_value(kinds: Sequence[type], name: str, value: Any) -> Any:
+    """The value of one hyperparameter as `complete` writes it, in whatever way it is written; other hyperparameters have no part.
+
+    Raises UnknownName for a name that is a field of none of the dataclasses, and InvalidInput for a value that does not fit.
+    """
+    owner = next((kind for kind in kinds if name in _fields(kind)), None)
+    if owner is None:
+        raise UnknownName("hyperparameter", name, names(kinds))
+    try:
+        return _plain(_fitted(owner, name, value))
+    except ValueError as error:
+        raise InvalidInput(f"hyperparameter {error}") from error
 
 
 def divide(kinds: Sequence[type], params: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -81,21 +100,23 @@ def _instance(kind: type, given: Mapping[str, Any]) -> Any:
     for name, required in _fields(kind).items():
         if required and name not in given:
             raise ValueError(f"{name!r} has no default and must be given")
-    annotations = _annotations(kind)
-    fitted = {}
-    for name, value in given.items():
-        try:
-            fitted[name] = _fit(annotations[name], value)
-        except _UnfitPartError as error:
-            raise _UnfitPartError(f"{name!r}: {error}") from error
-        except (TypeError, ValueError, OverflowError) as error:
-            raise ValueError(f"{name!r} cannot be {_shown(value)}: {error}") from error
+    fitted = {name: _fitted(kind, name, value) for name, value in given.items()}
     try:
         return kind(**fitted)
     except (TypeError, ValueError) as error:
         culprits = [name for name in fitted if _constructs(kind, fitted, without=name)] or list(fitted)
         settings = ", ".join(f"{name!r} cannot be {_shown(given[name])}" for name in culprits)
         raise ValueError(f"{settings}: {error}" if settings else str(error)) from error
+
+
+def _fitted(kind: type, name: str, value: Any) -> Any:
+    """The value as the field `name` of a dataclass has it. Raises ValueError with a message that begins with the name."""
+    try:
+        return _fit(_annotations(kind)[name], value)
+    except _UnfitPartError as error:
+        raise _UnfitPartError(f"{name!r}: {error}") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{name!r} cannot be {_shown(value)}: {error}") from error
 
 
 def _shown(value: Any) -> str:
@@ -126,7 +147,7 @@ def _fit(annotation: Any, value: Any) -> Any:
     if annotation is float and isinstance(value, int | float) and not isinstance(value, bool):
         if not math.isfinite(value):
             raise ValueError("it must be finite")
-        return float(value)
+        return float(value) + 0.0  # -0.0 becomes 0.0: two zeros would be two configurations
     if annotation not in (bool, int, float, str):
         raise TypeError(f"fields of type {annotation} cannot be hyperparameters")
     if type(value) is not annotation:

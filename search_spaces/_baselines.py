@@ -6,6 +6,8 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from orchestrator.contracts import Baseline
+from orchestrator.support.serialization import comparable
+from orchestrator.support.wording import in_full
 from search_spaces.reference_systems.support.system import ReportedSystem
 
 # What a system that does not state these trains with: the parts of a network and the targets are left as they are.
@@ -28,13 +30,14 @@ def baselines(
 
 
 def _setting(params: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """The values of these hyperparameters; of a network with several dropouts the largest."""
+    """The values of these hyperparameters; of a network with several dropouts the largest, of other values the first."""
     phases, parts = params.get("phases", ()), (params, *params.get("blocks", ()))
     found = {}
     for name in names:
         values = [part[name] for part in parts if name in part]
         if values or name in _OFF:
-            found[name] = max(values, default=_OFF.get(name))
+            numbers = all(isinstance(value, int | float) for value in values)
+            found[name] = max(values, default=_OFF.get(name)) if numbers else values[0]
     if phases and "learning_rate" in found:
         found["learning_rate"] *= phases[-1]["rate"]  # the last phase trains all layers
     return found
@@ -46,7 +49,11 @@ def _outside(params: Mapping[str, Any], space: Mapping[str, BaseDistribution]) -
         value = params.get(name)
         if value is None:
             yield f"{name} is not stated"
-        elif isinstance(distribution, CategoricalDistribution) and value not in distribution.choices:
-            yield f"{name} {value} is none of {', '.join(map(str, distribution.choices))}"
-        elif isinstance(distribution, FloatDistribution | IntDistribution) and not distribution.low <= value <= distribution.high:
-            yield f"{name} {value:g} is outside {distribution.low:g} to {distribution.high:g}"
+        elif isinstance(distribution, CategoricalDistribution):
+            if comparable(value) not in map(comparable, distribution.choices):
+                yield f"{name} {in_full(value)} is none of {', '.join(map(in_full, distribution.choices))}"
+        elif isinstance(distribution, FloatDistribution | IntDistribution):
+            if not isinstance(value, int | float):
+                yield f"{name} {in_full(value)} is no number"
+            elif not distribution.low <= value <= distribution.high:
+                yield f"{name} {value:g} is outside {distribution.low:g} to {distribution.high:g}"

@@ -6,7 +6,7 @@ It is made for a process of its own (`orchestrator.observers.subprocess_observer
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, final
 
 import optuna
@@ -19,6 +19,7 @@ from sqlalchemy import make_url
 from orchestrator.errors import Mismatch, OrchestrateError, Unavailable
 from orchestrator.observers.optuna_trial import RecordedTrial, same_trial
 from orchestrator.record import Epoch, Kind, RunRecord
+from orchestrator.search.written_values import any_choices
 from orchestrator.support.secrets import hide_passwords
 from orchestrator.support.serialization import from_plain
 
@@ -40,6 +41,9 @@ class CopyConfiguration:
     uuid: str
     direction: Literal["maximize", "minimize"]
     distributions: Mapping[str, str]  # hyperparameter -> the text of `optuna.distributions.distribution_to_json`
+    written: Mapping[str, tuple[str, ...]] = field(
+        default_factory=dict
+    )  # hyperparameter -> `comparable` of each completed choice
 
 
 def open_copy(configuration: Mapping[str, Any]) -> "PublishedStudy":
@@ -68,7 +72,8 @@ class PublishedStudy:
 
     def __init__(self, configuration: CopyConfiguration) -> None:
         self._configuration = configuration
-        self._distributions = {name: json_to_distribution(text) for name, text in configuration.distributions.items()}
+        with any_choices():
+            self._distributions = {name: json_to_distribution(text) for name, text in configuration.distributions.items()}
         self._trials: dict[int, RecordedTrial] = {}
         self._outdated: set[int] = set()
         self._study_id: int | None = None
@@ -128,13 +133,8 @@ class PublishedStudy:
 
     def _attempt(self) -> None:
         try:
-            try:
-                self._complete()
-            except _ContradictionError as contradiction:
-                print(f"writing the copied study again: {contradiction}", flush=True)
-                self._storage.delete_study(self._claim())
-                self._study_id = None
-                self._complete()
+            with any_choices():
+                self._complete_or_write_again()
         except Exception as error:  # whatever it was, the records are safe and the next attempt begins with reading
             self._study_id = None
             self._unreachable_since = min(self._unreachable_since, time.monotonic())
@@ -146,6 +146,15 @@ class PublishedStudy:
         else:
             self._delay, self._unreachable_since = _FIRST_DELAY, math.inf
             self._next_attempt = time.monotonic() + _BETWEEN_WRITINGS
+
+    def _complete_or_write_again(self) -> None:
+        try:
+            self._complete()
+        except _ContradictionError as contradiction:
+            print(f"writing the copied study again: {contradiction}", flush=True)
+            self._storage.delete_study(self._claim())
+            self._study_id = None
+            self._complete()
 
     def _complete(self) -> None:
         study_id = self._claim() if self._study_id is None else self._study_id
@@ -182,7 +191,7 @@ class PublishedStudy:
     def _reconcile(self, study_id: int, number: int) -> None:
         """Make the database agree with the record of this trial. Raises _ContradictionError where it cannot."""
         trial = self._trials[number]
-        wanted = trial.wanted(self._distributions)
+        wanted = trial.wanted(self._distributions, self._configuration.written)
         there = trial.published or self._read(study_id, trial)
         if there is None:
             self._create(study_id, trial, wanted)

@@ -1,15 +1,17 @@
 """A recorded trial as Optuna's: what `optuna-dashboard` and `optuna.load_study` show of it."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, final
 
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from orchestrator.record import Epoch, RunRecord, Status
+from orchestrator.support.serialization import comparable, to_plain
 
 _STATES = {
     Status.RUNNING: TrialState.RUNNING,
@@ -30,8 +32,10 @@ class RecordedTrial:
     published: FrozenTrial | None = None
     trial_id: int = -1
 
-    def wanted(self, distributions: Mapping[str, BaseDistribution]) -> FrozenTrial:
-        """The trial as the database should have it."""
+    def wanted(
+        self, distributions: Mapping[str, BaseDistribution], written: Mapping[str, Sequence[str]] = MappingProxyType({})
+    ) -> FrozenTrial:
+        """The trial as the database should have it. `written` has for hyperparameters with choices the text of each choice."""
         record, best = self.record, self.record.best
         state = _STATES[record.status]
         if state is TrialState.COMPLETE and best is None:
@@ -39,10 +43,11 @@ class RecordedTrial:
         params, attributes = {}, _attributes(record)
         for name, distribution in distributions.items():
             if name in record.recipe.params:
-                if _fits(distribution, record.recipe.params[name]):
-                    params[name] = record.recipe.params[name]
+                value = _chosen(distribution, record.recipe.params[name], written.get(name, ()))
+                if _fits(distribution, value):
+                    params[name] = value
                 else:
-                    attributes[f"{name} outside the space"] = record.recipe.params[name]
+                    attributes[f"{name} outside the space"] = to_plain(value)
         trial = create_trial(
             state=state,
             value=best.value if best is not None and state in (TrialState.COMPLETE, TrialState.PRUNED) else None,
@@ -74,6 +79,17 @@ def same_trial(there: FrozenTrial, wanted: FrozenTrial) -> bool:
         and there.constraints == wanted.constraints
         and all(there.user_attrs.get(name) == value for name, value in wanted.user_attrs.items())
     )
+
+
+def _chosen(distribution: BaseDistribution, value: Any, texts: Sequence[str]) -> Any:
+    """The choice that a record, where values are complete, means; the value itself where no choice is the same."""
+    if isinstance(distribution, CategoricalDistribution):
+        text = comparable(value)
+        known = texts or [comparable(choice) for choice in distribution.choices]
+        for choice, its_text in zip(distribution.choices, known, strict=True):
+            if text == its_text:
+                return choice
+    return value
 
 
 def _fits(distribution: BaseDistribution, value: Any) -> bool:

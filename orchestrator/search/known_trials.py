@@ -1,9 +1,10 @@
 """What a search knows of the study's trials, from their records alone."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
+from orchestrator.errors import BadData
 from orchestrator.record import FailureKind, RunRecord
 from orchestrator.scheduling.base import Curve
 from orchestrator.search.unused_points import Coordinates, Points
@@ -22,30 +23,45 @@ class KnownTrial:
 
 @final
 class KnownTrials:
-    """The trials of a study by number, and the points of the search space that they take. `names` are sampled."""
+    """The trials of a study by number, and the points of the search space that they take."""
 
-    def __init__(self, names: Collection[str], points: Points) -> None:
-        self._names = tuple(names)
+    def __init__(self, points: Points) -> None:
         self._points = points
         self._trials: dict[int, KnownTrial] = {}
         self.taken: set[Coordinates] = set()
         self.references: set[str | None] = set()
 
     def learn(self, record: RunRecord, values: Iterable[float]) -> KnownTrial:
-        """Replace what is known of a trial by its record and its objective value after each epoch (NaN: none yet)."""
+        """Replace what is known of a trial by its record and its objective value after each epoch (NaN: none yet).
+
+        Raises BadData for a record whose setting is outside the space.
+        """
         before = self._trials.get(record.number)
         if before is None:
-            self.taken.add(self._points.coordinates(record.recipe.params))
+            params, coordinates = self._place(record)
+            self.taken.add(coordinates)
             self.references.add(record.reference)
+        else:
+            params = before.params
         failure = record.failure
         now = KnownTrial(
             curve=Curve(run_id=record.run_id, number=record.number, status=record.status, values=tuple(values)),
-            params=before.params if before is not None else {name: record.recipe.params[name] for name in self._names},
+            params=params,
             reference=record.reference,
             infeasible=failure.kind if failure is not None and failure.kind.of_setting else None,
         )
         self._trials[record.number] = now
         return now
+
+    def _place(self, record: RunRecord) -> tuple[Mapping[str, Any], Coordinates]:
+        """The trial's setting as the space writes it, and its coordinates."""
+        try:
+            return self._points.setting(record.recipe.params), self._points.coordinates(record.recipe.params)
+        except ValueError as error:
+            raise BadData(
+                f"the setting of {record.run_id} is outside the study's search space ({error}); "
+                "restore its record from a backup, or move its folder away"
+            ) from error
 
     @property
     def end(self) -> int:

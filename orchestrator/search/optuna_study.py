@@ -20,7 +20,9 @@ from orchestrator.scheduling.optuna_trials import ended_trial, reported, state_o
 from orchestrator.search.known_trials import KnownTrial, KnownTrials
 from orchestrator.search.samplers import UnusedPointSampler, sampler_named
 from orchestrator.search.spaces import contains, points
+from orchestrator.search.written_values import Written, as_it_stands
 from orchestrator.support.seeds import derive
+from orchestrator.support.serialization import to_plain
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -33,15 +35,23 @@ class OptunaStudy:
     """Asks Optuna, in the order of trial numbers. Not thread safe.
 
     `sampler` is a name in SAMPLERS, `pruner` one in PRUNERS, or a pruner of Optuna's. Nothing is pruned here, but with Hyperband
-    a sampler sees only the trials of one bracket. Raises UnknownName.
+    a sampler sees only the trials of one bracket. `written` gives the text that all ways to write a value share: records have
+    values as their trainer completes them. Raises UnknownName.
     """
 
     def __init__(
-        self, plan: StudyPlan, *, seed: int, sampler: str = "tpe", pruner: str | optuna.pruners.BasePruner = "promote"
+        self,
+        plan: StudyPlan,
+        *,
+        seed: int,
+        sampler: str = "tpe",
+        pruner: str | optuna.pruners.BasePruner = "promote",
+        written: Written = as_it_stands,
     ) -> None:
         self._space = dict(plan.space)
-        self._points = points(self._space)
-        self._trials = KnownTrials(self._space, self._points)
+        self._written = written
+        self._points = points(self._space, written)
+        self._trials = KnownTrials(self._points)
         self._direction = plan.metric.direction
         self._baselines = fitting(plan)
         self._seed = seed
@@ -67,7 +77,7 @@ class OptunaStudy:
         """
         study = self._current()
         baseline = None if given else self._next_baseline()
-        fixed = dict(baseline.params) if baseline is not None else dict(given)
+        fixed = self._points.setting(baseline.params if baseline is not None else given)
         study.sampler = UnusedPointSampler(
             (self._sampler(derive(self._seed, "sampler", number, attempt)) for attempt in range(_ATTEMPTS)),
             space=self._space,
@@ -88,12 +98,15 @@ class OptunaStudy:
         for name, value in given.items():
             if name not in self._space:
                 return f"the study samples no {name!r}"
-            if not contains(self._space[name], value):
-                return f"{name} = {value!r} is not in its range"
+            if not contains(self._space[name], value, name, self._written):
+                return f"{name} = {to_plain(value)!r} is not in its range"
         return ""
 
     def know(self, record: RunRecord, values: Iterable[float]) -> None:
-        """Learn what is recorded of a trial: its parameters, its status, and its objective value after each epoch (NaN: none)."""
+        """Learn what is recorded of a trial: its parameters, its status, and its objective value after each epoch (NaN: none).
+
+        Raises BadData for a record whose setting is outside the space.
+        """
         known = self._trials.learn(record, values)
         trial = self._running.get(record.number)
         if trial is None:

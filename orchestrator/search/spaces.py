@@ -1,30 +1,67 @@
 """Search spaces of Optuna's distributions: membership, points, plain data, and values from a user's text."""
 
+import contextlib
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from orchestrator.errors import InvalidInput
+from orchestrator.errors import BadData, InvalidInput
 from orchestrator.search.unused_points import Axis, Choices, Continuum, Grid, Points
-from orchestrator.support.serialization import dumps, parse
+from orchestrator.search.written_values import Written, any_choices, as_it_stands
+from orchestrator.support.serialization import dumps, freeze, parse, to_plain
+from orchestrator.support.wording import short
 
 
-def contains(distribution: object, value: object) -> bool:
-    """Whether a distribution could have suggested this value. Optuna itself takes any float that is enqueued."""
+def plain(distribution: object) -> BaseDistribution:
+    """The distribution with its choices as plain data, which study.json and Optuna's databases can hold.
+
+    Raises TypeError for what is no distribution, and for a choice that is neither plain data nor a dataclass of it.
+    """
+    if isinstance(distribution, FloatDistribution | IntDistribution):
+        return distribution
+    if not isinstance(distribution, CategoricalDistribution):
+        raise TypeError(f"must be an Optuna distribution, not {distribution!r}")
+    choices = [to_plain(choice) for choice in distribution.choices]
+    try:
+        freeze(choices)
+    except TypeError as error:
+        raise TypeError(f"has a choice that cannot be recorded: {error}") from error
+    with any_choices():
+        return CategoricalDistribution(choices)
+
+
+def ends(distribution: BaseDistribution) -> tuple[Any, ...]:
+    """The choices that a distribution has, or the ends of its range; one value where both are the same."""
     match distribution:
         case CategoricalDistribution():
-            return value in distribution.choices
+            return tuple(distribution.choices)
         case FloatDistribution() | IntDistribution():
-            return isinstance(value, int | float) and distribution.low <= value <= distribution.high
-    return False
+            return (distribution.low,) if distribution.single() else (distribution.low, distribution.high)
+    return ()
 
 
-def is_distribution(value: object) -> bool:
-    """Whether it is one of Optuna's, and no other object with the same names."""
-    return isinstance(value, BaseDistribution)
+def contains(distribution: BaseDistribution, value: object, name: str = "", written: Written = as_it_stands) -> bool:
+    """Whether a distribution of the hyperparameter `name` could have suggested this value, in whatever way it is written.
+
+    Optuna itself takes any float that is enqueued.
+    """
+    try:
+        _axis(distribution, name, written).coordinate(value)
+    except ValueError:
+        return False
+    return True
+
+
+def as_written(distribution: BaseDistribution, name: str, value: Any, written: Written) -> Any:
+    """A value of the hyperparameter `name` as the space writes it; the value itself where it is outside the space."""
+    try:
+        return _axis(distribution, name, written).choice(value)
+    except ValueError:
+        return value
 
 
 def middle(space: Mapping[str, Any]) -> dict[str, Any]:
@@ -49,47 +86,71 @@ def describe(space: Mapping[str, Any]) -> dict[str, Any]:
 
 def space(described: Mapping[str, Any]) -> dict[str, BaseDistribution]:
     """The search space from the plain data that `describe` returns."""
-    return {name: optuna.distributions.json_to_distribution(dumps(content)) for name, content in described.items()}
+    with any_choices():
+        return {name: optuna.distributions.json_to_distribution(dumps(content)) for name, content in described.items()}
 
 
-def points(space: Mapping[str, Any]) -> Points:
-    """The points of a search space."""
-    return Points({name: _axis(distribution) for name, distribution in space.items()})
+def points(space: Mapping[str, Any], written: Written = as_it_stands) -> Points:
+    """The points of a search space; `written` gives the text that all ways to write a value share."""
+    return Points({name: _axis(distribution, name, written) for name, distribution in space.items()})
 
 
-def value(distribution: BaseDistribution, name: str, text: str) -> Any:
-    """The value of the hyperparameter `name` that a user's text means. Raises InvalidInput."""
-    axis = _axis(distribution)
+def value(distribution: BaseDistribution, name: str, text: str, written: Written = as_it_stands) -> Any:
+    """The value of the hyperparameter `name` that a user's text means, as the space writes it. Raises InvalidInput."""
     match distribution:
         case CategoricalDistribution():
-            for choice in distribution.choices:
-                if text in (str(choice), dumps(choice)):
-                    return choice
-            raise InvalidInput(f"{name} = {text} is not one of {', '.join(map(str, distribution.choices))}")
+            return _chosen(distribution, name, text, written)
         case FloatDistribution() | IntDistribution():
+            axis = _axis(distribution)
             try:
                 number = float(text)
             except ValueError:
                 raise InvalidInput(f"{name} = {text} is not a number") from None
-            if not contains(distribution, number):  # NaN is in no range
+            if not distribution.low <= number <= distribution.high:  # NaN is in no range
                 raise InvalidInput(f"{name} = {text} is outside its range, {distribution.low} to {distribution.high}")
-            nearest = axis.value(axis.coordinate(number))
-            if not math.isclose(nearest, number, rel_tol=1e-9, abs_tol=1e-12):
-                raise InvalidInput(f"{name} = {text} is not on its grid of steps; the nearest value is {nearest}")
-            return nearest
+            try:
+                return axis.value(axis.coordinate(number))
+            except ValueError as error:
+                raise InvalidInput(f"{name} = {error}") from error
     raise InvalidInput(f"{name} cannot be enqueued: {distribution} is not supported")
 
 
-def _axis(distribution: object) -> Axis:
+def _chosen(distribution: CategoricalDistribution, name: str, text: str, written: Written) -> Any:
+    """The choice that a user's text means: the text itself, what it is as JSON, or what it is to Python (None, 1e-3)."""
+    for choice in distribution.choices:
+        if text == str(choice):
+            return choice
+    given = [text, *_read(text)]
+    # A trainer is loaded only for what no choice equals as it stands.
+    for told_apart in (as_it_stands, written):
+        axis = _axis(distribution, name, told_apart)
+        for each in given:
+            with contextlib.suppress(ValueError):
+                return axis.choice(each)
+    raise InvalidInput(f"{name} = {text} is not one of {', '.join(map(short, distribution.choices))}")
+
+
+def _read(text: str) -> list[Any]:
+    """What a text says other than itself, if anything."""
+    if text.lower() in ("none", "true", "false"):
+        return [{"none": None, "true": True, "false": False}[text.lower()]]
+    with contextlib.suppress(ValueError):
+        return [float(text)]
+    with contextlib.suppress(BadData):
+        return [parse(text)]
+    return []
+
+
+def _axis(distribution: BaseDistribution, name: str = "", written: Written = as_it_stands) -> Axis:
     match distribution:
         case CategoricalDistribution():
-            return Choices(values=tuple(distribution.choices))
+            return Choices(values=tuple(distribution.choices), written=partial(written, name))
         case IntDistribution():
             count = (distribution.high - distribution.low) // distribution.step + 1
             return Grid(low=distribution.low, high=distribution.high, step=distribution.step, count=count)
         case FloatDistribution(step=float(step)):
             count = round((distribution.high - distribution.low) / step) + 1
             return Grid(low=distribution.low, high=distribution.high, step=step, count=count)
-        case FloatDistribution() if distribution.single():
-            return Choices(values=(distribution.low,))
-    return Continuum()
+        case FloatDistribution(low=low, high=high):
+            return Choices(values=(low,)) if distribution.single() else Continuum(low=low, high=high)
+    raise TypeError(f"{distribution!r} is no distribution of Optuna's that is known here")

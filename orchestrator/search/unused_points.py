@@ -3,9 +3,14 @@
 import heapq
 import math
 import random
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Set
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol, final
+
+from orchestrator.errors import InvalidInput
+from orchestrator.support.serialization import comparable
+from orchestrator.support.wording import in_full
 
 Coordinates = tuple[float, ...]  # of a point: one number per axis, the same for every way to write the same value
 
@@ -23,16 +28,23 @@ class Axis(Protocol):
     def value(self, coordinate: float) -> Any:
         """The value at a coordinate."""
 
+    def choice(self, value: Any) -> Any:
+        """The same value as the space writes it. Raises ValueError for one that is not on the axis."""
+
     def neighbours(self, origin: float, coordinate: float) -> Iterator[tuple[float, float]]:
         """The next coordinates after `coordinate`, seen from `origin`, and their distances; the axis measures 1."""
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Choices:
-    """Values without an order: each is as far from every other as the ends of an axis are."""
+    """Values without an order: each is as far from every other as the ends of an axis are.
+
+    `written` gives the text that all ways to write a value share.
+    """
 
     values: tuple[Any, ...]
+    written: Callable[[Any], str] = comparable
 
     @property
     def count(self) -> float:
@@ -40,12 +52,24 @@ class Choices:
         return len(self.values)
 
     def coordinate(self, value: Any) -> float:
-        """The index of the value."""
-        return float(self.values.index(value))
+        """The index of the value, in whatever way it is written. Raises ValueError."""
+        try:
+            return float(self._texts.index(self.written(value)))
+        except (ValueError, InvalidInput):
+            raise ValueError(f"{in_full(value)} is none of {', '.join(map(in_full, self.values))}") from None
 
     def value(self, coordinate: float) -> Any:
         """The value at this index."""
         return self.values[int(coordinate)]
+
+    def choice(self, value: Any) -> Any:
+        """The value as it stands among the values. Raises ValueError."""
+        return self.value(self.coordinate(value))
+
+    @cached_property
+    def _texts(self) -> tuple[str, ...]:
+        """The texts of the values. Made when they are first needed: it may take loading a trainer."""
+        return tuple(map(self.written, self.values))
 
     def neighbours(self, origin: float, coordinate: float) -> Iterator[tuple[float, float]]:
         """From the origin to every other value, and no further."""
@@ -64,12 +88,21 @@ class Grid:
     count: int
 
     def coordinate(self, value: Any) -> float:
-        """The number of steps above `low`, to the nearest one: 0.3 and 0.1 + 0.2 have the same coordinate."""
-        return float(round((value - self.low) / self.step))
+        """The number of steps above `low`, to the nearest one: 0.3 and 0.1 + 0.2 have the same coordinate. Raises ValueError."""
+        steps = round((_number(value) - self.low) / self.step)
+        nearest = self.value(min(max(steps, 0), self.count - 1))
+        if not math.isclose(nearest, value, rel_tol=1e-9, abs_tol=1e-12):
+            raise ValueError(f"{value!r} is not on its grid of steps; the nearest value is {nearest}")
+        return float(steps)
 
     def value(self, coordinate: float) -> Any:
         """The value so many steps above `low`."""
         return min(self.low + int(coordinate) * self.step, self.high)  # a sum of floats may be a little above
+
+    def choice(self, value: Any) -> Any:
+        """A whole number where the steps are whole; of other steps the value itself, to the last bit. Raises ValueError."""
+        coordinate = self.coordinate(value)
+        return self.value(coordinate) if isinstance(self.step, int) else value
 
     def neighbours(self, origin: float, coordinate: float) -> Iterator[tuple[float, float]]:
         """One step further away from the origin."""
@@ -83,19 +116,36 @@ class Grid:
 class Continuum:
     """Every number of a range."""
 
+    low: float = -math.inf
+    high: float = math.inf
     count: float = math.inf
 
     def coordinate(self, value: Any) -> float:
-        """The number itself."""
-        return float(value)
+        """The number itself. Raises ValueError."""
+        number = float(_number(value))
+        if not self.low <= number <= self.high:
+            raise ValueError(f"{value!r} is outside {self.low} to {self.high}")
+        return number
 
     def value(self, coordinate: float) -> Any:
         """The number itself."""
         return coordinate
 
+    def choice(self, value: Any) -> Any:
+        """The number itself. Raises ValueError."""
+        self.coordinate(value)
+        return value
+
     def neighbours(self, origin: float, coordinate: float) -> Iterator[tuple[float, float]]:  # noqa: ARG002 - a continuum has none
         """None: no number is the next one."""
         return iter(())
+
+
+def _number(value: Any) -> float:
+    """The value, which must be a finite number, as True is not. Raises ValueError."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{value!r} is no number")
+    return value
 
 
 @final
@@ -111,8 +161,21 @@ class Points:
         return math.prod(axis.count for axis in self._axes.values())
 
     def coordinates(self, params: Mapping[str, Any]) -> Coordinates:
-        """The coordinates of the point with these values; `params` may name more than the axes."""
+        """The coordinates of the point with these values; `params` may name more than the axes. Raises ValueError."""
         return tuple(axis.coordinate(params[name]) for name, axis in self._axes.items())
+
+    @property
+    def names(self) -> Set[str]:
+        """The names of the axes."""
+        return self._axes.keys()
+
+    def located(self, params: Mapping[str, Any]) -> dict[str, float]:
+        """Name -> coordinate, of the values in `params` that are on an axis. Raises ValueError."""
+        return {name: axis.coordinate(params[name]) for name, axis in self._axes.items() if name in params}
+
+    def setting(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The values in `params` that are on an axis, each as the space writes it. Raises ValueError."""
+        return {name: axis.choice(params[name]) for name, axis in self._axes.items() if name in params}
 
     def nearest(
         self, params: Mapping[str, Any], taken: Collection[Coordinates], fixed: Collection[str], seed: int

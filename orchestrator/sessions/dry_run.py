@@ -9,7 +9,6 @@ from orchestrator.engine.kept_checkpoints import BEST_KEPT
 from orchestrator.executors.devices import DeviceAssignment
 from orchestrator.record import Kind, Provenance, RunRecord, Status
 from orchestrator.scheduling.optuna_pruners import warm_up
-from orchestrator.search.optuna_study import OptunaStudy
 from orchestrator.search.samplers import STARTUP_SETTINGS
 from orchestrator.sessions.estimates import Estimate, Sizes, comparable_runs, estimate
 from orchestrator.sessions.fetch_data import report_missing_data_set
@@ -107,12 +106,17 @@ def dry_run(request: Request, limits: Limits, resources: Resources, say: Callabl
 def _settings(opened: OpenedStudy, records: Sequence[RunRecord], count: int) -> tuple[dict[str, Any], ...]:
     """The settings of the first new trials: the first one, and others as long as no result decides them."""
     options, plan = opened.search.options, opened.plan
-    search = OptunaStudy(plan, seed=options.seed, sampler=options.sampler, pruner=options.pruner)
+    search = opened.new_search()
     for record in records:
         search.know(record, record.metric.objective_values(opened.folder.folder(record).epochs()))
     enqueued = SettingQueue(opened.folder)
     taken = {record.enqueued for record in records}
-    waiting = [enqueued.params(name) for name in enqueued.names() if name not in taken]
+    waiting = []
+    for name in enqueued.names():
+        if name not in taken:
+            if why := search.refuses(given := enqueued.params(name)):
+                raise enqueued.damaged(name, why)
+            waiting.append(given)
     number = max((record.number for record in records), default=-1) + 1
     found: list[dict[str, Any]] = []
     while len(found) < count and not search.exhausted:

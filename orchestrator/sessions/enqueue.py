@@ -5,10 +5,13 @@ from typing import Any
 
 from orchestrator.errors import InvalidInput, UnknownName
 from orchestrator.search import spaces
+from orchestrator.search.unused_points import Points
+from orchestrator.search.written_values import Written, written_by
 from orchestrator.storage.queue import SettingQueue
 from orchestrator.storage.status import StudyStatus, study_status
 from orchestrator.storage.study_folder import StudyFolder
 from orchestrator.support.shell_words import command, operand
+from orchestrator.support.wording import in_full
 
 
 def enqueue(folder: StudyFolder, words: Sequence[str], say: Callable[[str], None]) -> None:
@@ -17,13 +20,14 @@ def enqueue(folder: StudyFolder, words: Sequence[str], say: Callable[[str], None
     search = study.require_search("nothing can be enqueued; train one more with: orchestrate train NAME")
     before = study_status(folder, study)
     space = spaces.space(search.plan_content["space"])
-    params = _parsed(words, space)
+    written = written_by(search.plan_content["recipe"]["trainer"])
+    params = _parsed(words, space, written)
     waiting = SettingQueue(folder)
-    _tell_duplicates(params, space, before, waiting, say)
+    _tell_duplicates(params, spaces.points(space, written), before, waiting, say)
     waiting.add(params)
     sampled = [name for name in space if name not in params]
     left = f"; {', '.join(sampled)} will be sampled" if sampled else ""
-    say(f"enqueued for {folder.name}: {', '.join(f'{name} {value}' for name, value in params.items())}{left}")
+    say(f"enqueued for {folder.name}: {', '.join(f'{name} {in_full(value)}' for name, value in params.items())}{left}")
     taken = {record.enqueued for record in before.trials}
     waits = sum(name not in taken for name in waiting.names())
     if len(before.trials) + waits > search.trials:
@@ -38,7 +42,7 @@ def _resumed(folder: StudyFolder, plan: str) -> str:
     return command("study", operand(plan), "--study", folder.name)
 
 
-def _parsed(words: Sequence[str], space: Mapping[str, Any]) -> dict[str, Any]:
+def _parsed(words: Sequence[str], space: Mapping[str, Any], written: Written) -> dict[str, Any]:
     params: dict[str, Any] = {}
     for word in words:
         name, equals, text = word.partition("=")
@@ -48,18 +52,26 @@ def _parsed(words: Sequence[str], space: Mapping[str, Any]) -> dict[str, Any]:
             raise UnknownName("hyperparameter", name, space, "only what the study samples can be enqueued")
         if name in params:
             raise InvalidInput(f"{name} is given twice")
-        params[name] = spaces.value(space[name], name, text)
+        params[name] = spaces.value(space[name], name, text, written)
     return params
 
 
 def _tell_duplicates(
-    params: Mapping[str, Any], space: Mapping[str, Any], before: StudyStatus, waiting: SettingQueue, say: Callable[[str], None]
+    params: Mapping[str, Any], points: Points, before: StudyStatus, waiting: SettingQueue, say: Callable[[str], None]
 ) -> None:
     """Say whether the setting, as far as it is given, is a known one; it is tried all the same."""
-    if any(params == waiting.params(name) for name in waiting.names()):
+    given = points.located(params)
+    if any(_located(points, waiting.params(name)) == given for name in waiting.names()):
         say("note: the same setting is waiting already; it will be trained twice, with different seeds")
-    if space.keys() <= params.keys():
-        coordinates = spaces.points(space).coordinates
-        known = next((record for record in before.trials if coordinates(record.recipe.params) == coordinates(params)), None)
+    if points.names <= params.keys():
+        known = next((record for record in before.trials if _located(points, record.recipe.params) == given), None)
         if known is not None:
             say(f"note: this is the setting of {known.run_id} ({known.status}); it will be trained again, with another seed")
+
+
+def _located(points: Points, params: Mapping[str, Any]) -> dict[str, float] | None:
+    """Where these values are in the space; None where one is outside it."""
+    try:
+        return points.located(params)
+    except ValueError:
+        return None

@@ -110,11 +110,14 @@ def _of_plan(name: str, choose: Callable[[str], str], data_folder: Path) -> Reci
     # Here, because it imports Optuna.
     from orchestrator.search.optuna_study import fitting
     from orchestrator.search.spaces import middle
+    from orchestrator.search.written_values import any_choices
     from orchestrator.sessions.check_plan import checked_plan
 
-    with blame_plugin(f"plan {name!r}"):
+    with blame_plugin(f"plan {name!r}"), any_choices():
         known_as, own_dataset, make_plan = plugins.plan(name)
-        chosen = choose(own_dataset)
-        plan = checked_plan(make_plan(chosen, plugins.dataset(chosen).info(data_folder)), known_as)
+    chosen = choose(own_dataset)
+    info = plugins.dataset(chosen).info(data_folder)
+    with blame_plugin(f"plan {name!r}"), any_choices():
+        plan = checked_plan(make_plan(chosen, info), known_as)
     point = next((baseline.params for baseline in fitting(plan)), None) or middle(plan.space)
     return replace(plan.recipe, epochs=plan.epochs, params={**plan.recipe.params, **point})

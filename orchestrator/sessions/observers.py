@@ -3,11 +3,13 @@
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from orchestrator.errors import OrchestrateError, Unavailable
 from orchestrator.observers.base import Observer
 from orchestrator.observers.database_url import sqlite_url
 from orchestrator.observers.subprocess_observer import SubprocessObserver
+from orchestrator.search.written_values import written_as_far_as_known
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_file import StudyFile
 from orchestrator.storage.study_folder import StudyFolder
@@ -26,18 +28,9 @@ def open_published_copy(study: StudyFile, storage: str, store: RunsFolder, folde
 
     Raises Unavailable when the database cannot be reached, Mismatch when another study has the name there.
     """
-    search = study.require_search()
-    url = storage or sqlite_url(store.published.resolve())
-    configuration = {
-        "url": url,
-        "study": study.name,
-        "uuid": study.uuid,
-        "direction": search.plan_content["metric"]["direction"],
-        "distributions": {name: dumps(content) for name, content in search.plan_content["space"].items()},
-    }
     copy = SubprocessObserver(
         "orchestrator.observers.optuna:open_copy",
-        configuration,
+        copy_configuration(study, storage, store),
         log=folder.logs / "optuna.log",
         copy=f"Optuna's copy of {study.name}",
         cure=command("mirror", study.name),
@@ -51,6 +44,21 @@ def open_published_copy(study: StudyFile, storage: str, store: RunsFolder, folde
         copy.finish(0.0)
         raise
     return copy
+
+
+def copy_configuration(study: StudyFile, storage: str, store: RunsFolder) -> dict[str, Any]:
+    """What the process of the published copy is told of the study: a plain `CopyConfiguration`."""
+    search = study.require_search()
+    space, written = search.plan_content["space"], written_as_far_as_known(search.plan_content["recipe"]["trainer"])
+    choices = {name: content["attributes"].get("choices", ()) for name, content in space.items()}
+    return {
+        "url": storage or sqlite_url(store.published.resolve()),
+        "study": study.name,
+        "uuid": study.uuid,
+        "direction": search.plan_content["metric"]["direction"],
+        "distributions": {name: dumps(content) for name, content in space.items()},
+        "written": {name: [written(name, choice) for choice in given] for name, given in choices.items() if given},
+    }
 
 
 def _advised(error: OrchestrateError) -> OrchestrateError:

@@ -1,6 +1,5 @@
 """Opening a study: from what the user typed, and what study.json says, to a plan that can be checked before it runs."""
 
-import json
 import re
 import uuid
 from collections.abc import Callable, Mapping
@@ -16,9 +15,11 @@ from orchestrator.observers.database_url import check_storage, shown_storage, st
 from orchestrator.plugin_errors import blame_plugin
 from orchestrator.record import Kind
 from orchestrator.scheduling.optuna_pruners import PRUNERS
-from orchestrator.search.optuna_study import fitting
+from orchestrator.search.optuna_study import OptunaStudy, fitting
+from orchestrator.search.plan_differences import differences, written_otherwise
 from orchestrator.search.samplers import SAMPLERS
-from orchestrator.search.spaces import describe
+from orchestrator.search.spaces import describe, space
+from orchestrator.search.written_values import any_choices, written_by
 from orchestrator.sessions.check_plan import check_known, check_space, check_trainer, checked_plan
 from orchestrator.sessions.fetch_data import ensure_data_set
 from orchestrator.storage.remembered_folders import data_folder_of, recorded
@@ -28,7 +29,7 @@ from orchestrator.storage.study_folder import StudyFolder
 from orchestrator.storage.study_options import StudyOptions
 from orchestrator.support.clock import Clock
 from orchestrator.support.names import LONGEST_NAME, checked_name
-from orchestrator.support.serialization import shortened, to_plain
+from orchestrator.support.serialization import to_plain
 
 DEFAULT_SEED = 0
 
@@ -65,6 +66,12 @@ class OpenedStudy:
         """What study.json says, or will say, of the search."""
         return self.file.require_search()
 
+    def new_search(self) -> OptunaStudy:
+        """The search for trials, before it knows any."""
+        plan, options = self.plan, self.search.options
+        written = written_by(plan.recipe.trainer)
+        return OptunaStudy(plan, seed=options.seed, sampler=options.sampler, pruner=options.pruner, written=written)
+
     def complete(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
         """`params` with the trainer's defaults filled in."""
         return complete(plugins.trainer(self.plan.recipe.trainer).hyperparameters, params)
@@ -79,12 +86,11 @@ class OpenedStudy:
         Raises UnknownName, InvalidInput, MissingInput or BadData. Apart from `open_study`, because this imports torch: workers
         that were started before do so at the same time.
         """
-        dataset = plugins.dataset(self.search.options.dataset)
-        trainer = plugins.trainer(self.plan.recipe.trainer)
-        with blame_plugin(f"plan {self.plan.recipe.plan!r}"):
-            check_space(self.plan, trainer, self.plan.recipe.plan)
+        info = plugins.dataset(self.search.options.dataset).info(self.data_folder)
         with blame_plugin(f"trainer {self.plan.recipe.trainer!r}"):
-            check_trainer(self.plan, trainer, dataset, self.data_folder)
+            trainer = plugins.trainer(self.plan.recipe.trainer)
+            check_space(self.plan, trainer, self.plan.recipe.plan)
+            check_trainer(self.plan, trainer, info, self.data_folder)
         find_data(self.search.options.dataset, self.data_folder, say)
 
 
@@ -98,7 +104,7 @@ def open_study(
     """
     if request.storage is not None:
         check_storage(request.storage)
-    with blame_plugin(f"plan {request.plan!r}"):
+    with blame_plugin(f"plan {request.plan!r}"), any_choices():
         name, own_dataset, make_plan = plugins.plan(request.plan)
     checked_name(name, "plan")
     asked = plugins.settled_dataset(request.dataset) if request.dataset is not None else None
@@ -118,15 +124,18 @@ def open_study(
         check_known("data set", own_kind, known, f"plan {name!r} names it")
     if request.skip_damaged:
         dataset_name = plugins.dataset_skipping_damaged(dataset_name)
-    dataset = plugins.dataset(dataset_name)
-    with blame_plugin(f"plan {request.plan!r}"):
-        plan = checked_plan(make_plan(dataset_name, dataset.info(data_folder)), name)
+    info = plugins.dataset(dataset_name).info(data_folder)
+    with blame_plugin(f"plan {request.plan!r}"), any_choices():
+        plan = checked_plan(make_plan(dataset_name, info), name)
     if request.epochs is not None or had is not None:
         plan = replace(plan, epochs=request.epochs or (had.options.epochs if had else plan.epochs))
     options = _options(request, had, dataset_name, plan)
     check_known("pruner", options.pruner, PRUNERS)
     check_known("sampler", options.sampler, SAMPLERS)
     content = _content(plan)
+    if had is not None and written_otherwise(had.plan_content, content):
+        content = to_plain(had.plan_content)  # the study keeps its own way to write it
+        plan = replace(plan, space=space(content["space"]))
     if had is not None:
         _compare(folder.name, had, request, options, content)
     _check_runs(folder, plan)
@@ -192,25 +201,16 @@ def _content(plan: StudyPlan) -> dict[str, Any]:
 
 def _compare(study: str, had: Search, request: Request, options: StudyOptions, content: dict[str, Any]) -> None:
     """Refuse to resume a study under another plan or other options. Raises Mismatch with the difference."""
-    differences = _differences("", to_plain(had.options), to_plain(options))
-    differences += _differences("", to_plain(had.plan_content), content)
+    found = differences("", to_plain(had.options), to_plain(options))
+    found += differences("", to_plain(had.plan_content), content)
     if request.storage is not None and (asked := check_storage(request.storage)) != (known := shown_storage(had.storage)):
-        differences.append(f"storage: {known or 'the default'} -> {asked}")
-    if differences:
-        listed = "\n  ".join(differences)
+        found.append(f"storage: {known or 'the default'} -> {asked}")
+    if found:
+        listed = "\n  ".join(found)
         raise Mismatch(
             f"study {study!r} was begun with another plan or other options:\n  {listed}\n"
             "Resume it with the plan and options that it was begun with, or begin a new study with --study NAME."
         )
-
-
-def _differences(where: str, old: Any, new: Any) -> list[str]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        found = []
-        for name in sorted({*old, *new}):
-            found += _differences(f"{where}.{name}".lstrip("."), old.get(name), new.get(name))
-        return found
-    return [] if old == new else [f"{where}: {shortened(json.dumps(old))} -> {shortened(json.dumps(new))}"]
 
 
 def _check_runs(folder: StudyFolder, plan: StudyPlan) -> None:

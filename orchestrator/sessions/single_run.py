@@ -77,10 +77,11 @@ def check_recipe(recipe: Recipe, data_folder: Path, say: Callable[[str], None]) 
 
     Its data set is fetched if it is missing. Raises UnknownName, InvalidInput, MissingInput or BadData.
     """
+    info = plugins.dataset(recipe.dataset).info(data_folder)
     with blame_plugin(f"trainer {recipe.trainer!r}"):
         trainer = plugins.trainer(recipe.trainer)
         recipe = replace(recipe, params=complete(trainer.hyperparameters, recipe.params))
-        trainer.check(recipe, plugins.dataset(recipe.dataset).info(data_folder), data_folder)
+        trainer.check(recipe, info, data_folder)
     ensure_data_set(recipe.dataset, data_folder, say)
     return recipe
 

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from orchestrator.engine.conductor import Conductor
 from orchestrator.engine.dispatch import Dispatch
@@ -14,7 +15,8 @@ from orchestrator.observers.console import Console
 from orchestrator.observers.replay import replay
 from orchestrator.record import Kind, Provenance, RunRecord, Status
 from orchestrator.scheduling.schedulers import scheduler
-from orchestrator.search.optuna_study import OptunaStudy
+from orchestrator.search import spaces
+from orchestrator.search.written_values import written_as_far_as_known
 from orchestrator.selection.uncertainty import describe_uncertainty
 from orchestrator.sessions.observers import observing, open_mirror, open_published_copy
 from orchestrator.sessions.open_study import OpenedStudy, Request, open_study
@@ -103,7 +105,7 @@ def _conductor(
     """The conductor of the study, with the search and the scheduler that its options name."""
     plan, options, folder = opened.plan, opened.search.options, opened.folder
     commit_id, dirty = commit(Path.cwd())
-    search = OptunaStudy(plan, seed=options.seed, sampler=options.sampler, pruner=options.pruner)
+    search = opened.new_search()
     template = TrialTemplate(
         plan=plan,
         seed=options.seed,
@@ -148,12 +150,21 @@ def _announce(opened: OpenedStudy, before: Sequence[RunRecord], say: Callable[[s
             say(f"reference setting {baseline.system} {tried}")
 
 
+def _sampled(after: StudyStatus, record: RunRecord) -> dict[str, Any]:
+    """The sampled hyperparameters of a trial, as the plan writes them."""
+    content = after.study.require_search().plan_content
+    written = written_as_far_as_known(content["recipe"]["trainer"])
+    return {
+        name: spaces.as_written(distribution, name, record.recipe.params[name], written)
+        for name, distribution in spaces.space(content["space"]).items()
+    }
+
+
 def _summarise(after: StudyStatus, say: Callable[[str], None]) -> None:
     say(f"study {after.study.name}: {after.finished} finished trials ({after.counts()})")
     best = after.best
     if best is not None and best.best is not None:
-        space = after.study.require_search().plan_content["space"]
-        sampled = ", ".join(f"{name} {short(best.recipe.params[name])}" for name in space)
+        sampled = ", ".join(f"{name} {short(value)}" for name, value in _sampled(after, best).items())
         say(f"best {best.metric.name} {best.best.value:.4f} after epoch {best.best.epoch} of {best.run_id}: {sampled}")
         if uncertainty := describe_uncertainty(best, after.trials):
             say(uncertainty)

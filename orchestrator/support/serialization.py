@@ -80,6 +80,22 @@ def canonical(value: object) -> str:
     return json.dumps(to_plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True)
 
 
+def comparable(value: object) -> str:
+    """The text that two values share where they are the same, as whatever kinds of numbers and sequences they are written.
+
+    1 and 1.0 are the same, and so are 0.0 and -0.0; True is neither.
+    """
+    return canonical(_with_plain_numbers(to_plain(value)))
+
+
+def _with_plain_numbers(plain: Any) -> Any:
+    if isinstance(plain, float) and plain.is_integer():
+        return int(plain)
+    if isinstance(plain, dict):
+        return {name: _with_plain_numbers(value) for name, value in plain.items()}
+    return [_with_plain_numbers(value) for value in plain] if isinstance(plain, list) else plain
+
+
 def parse(text: str | bytes) -> Any:
     """JSON text as plain data.
 

@@ -1,5 +1,10 @@
 """Numbers and values as messages write them."""
 
+import json
+from collections.abc import Mapping
+
+from orchestrator.support.serialization import to_plain
+
 
 def several(count: int, noun: str) -> str:
     """The count with its noun: "1 epoch", "12 epochs"."""
@@ -8,7 +13,12 @@ def several(count: int, noun: str) -> str:
 
 def short(value: object) -> str:
     """A hyperparameter's value; a float with three significant digits."""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return f"{value:.3g}" if isinstance(value, float) else in_full(value)
+
+
+def in_full(value: object) -> str:
+    """A hyperparameter's value, as a user may write it; lists and mappings as in a recipe file."""
+    return json.dumps(to_plain(value), ensure_ascii=False) if isinstance(value, Mapping | list | tuple) else str(value)
 
 
 def printable(text: str) -> str:

@@ -16,7 +16,6 @@ from orchestrator.jobs import Event, Job
 from orchestrator.observers.base import Observer
 from orchestrator.record import Epoch, Kind, Provenance, RunRecord
 from orchestrator.scheduling.schedulers import scheduler
-from orchestrator.search.optuna_study import OptunaStudy
 from orchestrator.sessions.open_study import OpenedStudy, Request, open_study
 from orchestrator.stopping.rules import StoppingRule
 from orchestrator.storage.archive import StudyArchive
@@ -90,7 +89,7 @@ def conductor_of(
 ) -> Conductor:
     """A conductor of this study, made as a session makes it."""
     options, plan = study.search.options, study.plan
-    search = OptunaStudy(plan, seed=options.seed, sampler=options.sampler, pruner=options.pruner)
+    search = study.new_search()
     provenance = Provenance(study=study.file.uuid)
     template = TrialTemplate(plan=plan, seed=options.seed, complete=complete, provenance=provenance)
     return Conductor(

@@ -11,14 +11,18 @@ from pathlib import Path
 import psutil
 import pytest
 
+from orchestrator import plugins
+from orchestrator.hyperparameters import complete as complete_params
 from orchestrator.observers.replay import replay
 from orchestrator.observers.subprocess_observer import SubprocessObserver
 from orchestrator.observers.wandb import Mirror, MirrorConfiguration, wandb_id
 from orchestrator.record import Kind, Status
+from orchestrator.support.serialization import to_plain
 from tests.helpers.observed_runs import curve, ended, eventually, gone, running, seen, study_of
 from tests.helpers.paths import ROOT
 from tests.helpers.subprocess_cli import ended as has_ended
 from tests.helpers.wandb_files import COLUMNS, complete, read_folder
+from tests.search.searched_settings import EVERY
 
 pytestmark = pytest.mark.usefixtures("no_wandb_account")
 
@@ -72,6 +76,21 @@ def test_a_record_of_others_deletes_no_folder_of_another_run(tmp_path: Path) -> 
     (tmp_path / "wandb" / f"run-2-{wandb_id(record)}").symlink_to(tmp_path, target_is_directory=True)
     copies._remove_folders(record)
     assert sorted(path.name for path in (tmp_path / "wandb").iterdir()) == sorted([*others[1:], f"run-2-{wandb_id(record)}"])
+@pytest.mark.slow
+def test_every_setting_of_the_documents_is_in_the_config_as_it_is_recorded(
+    mirror: Callable[..., SubprocessObserver], tmp_path: Path
+) -> None:
+    observer, expected = mirror(), {}
+    for number, search in enumerate(EVERY):
+        kinds = plugins.trainer(search.trainer).hyperparameters
+        params = complete_params(kinds, {**search.fixed, search.setting: search.choices[-1]})
+        record = running(number)
+        record = replace(record, recipe=replace(record.recipe, trainer=search.trainer, params=params))
+        observer.opened(record, [])
+        observer.measured(seen(record, curve(1)), curve(1)[0])
+        observer.closed(ended(record, curve(1)))
+        expected[f"3f2a9c1b-t{number:04d}"] = to_plain(params)
+    assert {name: run.config["params"] for name, run in complete(observer, tmp_path).items()} == expected
 
 
 def test_what_a_trainer_measured_besides_has_its_own_columns(mirror: Callable[..., SubprocessObserver], tmp_path: Path) -> None:

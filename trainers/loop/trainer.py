@@ -18,6 +18,7 @@ from orchestrator.errors import BadData, InvalidInput
 from orchestrator.hyperparameters import divide
 from orchestrator.recipe import Recipe
 from orchestrator.support.seeds import derive
+from orchestrator.support.serialization import canonical
 from trainers.loop.hyperparameters import LoopHyperparameters
 from trainers.loop.inputs import check_augmentation, preprocessing_of
 from trainers.loop.phases import trainable_parameters
@@ -47,6 +48,9 @@ class Pretrain(Protocol):
         Raises MissingInput or BadData.
         """
 
+    def state(self, hyperparameters: Any, data_folder: Path) -> tuple[Any, ...]:
+        """What changes when the files of these weights do; read without their content. Raises DiskError."""
+
 
 @final
 class SupervisedTrainer:
@@ -66,6 +70,7 @@ class SupervisedTrainer:
         self._own = hyperparameters
         self._pretrain = pretrain
         self._head = head
+        self._fitting: set[str] = set()  # what `check` built before, and found to fit
 
     @property
     def hyperparameters(self) -> Sequence[type]:
@@ -84,8 +89,17 @@ class SupervisedTrainer:
         check_run_length(settings, recipe.epochs, images // settings.batch_size)
         preprocessing = preprocessing_of(settings, info)
         check_augmentation(settings, preprocessing, info)
+        # A plan is checked at each end of each range, and most of them are not of the model: it is built once for all of those.
+        weights = self._pretrain.state(own, data_folder) if self._pretrain is not None else ()
+        of_model = canonical([own, info.classes, preprocessing.image, settings.phases, settings.batch_size == 1, weights])
+        if of_model not in self._fitting:
+            self._check_model(own, settings, info.classes, preprocessing.image, data_folder)
+            self._fitting.add(of_model)
+
+    def _check_model(self, own: Any, settings: LoopHyperparameters, classes: int, image: ImageShape, data_folder: Path) -> None:
+        """Build the model, load its weights and pass black images through it. Raises as `check`."""
         with seeded(0, torch.device("cpu")), torch.inference_mode():
-            model, random = self._begin_model(own, info.classes, preprocessing.image, data_folder)
+            model, random = self._begin_model(own, classes, image, data_folder)
             for phase in settings.phases:
                 trainable_parameters(model, self._head, phase)
                 if phase.layers == "head" and random:
@@ -93,7 +107,7 @@ class SupervisedTrainer:
                         f"phases: the head cannot be trained alone above {', '.join(random)}, which would stay random: no "
                         "pretrained weights fit there; take the stock stem, or train all layers at once"
                     )
-            _check_forward(model, info.channels, preprocessing.size, alone=settings.batch_size == 1)
+            _check_forward(model, image.channels, image.size, alone=settings.batch_size == 1)
 
     def begin(self, recipe: Recipe, data: Data, device: str) -> "SupervisedTraining":
         """A run at its very beginning. The model is initialised on the CPU, so that every device begins with the same weights."""

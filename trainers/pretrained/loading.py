@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, final
+from typing import Any, Protocol, final
 
 import torch
 
 from orchestrator.errors import BadData
+from orchestrator.support.disk_lookups import status
 from trainers.pretrained import weight_files
 
 
@@ -46,6 +47,14 @@ class Pretrained:
             hyperparameters.architecture, hyperparameters.weights, hyperparameters.weights_sha256, data_folder
         )
         return self._load(model, read(file), file)
+
+    def state(self, hyperparameters: NamesWeights, data_folder: Path) -> tuple[Any, ...]:
+        """The paths, sizes and times of the files that may hold the weights. Raises DiskError."""
+        if not hyperparameters.weights:
+            return ()
+        paths = weight_files.candidates(hyperparameters.architecture, hyperparameters.weights, data_folder)
+        found = [(path.absolute(), status(path)) for path in paths]
+        return tuple((str(path), there and (there.st_size, there.st_mtime_ns, there.st_ino)) for path, there in found)
 
     def _load(self, model: torch.nn.Module, state: Mapping[str, torch.Tensor], source: Path) -> tuple[str, ...]:
         """Load all weights of `state` but those of the layers that give the classes.

@@ -105,6 +105,14 @@ def check(architecture: str, weights: str, sha256: str) -> None:
         raise ValueError("weights_sha256 must be 64 hexadecimal digits, in lower case")
 
 
+def candidates(architecture: str, weights: str, folder: Path) -> tuple[Path, ...]:
+    """Where `find` looks for the file, in this order."""
+    if not weights.endswith(_FILE_ENDINGS):
+        return published(architecture, weights).paths(folder)
+    own = Path(weights).expanduser()
+    return own, folder / "weights" / own
+
+
 def find(architecture: str, weights: str, sha256: str, folder: Path) -> Path:
     """The file that `weights` stands for: a torchvision name, or a file with this sha256.
 
@@ -114,11 +122,11 @@ def find(architecture: str, weights: str, sha256: str, folder: Path) -> Path:
     """
     if not weights.endswith(_FILE_ENDINGS):
         return published(architecture, weights).find(folder)
-    own = Path(weights).expanduser()
-    file = next((path for path in (own, folder / "weights" / own) if is_file(path)), None)
+    paths = candidates(architecture, weights, folder)
+    file = next((path for path in paths if is_file(path)), None)
     if file is None:
         raise MissingInput(
-            f"there is no file of weights {own}, nor in {folder / 'weights'}; give one, or a name that torchvision has for "
+            f"there is no file of weights {paths[0]}, nor in {folder / 'weights'}; give one, or a name that torchvision has for "
             f"{architecture}: {', '.join(known(architecture))}"
         )
     found = digest(file, "sha256")

@@ -19,6 +19,7 @@ from tests.helpers.http_server import Server, serving
 from tests.helpers.training_runs import asked, begin, digits_data, random_data, weights
 from trainers import convnext, efficientnet, resnet
 from trainers.loop.preprocessing import ImageShape
+from trainers.loop.trainer import SupervisedTrainer
 from trainers.pretrained import loading, weight_files
 
 CONTENT = b"not really weights"
@@ -181,6 +182,36 @@ def test_a_recipe_says_which_content_its_file_of_weights_has(tmp_path: Path) -> 
     file.write_bytes(file.read_bytes() + b"\0")
     with pytest.raises(BadData, match="is not the file that the recipe names"):
         trainer.check(asked("any", content), info, tmp_path)
+
+
+def test_a_model_that_was_found_to_fit_is_not_built_again_unless_its_weights_change(tmp_path: Path) -> None:
+    info = plugins.dataset("digits").info(tmp_path)
+    built: list[resnet.Hyperparameters] = []
+
+    def build(hyperparameters: resnet.Hyperparameters, classes: int, image: ImageShape) -> torch.nn.Module:
+        built.append(hyperparameters)
+        return resnet.build(hyperparameters, classes, image)
+
+    trainer = SupervisedTrainer(
+        build=build,
+        hyperparameters=resnet.Hyperparameters,
+        pretrain=resnet.pretrain,
+        head="fc",
+    )
+    file = tmp_path / "own.pth"
+    small_state_of("resnet18", file)
+    params = named(file)
+    for batch_size in (16, 32, 64):
+        trainer.check(asked("any", {**params, "batch_size": batch_size}), info, tmp_path)
+    assert len(built) == 1
+    trainer.check(asked("any", {**params, "dropout": 0.5}), info, tmp_path)
+    assert len(built) == 2
+    file.write_bytes(file.read_bytes() + b"\0")
+    with pytest.raises(BadData, match="is not the file that the recipe names"):
+        trainer.check(asked("any", params), info, tmp_path)
+    file.unlink()
+    with pytest.raises(MissingInput):
+        trainer.check(asked("any", params), info, tmp_path)
 
 
 @pytest.mark.parametrize("weights", ["", "IMAGENET1K_V1"])
