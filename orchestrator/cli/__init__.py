@@ -13,6 +13,7 @@ from orchestrator.cli.interruptions import Terminated, raise_interruptions
 from orchestrator.cli.lazy_group import LazyGroup
 from orchestrator.cli.messages import say
 from orchestrator.cli.process_list import hide_passwords_from_process_list
+from orchestrator.cli.standard_streams import prepare
 from orchestrator.errors import DiskError, OrchestrateError
 
 # Command -> module, in the order of the help.
@@ -70,8 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     raise_interruptions()
     if arguments is None:
         hide_passwords_from_process_list()
+        prepare()
     code = run(lambda: _invoke(sys.argv[1:] if arguments is None else arguments))
-    for stream in (sys.stdout, sys.stderr):
+    for stream in (sys.stdout, sys.stderr, sys.__stdout__):
         _flush(stream)
     if arguments is None:
         # Output is flushed and child processes have ended; Python's own shutdown of the libraries takes .75 s.

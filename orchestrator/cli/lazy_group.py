@@ -1,4 +1,4 @@
-"""A group of commands that imports a command when it is called, and answers an unknown name with the known ones."""
+"""Commands, and a group of them that imports a command when it is called and answers an unknown name with the known ones."""
 
 import importlib
 from collections.abc import Mapping
@@ -6,12 +6,25 @@ from typing import Any, cast, final
 
 import click
 
+from orchestrator.cli.standard_streams import only_data_on_stdout
 from orchestrator.errors import UnknownName
+
+
+@final
+class Command(click.Command):
+    """A command of this program: while it works, only data reach stdout. Its help, which click prints, comes before."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Call the command's function. Returns its exit code, None for 0."""
+        with only_data_on_stdout():
+            return super().invoke(ctx)
 
 
 @final
 class LazyGroup(click.Group):
     """A click group; `modules` maps each command, in the order of the help, to the module of this package that defines it."""
+
+    command_class = Command  # of what is defined with the group's own decorator
 
     def __init__(self, *arguments: Any, modules: Mapping[str, str] | None = None, **settings: Any) -> None:
         super().__init__(*arguments, **settings)

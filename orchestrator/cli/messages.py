@@ -1,11 +1,13 @@
 """Messages for the user."""
 
 import contextlib
-
-import click
+import sys
 
 
 def say(line: str) -> None:
     """Print a line to stderr, so that stdout holds only data. A stderr that is closed or full is ignored."""
+    if sys.stderr is None:
+        return
     with contextlib.suppress(OSError, ValueError):
-        click.echo(line, err=True)
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()

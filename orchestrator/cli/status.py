@@ -6,10 +6,12 @@ from typing import Any
 
 import click
 
+from orchestrator.cli.lazy_group import Command
 from orchestrator.cli.options import chosen_study, format_option, runs_option
+from orchestrator.cli.standard_streams import emit
 
 
-@click.command("status", short_help="Show the progress of a study.")
+@click.command("status", cls=Command, short_help="Show the progress of a study.")
 @click.argument("study", required=False)
 @runs_option
 @format_option("table", "json")
@@ -19,7 +21,7 @@ def status(study: str | None, runs: Path, form: str) -> None:
     from orchestrator.storage.status import study_status
 
     found = study_status(chosen_study(RunsFolder(runs), study))
-    click.echo(json.dumps(found.plain()) if form == "json" else found.text())
+    emit(json.dumps(found.plain()) if form == "json" else found.text())
 
 
 COMMANDS: dict[str, Any] = {"status": status}

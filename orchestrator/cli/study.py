@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from orchestrator.cli.lazy_group import Command
 from orchestrator.cli.messages import say
 from orchestrator.cli.options import format_option, new_work_options, storage_option
 from orchestrator.cli.parameter_types import MOST_EPOCHS, Duration, WholeNumber
+from orchestrator.cli.standard_streams import emit
 from orchestrator.support.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from orchestrator.storage.study_options import Limits
 
 
-@click.command("study", short_help="Search for the best hyperparameters.")
+@click.command("study", cls=Command, short_help="Search for the best hyperparameters.")
 @click.argument("plan")
 @click.option("--trials", type=WholeNumber(1), metavar="N", help="Number of finished trials, in total.")
 @click.option("--study", "name", metavar="NAME", help="Name of the study.  [default: PLAN, or PLAN-DATASET]")
@@ -96,7 +98,7 @@ def study(
         return _dry_run(request, limits, resources, form)
     outcome = run_study(request, limits, resources, say, began=began)
     if form == "json":
-        click.echo(json.dumps(outcome.plain()))
+        emit(json.dumps(outcome.plain()))
     if outcome.exit_code:
         say(f"error: every trial failed; {_last_failure(outcome)}")
     return outcome.exit_code
@@ -107,7 +109,7 @@ def _dry_run(request: "Request", limits: "Limits", resources: "Resources", form:
     from orchestrator.sessions.dry_run import dry_run
 
     planned = dry_run(request, limits, resources, say)
-    click.echo(json.dumps(planned.plain()) if form == "json" else planned.text())
+    emit(json.dumps(planned.plain()) if form == "json" else planned.text())
     return 0
 
 

@@ -5,12 +5,14 @@ from typing import Any
 
 import click
 
+from orchestrator.cli.lazy_group import Command
 from orchestrator.cli.messages import say
 from orchestrator.cli.options import device_option, ood_option, partial_option, runs_option, study_data_option
 from orchestrator.cli.parameter_types import Location
+from orchestrator.cli.standard_streams import emit
 
 
-@click.command("submit", short_help="Write or check a submission.")
+@click.command("submit", cls=Command, short_help="Write or check a submission.")
 @click.argument("run", required=False)
 @click.option("--check", "file", type=Location(), metavar="FILE", help="Check this submission line by line; predict nothing.")
 @click.option("--dataset", metavar="NAME", help="With --check: data set of the submission.  [default: its run's, else cifar100]")
@@ -42,7 +44,7 @@ def submit(
 
     if file is not None:
         data_folder = data_dir if data_dir is not None else data_folder_of(submit.study_of(file), None, say)
-        click.echo(f"{file}: {submit.check(file, dataset or submit.dataset_of(file), data_folder)}")
+        emit(f"{file}: {submit.check(file, dataset or submit.dataset_of(file), data_folder)}")
         return
     store = RunsFolder(runs)
     study, folder = store.find_run(run) if run is not None else newest_retrain(store)

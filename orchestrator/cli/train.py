@@ -6,12 +6,14 @@ from typing import Any
 
 import click
 
+from orchestrator.cli.lazy_group import Command
 from orchestrator.cli.messages import say
 from orchestrator.cli.options import new_work_options, runs_option
 from orchestrator.cli.parameter_types import MOST_EPOCHS, WholeNumber
+from orchestrator.cli.standard_streams import emit
 
 
-@click.command("train", short_help="Train one recipe: a reference system, a plan or a file.")
+@click.command("train", cls=Command, short_help="Train one recipe: a reference system, a plan or a file.")
 @click.argument("name")
 @click.option(
     "--epochs",
@@ -55,7 +57,7 @@ def train(
     train_recipe(TrainRequest(recipe=recipe, study=study), Resources(runs=runs, data_folder=data_dir, **work), say)
 
 
-@click.command("recipe", short_help="Print a recipe, for `orchestrate train`.")
+@click.command("recipe", cls=Command, short_help="Print a recipe, for `orchestrate train`.")
 @click.argument("run")
 @runs_option
 def recipe(run: str, runs: Path) -> None:
@@ -71,7 +73,7 @@ def recipe(run: str, runs: Path) -> None:
 
     named = "/" not in run or run.endswith((".py", ".json"))
     found = find_recipe(run) if named else RunsFolder(runs).find_run(run)[1].read().recipe
-    click.echo(json.dumps(to_plain(found), indent=1, ensure_ascii=False))
+    emit(json.dumps(to_plain(found), indent=1, ensure_ascii=False))
 
 
 COMMANDS: dict[str, Any] = {"train": train, "recipe": recipe}

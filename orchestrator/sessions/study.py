@@ -1,6 +1,5 @@
 """One session of a study: open and lock it, start the workers, search, and summarise."""
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -77,9 +76,7 @@ def _search(
         with folder.writing(opened.file):
             copy = open_published_copy(opened.file, opened.storage, store, folder)
         _announce(opened, before, say)
-        console = Console(
-            sys.stderr, total=trials, workers=workers.workers, metric=opened.plan.metric, before=before, clock=clock
-        )
+        console = Console(say, total=trials, workers=workers.workers, metric=opened.plan.metric, before=before, clock=clock)
         copies = [copy, *open_mirror(opened.file, folder, resources.mirror)]
         observers = [*copies, console]
         with observing(observers, say):

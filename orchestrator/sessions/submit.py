@@ -18,6 +18,7 @@ from orchestrator.submission.out_of_distribution import CHALLENGE, CheckedFiles,
 from orchestrator.submission.predictions import image_ids, predict_files, predict_test_images
 from orchestrator.submission.predictor import load_predictor
 from orchestrator.submission.submission_file import check_content, submission_content, write_name_table, write_submission
+from orchestrator.support.activity import on_terminal
 from orchestrator.support.disk_lookups import is_link, is_there
 from orchestrator.support.names import NAME
 
@@ -151,7 +152,7 @@ class _Progress:
         now = time.monotonic()
         rate = done / max(now - self._begun, 1e-9)
         line = f"predicted {done:,} of {total:,} images, {rate:,.0f} images/s, {(total - done) / rate:.0f} s left"
-        if sys.stderr.isatty():
+        if on_terminal():
             sys.stderr.write(f"\r{line}\x1b[K" + ("\n" if done == total else ""))
             sys.stderr.flush()
         elif now - self._said >= _SECONDS_BETWEEN_LINES:

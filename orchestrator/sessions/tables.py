@@ -21,15 +21,15 @@ def frames(store: RunsFolder, studies: Sequence[str]) -> Frames:
     return frames_of(((folder.name, record, folder.folder(record).epochs()) for folder, record in runs), searched)
 
 
-def render_rows(rows: Sequence[Mapping[str, Any]], form: str) -> str:
-    """Rows with the same columns as text: "table", "csv", "json" or "md"."""
+def render_rows(rows: Sequence[Mapping[str, Any]], form: str, *, width: int | None = None) -> str:
+    """Rows with the same columns as text: "table", "csv", "json" or "md"; `width` is a table's characters to a line."""
     from reports.tables.formats import render_rows as rendered
 
-    return rendered(rows, form)
+    return rendered(rows, form, width=width)
 
 
-def render(table: "pd.DataFrame", form: str) -> str:
-    """A table as text: "table", "csv", "json" or "md"."""
+def render(table: "pd.DataFrame", form: str, *, width: int | None = None) -> str:
+    """A table as text: "table", "csv", "json" or "md"; `width` is a table's characters to a line."""
     from reports.tables.formats import render as rendered
 
-    return rendered(table, form)
+    return rendered(table, form, width=width)

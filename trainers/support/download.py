@@ -3,7 +3,6 @@
 import hashlib
 import http.client
 import os
-import sys
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from orchestrator.errors import BadData, MissingInput
+from orchestrator.support.activity import on_terminal
 from orchestrator.support.atomic_files import disk_errors
 from orchestrator.support.disk_lookups import is_file
 
@@ -92,4 +92,4 @@ def _transfer(url: str, stream: IO[bytes], name: str, by_hand: str) -> None:
 
 def _progress() -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
+    return Progress(*columns, console=Console(stderr=True), disable=not on_terminal())
