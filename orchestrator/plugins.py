@@ -19,6 +19,7 @@ from orchestrator.contracts import (
     Data,
     DataSet,
     DataSetFamily,
+    DataSetInfo,
     DataSetNames,
     Plan,
     ReferenceSystem,
@@ -96,6 +97,12 @@ def dataset(name: str) -> DataSet:
     found = cast(DataSet, _attribute(module, "dataset")) if family is None else family.member(argument)
     _require(found, "names", DataSetNames, f"data set {name!r}: its class")
     return found
+
+
+def dataset_info(name: str, folder: Path) -> DataSetInfo:
+    """Facts about the images of this data set. Raises as `dataset` and its `info` do, and BadData where that fails otherwise."""
+    with blame_plugin(f"data set {name!r}"):
+        return dataset(name).info(folder)
 
 
 def settled_dataset(name: str) -> str:

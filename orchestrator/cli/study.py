@@ -100,7 +100,7 @@ def study(
     if form == "json":
         emit(json.dumps(outcome.plain()))
     if outcome.exit_code:
-        say(f"error: every trial failed; {_last_failure(outcome)}")
+        say(f"error: every trial failed; {_last_failure(outcome, resources)}")
     return outcome.exit_code
 
 
@@ -113,10 +113,15 @@ def _dry_run(request: "Request", limits: "Limits", resources: "Resources", form:
     return 0
 
 
-def _last_failure(outcome: "StudyStatus") -> str:
+def _last_failure(outcome: "StudyStatus", resources: "Resources") -> str:
     last = outcome.trials[-1]
     reason = f"{last.failure.kind}: {last.failure.message}" if last.failure is not None else "no reason was recorded"
-    return f"the last one, {last.run_id}, failed with {reason}; the workers' logs are in the study's folder logs"
+    printed = {
+        "in-process": "was printed when it failed",
+        "processes": f"is in {resources.runs / outcome.study.name / 'logs'}",
+        "ray": f"is in {resources.runs / outcome.study.name / 'logs'} of its worker's machine",
+    }
+    return f"the last one, {last.run_id}, failed with {reason}; its traceback {printed[resources.executor]}"
 
 
 COMMANDS: dict[str, Any] = {"study": study}

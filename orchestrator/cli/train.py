@@ -8,7 +8,7 @@ import click
 
 from orchestrator.cli.lazy_group import Command
 from orchestrator.cli.messages import say
-from orchestrator.cli.options import new_work_options, runs_option
+from orchestrator.cli.options import last_runs_folder, new_work_options, refuse_idle, unsettled_runs_option
 from orchestrator.cli.parameter_types import MOST_EPOCHS, WholeNumber
 from orchestrator.cli.standard_streams import emit
 
@@ -59,8 +59,8 @@ def train(
 
 @click.command("recipe", cls=Command, short_help="Print a recipe, for `orchestrate train`.")
 @click.argument("run")
-@runs_option
-def recipe(run: str, runs: Path) -> None:
+@unsettled_runs_option
+def recipe(run: str, runs: Path | None) -> None:
     """Print the recipe of RUN, such as part2/7, as a JSON file for `orchestrate train`.
 
     The recipe of a run is complete: trained again on the same kind of device, it gives the same numbers.
@@ -72,7 +72,11 @@ def recipe(run: str, runs: Path) -> None:
     from orchestrator.support.serialization import to_plain
 
     named = "/" not in run or run.endswith((".py", ".json"))
-    found = find_recipe(run) if named else RunsFolder(runs).find_run(run)[1].read().recipe
+    if named:
+        found = find_recipe(run)
+        refuse_idle("for a recipe that is no run's", "runs")
+    else:
+        found = RunsFolder(last_runs_folder(runs)).find_run(run)[1].read().recipe
     emit(json.dumps(to_plain(found), indent=1, ensure_ascii=False))
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from orchestrator.errors import InvalidInput, UnknownName
 from orchestrator.search import spaces
+from orchestrator.storage.commands import resume_command, study_command
 from orchestrator.storage.queue import SettingQueue
 from orchestrator.storage.status import StudyStatus, study_status
 from orchestrator.storage.study_folder import StudyFolder
@@ -13,7 +14,7 @@ from orchestrator.storage.study_folder import StudyFolder
 def enqueue(folder: StudyFolder, words: Sequence[str], say: Callable[[str], None]) -> None:
     """Let a setting, given as `name=value` words, wait to be tried next. Raises UnknownName, InvalidInput or DiskError."""
     study = folder.read()
-    search = study.require_search("nothing can be enqueued; train one more with: orchestrate train NAME")
+    search = study.require_search(f"nothing can be enqueued; train one more with: {study_command(folder, 'train', 'NAME')}")
     before = study_status(folder, study)
     space = spaces.space(search.plan_content["space"])
     params = _parsed(words, space)
@@ -27,9 +28,10 @@ def enqueue(folder: StudyFolder, words: Sequence[str], say: Callable[[str], None
     waits = sum(name not in taken for name in waiting.names())
     if len(before.trials) + waits > search.trials:
         are = "finished" if before.finished >= search.trials else "begun or enqueued"
-        say(f"all {search.trials} trials of the study are {are}; give a larger --trials to try this setting")
+        enough = resume_command(folder, search, trials=max(len(before.trials) + waits, search.trials + 1))
+        say(f"all {search.trials} trials of the study are {are}; to try this setting, run: {enough}")
     elif not before.running:
-        say(f"the study is not running; the setting is tried first after: orchestrate study {search.plan}")
+        say(f"the study is not running; the setting is tried first after: {resume_command(folder, search)}")
 
 
 def _parsed(words: Sequence[str], space: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Recipes by name: of a reference system, of a plan, or from a file such as `orchestrate recipe RUN` prints."""
 
 import dataclasses
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -62,7 +63,9 @@ def read_recipe(file: Path) -> Recipe:
         raise BadData(f"{file} cannot be read: it is a folder")
     found = content(file)
     if found is None:
-        raise MissingInput(f"there is no recipe {file}; `orchestrate recipe NAME > {file}` makes one to begin with")
+        raise MissingInput(
+            f"there is no recipe {file}; `orchestrate recipe NAME > {shlex.quote(str(file))}` makes one to begin with"
+        )
     try:
         return _recipe(parse(found))
     except BadData as error:
@@ -108,6 +111,6 @@ def _of_plan(name: str, dataset: str | None, data_folder: Path) -> Recipe:
     with plugins.blame_plugin(f"plan {name!r}"):
         known_as, own_dataset, make_plan = plugins.plan(name)
         chosen = plugins.settled_dataset(own_dataset if dataset is None else dataset)
-        plan = checked_plan(make_plan(chosen, plugins.dataset(chosen).info(data_folder)), known_as)
+        plan = checked_plan(make_plan(chosen, plugins.dataset_info(chosen, data_folder)), known_as)
     point = next((baseline.params for baseline in fitting(plan)), None) or middle(plan.space)
     return replace(plan.recipe, epochs=plan.epochs, params={**plan.recipe.params, **point})

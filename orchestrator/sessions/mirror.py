@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from orchestrator.errors import OrchestrateError
+from orchestrator.errors import InvalidInput, OrchestrateError
 from orchestrator.observers.database_url import check_storage, storage_of
 from orchestrator.observers.replay import replay
 from orchestrator.record import Kind
@@ -20,6 +20,10 @@ def rebuild_copies(folder: StudyFolder, store: RunsFolder, mode: str, storage: s
     if storage is not None:
         study.require_search("Optuna's database has no copy of them, so leave out --storage")
         check_storage(storage)
+    if mode == "off" and study.search is None:
+        raise InvalidInput(
+            f"{study.name!r} holds single runs, which have no copy but that in W&B: --mirror off leaves nothing to do"
+        )
     url = storage_of(study, storage)
     with folder.lock():
         searched = [open_published_copy(study, url, store, folder)] if study.search is not None else []

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from orchestrator.errors import OrchestrateError, Unavailable
 from orchestrator.observers.base import Observer
 from orchestrator.observers.subprocess_observer import SubprocessObserver
+from orchestrator.storage.commands import mirror_command
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_file import StudyFile
 from orchestrator.storage.study_folder import StudyFolder
@@ -38,7 +39,7 @@ def open_published_copy(study: StudyFile, storage: str, store: RunsFolder, folde
         configuration,
         log=folder.logs / "optuna.log",
         copy=f"Optuna's copy of {study.name}",
-        cure=f"orchestrate mirror {study.name}",
+        cure=mirror_command(folder, study),
         awaited=True,
     )
     try:
@@ -67,7 +68,7 @@ def open_mirror(study: StudyFile, folder: StudyFolder, mode: str) -> list[Observ
             {"study": study.name, "folder": str(folder.path.resolve()), "mode": mode},
             log=folder.logs / "wandb.log",
             copy=f"the W&B copy of {study.name}",
-            cure=f"orchestrate mirror {study.name}",
+            cure=mirror_command(folder, study),
         )
     ]
 

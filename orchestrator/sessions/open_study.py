@@ -112,9 +112,8 @@ def open_study(
     dataset_name = asked if asked is not None else had.options.dataset if had else own_dataset
     if dataset_name == own_dataset:
         check_known("data set", own_kind, known, f"plan {name!r} names it")
-    dataset = plugins.dataset(dataset_name)
     with plugins.blame_plugin(f"plan {request.plan!r}"):
-        plan = checked_plan(make_plan(dataset_name, dataset.info(data_folder)), name)
+        plan = checked_plan(make_plan(dataset_name, plugins.dataset_info(dataset_name, data_folder)), name)
     if request.epochs is not None or had is not None:
         plan = replace(plan, epochs=request.epochs or (had.options.epochs if had else plan.epochs))
     options = _options(request, had, dataset_name, plan)
@@ -129,7 +128,7 @@ def open_study(
         name=folder.name,
         created=before.created if before else clock.now(),
         search=Search(
-            plan=had.plan if had else request.plan,
+            plan=_from_everywhere(request.plan),
             plan_content=content,
             options=options,
             trials=_trials(request, had),
@@ -143,6 +142,11 @@ def open_study(
 
 def _default_name(plan: str, own_dataset: str, dataset: str | None) -> str:
     return plan if dataset in (None, own_dataset) else f"{plan}-{plugins.dataset_label(str(dataset))}"
+
+
+def _from_everywhere(plan: str) -> str:
+    """What names the plan also in another working directory: a file by its whole path."""
+    return str(Path(plan).absolute()) if plan.endswith(".py") else plan
 
 
 def _trials(request: Request, had: Search | None) -> int:

@@ -79,7 +79,7 @@ def check_recipe(recipe: Recipe, data_folder: Path, say: Callable[[str], None]) 
     with plugins.blame_plugin(f"trainer {recipe.trainer!r}"):
         trainer = plugins.trainer(recipe.trainer)
         recipe = replace(recipe, params=complete(trainer.hyperparameters, recipe.params))
-        trainer.check(recipe, plugins.dataset(recipe.dataset).info(data_folder), data_folder)
+        trainer.check(recipe, plugins.dataset_info(recipe.dataset, data_folder), data_folder)
     ensure_data_set(recipe.dataset, data_folder, say)
     return recipe
 

@@ -13,17 +13,19 @@ from orchestrator.observers.console import Console
 from orchestrator.observers.replay import replay
 from orchestrator.record import Kind, Provenance, RunRecord, Status
 from orchestrator.scheduling.schedulers import scheduler
-from orchestrator.search.optuna_study import OptunaStudy
+from orchestrator.search.optuna_study import OptunaStudy, fitting
 from orchestrator.selection.uncertainty import describe_uncertainty
 from orchestrator.sessions.observers import observing, open_mirror, open_published_copy
 from orchestrator.sessions.open_study import OpenedStudy, Request, open_study
 from orchestrator.sessions.resources import Resources, start_workers
-from orchestrator.sessions.stopping_rules import stopping_rules
+from orchestrator.sessions.stopping_rules import idle_limits, stopping_rules
 from orchestrator.stopping.rules import StoppingRule
+from orchestrator.storage.commands import study_command
 from orchestrator.storage.queue import SettingQueue
 from orchestrator.storage.remembered_folders import remember_runs_folder
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.status import StudyStatus, study_status
+from orchestrator.storage.study_folder import StudyFolder
 from orchestrator.storage.study_options import Limits
 from orchestrator.support.clock import Clock, SystemClock
 from orchestrator.support.environment import commit
@@ -56,7 +58,7 @@ def run_study(
         else:
             _search(opened, began, resources, store, before.trials, clock, say)
     after = study_status(folder, opened.file)
-    _summarise(after, say)
+    _summarise(after, folder, say)
     return after
 
 
@@ -129,7 +131,7 @@ def _complete_copy(opened: OpenedStudy, store: RunsFolder, say: Callable[[str], 
 
 
 def _announce(opened: OpenedStudy, before: Sequence[RunRecord], say: Callable[[str], None]) -> None:
-    """Say what the study is; at its beginning also which reference settings it tries first, and why not the others."""
+    """Say what the study is; at its beginning also which reference settings it tries first."""
     options = opened.search.options
     finished = sum(record.status.finished for record in before)
     begun = f"resumed with {finished} finished trials" if finished else "begun"
@@ -138,13 +140,17 @@ def _announce(opened: OpenedStudy, before: Sequence[RunRecord], say: Callable[[s
         f"study {opened.folder.name} {begun}: {trials} of {epochs} on {options.dataset}, "
         f"sampler {options.sampler}, pruner {options.pruner}, seed {options.seed}; in {opened.folder.path}"
     )
-    if not before:
-        for baseline in opened.plan.baselines:
-            tried = "is tried first" if not baseline.misfit else f"is not tried: {baseline.misfit}"
-            say(f"reference setting {baseline.system} {tried}")
+    for note in idle_limits(opened):
+        say(note)
+    if not before and opened.plan.baselines:
+        fit = [baseline.system for baseline in fitting(opened.plan)]
+        misfits = len(opened.plan.baselines) - len(fit)
+        tried = f"{', '.join(fit) or 'none'} {'are' if len(fit) > 1 else 'is'} tried first"
+        others = f"; {misfits} {'does' if misfits == 1 else 'do'} not fit this plan (--dry-run says why)" if misfits else ""
+        say(f"reference settings: {tried}{others}")
 
 
-def _summarise(after: StudyStatus, say: Callable[[str], None]) -> None:
+def _summarise(after: StudyStatus, folder: StudyFolder, say: Callable[[str], None]) -> None:
     say(f"study {after.study.name}: {after.finished} finished trials ({after.counts()})")
     best = after.best
     if best is not None and best.best is not None:
@@ -153,4 +159,4 @@ def _summarise(after: StudyStatus, say: Callable[[str], None]) -> None:
         say(f"best {best.metric.name} {best.best.value:.4f} after epoch {best.best.epoch} of {best.run_id}: {sampled}")
         if uncertainty := describe_uncertainty(best, after.trials):
             say(uncertainty)
-        say(f"next: orchestrate retrain-best {after.study.name}")
+        say(f"next: {study_command(folder, 'retrain-best', folder.name)}")

@@ -78,7 +78,7 @@ def submit(
     """
     model = load_predictor(folder, device)
     source = plugins.dataset(record.recipe.dataset)
-    classes = source.info(data_folder).classes
+    classes = plugins.dataset_info(record.recipe.dataset, data_folder).classes
     progress = _Progress(say)
     if what.files is not None:
         rows = predict_files(what.files, model, classes=classes, progress=progress)
@@ -103,7 +103,7 @@ def check(file: Path, dataset: str, data_folder: Path) -> str:
         ids, name = geometry.ids(), f"the {geometry.files} out-of-distribution files"
     else:
         ids, name = image_ids(len(source.load(data_folder, "test").labels)), f"the test images of {dataset}"
-    classes = source.info(data_folder).classes
+    classes = plugins.dataset_info(dataset, data_folder).classes
     check_content(submission, file, ids, classes=classes)
     return f"{len(ids):,} rows for {name}, in order, labels 0 to {classes - 1}"
 

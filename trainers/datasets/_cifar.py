@@ -2,6 +2,7 @@
 
 import hashlib
 import pickle
+import shlex
 import shutil
 import tarfile
 from collections.abc import Mapping, Sequence
@@ -116,7 +117,8 @@ class Cifar:
         )
 
     def _ways(self, folder: Path) -> str:
-        return f"With network: run `orchestrate data fetch {self._published.name} --data-dir {folder}`. {self._by_hand(folder)}"
+        fetch = shlex.join(["orchestrate", "data", "fetch", self._published.name, "--data-dir", str(folder)])
+        return f"With network: run `{fetch}`. {self._by_hand(folder)}"
 
     def _by_hand(self, folder: Path) -> str:
         archive = self._published.archive
