@@ -11,7 +11,7 @@ import click
 
 from orchestrator.cli.interruptions import Terminated, raise_interruptions
 from orchestrator.cli.lazy_group import LazyGroup
-from orchestrator.cli.messages import say
+from orchestrator.cli.messages import heartbeat, say
 from orchestrator.cli.process_list import hide_passwords_from_process_list
 from orchestrator.cli.standard_streams import prepare
 from orchestrator.errors import DiskError, OrchestrateError
@@ -72,7 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if arguments is None:
         hide_passwords_from_process_list()
         prepare()
-    code = run(lambda: _invoke(sys.argv[1:] if arguments is None else arguments))
+    with heartbeat():
+        code = run(lambda: _invoke(sys.argv[1:] if arguments is None else arguments))
     for stream in (sys.stdout, sys.stderr, sys.__stdout__):
         _flush(stream)
     if arguments is None:

@@ -9,6 +9,7 @@ import click
 
 from orchestrator.cli.standard_streams import only_data_on_stdout
 from orchestrator.errors import UnknownName
+from orchestrator.support.activity import doing
 
 
 @final
@@ -27,7 +28,7 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Call the command's function. Returns its exit code, None for 0."""
-        with only_data_on_stdout():
+        with only_data_on_stdout(), doing(f"{ctx.command_path} is still at work"):
             return super().invoke(ctx)
 
 

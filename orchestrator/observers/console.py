@@ -64,6 +64,10 @@ class Console:
             parts.append(_duration(record))
         self._say("  ".join(parts))
 
+    def between_runs(self, now: str) -> str:
+        """A line for a long time without one: `now` is what is trained at the moment."""
+        return "  ".join([f"[{self._finished}/{self._total}] {now}", *self._time_left()])
+
     def finish(self, timeout: float) -> str | None:  # noqa: ARG002 - nothing is left to do
         """Nothing is left to do."""
         return None

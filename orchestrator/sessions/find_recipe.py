@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator import plugins
-from orchestrator.contracts import ReferenceSystem
+from orchestrator.contracts import ReferenceSystem, StudyPlan
 from orchestrator.errors import BadData, MissingInput, UnknownName
 from orchestrator.recipe import Recipe
 from orchestrator.support.disk_lookups import content, is_folder
@@ -104,13 +104,19 @@ def reference_of(recipe: Recipe, complete: Callable[[Mapping[str, Any]], Mapping
 
 def _of_plan(name: str, dataset: str | None, data_folder: Path) -> Recipe:
     # Here, because it imports Optuna.
-    from orchestrator.search.optuna_study import fitting
-    from orchestrator.search.spaces import middle
     from orchestrator.sessions.check_plan import checked_plan
 
     with plugins.blame_plugin(f"plan {name!r}"):
         known_as, own_dataset, make_plan = plugins.plan(name)
         chosen = plugins.settled_dataset(own_dataset if dataset is None else dataset)
         plan = checked_plan(make_plan(chosen, plugins.dataset_info(chosen, data_folder)), known_as)
+    return typical_recipe(plan)
+
+
+def typical_recipe(plan: StudyPlan) -> Recipe:
+    """The recipe of a plan's first reference setting that fits, or else of the middle of its ranges."""
+    from orchestrator.search.optuna_study import fitting
+    from orchestrator.search.spaces import middle
+
     point = next((baseline.params for baseline in fitting(plan)), None) or middle(plan.space)
     return replace(plan.recipe, epochs=plan.epochs, params={**plan.recipe.params, **point})

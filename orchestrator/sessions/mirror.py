@@ -9,6 +9,7 @@ from orchestrator.record import Kind
 from orchestrator.sessions.observers import open_mirror, open_published_copy
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_folder import StudyFolder
+from orchestrator.support.activity import doing
 
 # Seconds that an upload may take: a day, because a slow line is no error and Ctrl-C is at hand.
 _SECONDS = 86_400.0
@@ -31,7 +32,8 @@ def rebuild_copies(folder: StudyFolder, store: RunsFolder, mode: str, storage: s
         runs = sorted(folder.runs(), key=lambda record: (record.kind is not Kind.TRIAL, record.number))
         for observer in observers:
             replay(observer, ((record, folder.folder(record).epochs()) for record in runs))
-        warnings = [warning for observer in observers if (warning := observer.finish(_SECONDS))]
+        with doing(f"rebuilding the copies of {folder.name}"):
+            warnings = [warning for observer in observers if (warning := observer.finish(_SECONDS))]
     if warnings:
         raise OrchestrateError("; ".join(warnings))
     say(f"the copies of {folder.name} hold its {len(runs)} runs")

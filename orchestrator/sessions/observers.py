@@ -11,6 +11,7 @@ from orchestrator.storage.commands import mirror_command
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_file import StudyFile
 from orchestrator.storage.study_folder import StudyFolder
+from orchestrator.support.activity import doing
 from orchestrator.support.serialization import dumps
 
 # Seconds that the copies may take together to be completed after the last run has ended, and after an interruption.
@@ -43,7 +44,8 @@ def open_published_copy(study: StudyFile, storage: str, store: RunsFolder, folde
         awaited=True,
     )
     try:
-        problem = copy.ready(SECONDS_TO_BEGIN)
+        with doing("waiting for the database of the published copy"):
+            problem = copy.ready(SECONDS_TO_BEGIN)
         if problem is not None:
             raise _advised(problem.error())
     except BaseException:  # an interruption too: its process would never be ended
@@ -82,7 +84,8 @@ def observing(observers: Sequence[Observer], say: Callable[[str], None]) -> Iter
         seconds = SECONDS_TO_FINISH
     finally:
         deadline = time.monotonic() + seconds
-        for observer in observers:
-            warning = observer.finish(max(deadline - time.monotonic(), 0.0))
-            if warning:
-                say(f"warning: {warning}")
+        with doing("completing the copies"):
+            for observer in observers:
+                warning = observer.finish(max(deadline - time.monotonic(), 0.0))
+                if warning:
+                    say(f"warning: {warning}")

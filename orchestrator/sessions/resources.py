@@ -17,6 +17,7 @@ from orchestrator.executors.processes import Processes
 from orchestrator.recipe import Recipe
 from orchestrator.storage.remembered_folders import DEFAULT_DATA
 from orchestrator.storage.study_folder import StudyFolder
+from orchestrator.support.activity import doing
 from orchestrator.support.clock import SystemClock
 from orchestrator.support.environment import cores
 
@@ -90,7 +91,8 @@ def start_workers(
 
     Raises InvalidInput, Unavailable, DiskError.
     """
-    executor = _executor(resources, folder, say, expected=expected, single=single)
+    with doing("starting workers"):
+        executor = _executor(resources, folder, say, expected=expected, single=single)
     try:
         yield executor
     finally:

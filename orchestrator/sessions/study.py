@@ -10,11 +10,15 @@ from orchestrator.engine.earlier_sessions import suspend_interrupted
 from orchestrator.engine.new_trials import NewTrials, TrialTemplate
 from orchestrator.errors import Mismatch, TryAgainLater, Unavailable
 from orchestrator.observers.console import Console
+from orchestrator.observers.in_training import InTraining
 from orchestrator.observers.replay import replay
 from orchestrator.record import Kind, Provenance, RunRecord, Status
+from orchestrator.scheduling.optuna_pruners import warm_up
 from orchestrator.scheduling.schedulers import scheduler
 from orchestrator.search.optuna_study import OptunaStudy, fitting
 from orchestrator.selection.uncertainty import describe_uncertainty
+from orchestrator.sessions.cpu_time import Work, slow_work
+from orchestrator.sessions.find_recipe import typical_recipe
 from orchestrator.sessions.observers import observing, open_mirror, open_published_copy
 from orchestrator.sessions.open_study import OpenedStudy, Request, open_study
 from orchestrator.sessions.resources import Resources, start_workers
@@ -27,6 +31,7 @@ from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.status import StudyStatus, study_status
 from orchestrator.storage.study_folder import StudyFolder
 from orchestrator.storage.study_options import Limits
+from orchestrator.support.activity import doing
 from orchestrator.support.clock import Clock, SystemClock
 from orchestrator.support.environment import commit
 from orchestrator.support.wording import several, short
@@ -72,16 +77,23 @@ def _search(
     say: Callable[[str], None],
 ) -> None:
     folder, trials = opened.folder, opened.search.trials
-    with start_workers(resources, folder, say, expected=opened.plan.recipe) as workers:
-        opened.validate(say)
+    with (
+        start_workers(resources, folder, say, expected=opened.plan.recipe) as workers,
+        slow_work(_work(opened, before, workers.workers), resources, before) as slow,
+    ):
+        with doing(f"checking the plan and the data of study {folder.name}"):
+            opened.validate(say)
         # Before the database knows the study's uuid, and only if the database takes it.
         with folder.writing(opened.file):
             copy = open_published_copy(opened.file, opened.storage, store, folder)
         _announce(opened, before, say)
+        if (warning := slow.warning()) is not None:
+            say(warning)
         console = Console(say, total=trials, workers=workers.workers, metric=opened.plan.metric, before=before, clock=clock)
         copies = [copy, *open_mirror(opened.file, folder, resources.mirror)]
-        observers = [*copies, console]
-        with observing(observers, say):
+        in_training = InTraining(clock)
+        observers = [*copies, console, in_training]
+        with observing(observers, say), doing(lambda: console.between_runs(in_training.text())):
             for observer in copies:
                 replay(observer, ((record, folder.folder(record).epochs()) for record in before))
             dispatch = Dispatch(archive=folder, executor=workers, observers=observers, clock=clock)
@@ -93,6 +105,18 @@ def _search(
         folder.write(replace(opened.file, ended=end.reason))
         folder.clear_stop_request()
         say(f"study {folder.name} ends before it has {trials} trials: {end.reason}; {end.advice}")
+
+
+def _work(opened: OpenedStudy, before: Sequence[RunRecord], workers: int) -> Work:
+    """The trials that are left, as far as can be said before they are trained."""
+    options = opened.search.options
+    return Work(
+        recipe=replace(typical_recipe(opened.plan), dataset=options.dataset),
+        runs=opened.search.trials - sum(record.status.finished for record in before),
+        epochs=options.epochs,
+        fewest_epochs=options.epochs if options.pruner == "none" else min(warm_up(options.epochs), options.epochs),
+        at_a_time=workers,
+    )
 
 
 def _conductor(

@@ -18,7 +18,7 @@ from orchestrator.submission.out_of_distribution import CHALLENGE, CheckedFiles,
 from orchestrator.submission.predictions import image_ids, predict_files, predict_test_images
 from orchestrator.submission.predictor import load_predictor
 from orchestrator.submission.submission_file import check_content, submission_content, write_name_table, write_submission
-from orchestrator.support.activity import on_terminal
+from orchestrator.support.activity import bar_or, doing, on_terminal
 from orchestrator.support.disk_lookups import is_link, is_there
 from orchestrator.support.names import NAME
 
@@ -76,19 +76,22 @@ def submit(
 
     Beside predictions for test images stand classes.csv and images.csv, where classes and images have names.
     """
-    model = load_predictor(folder, device)
+    with doing(f"loading the weights of {record.run_id}"):
+        model = load_predictor(folder, device)
     source = plugins.dataset(record.recipe.dataset)
     classes = plugins.dataset_info(record.recipe.dataset, data_folder).classes
     progress = _Progress(say)
     if what.files is not None:
-        rows = predict_files(what.files, model, classes=classes, progress=progress)
+        with bar_or("predicting"):
+            rows = predict_files(what.files, model, classes=classes, progress=progress)
     else:
         if source.names.classes is not None:
             write_name_table(folder.classes, "label", "class", source.names.classes(data_folder))
         if source.names.images is not None:
             write_name_table(folder.images, "id", "file", source.names.images(data_folder, "test"))
         images = source.load(data_folder, "test").images
-        rows = predict_test_images(images, model, classes=classes, progress=progress)
+        with bar_or("predicting"):
+            rows = predict_test_images(images, model, classes=classes, progress=progress)
     write_submission(folder.submission, rows, classes=classes)
     say(f"submission: {folder.submission}, {len(rows.ids):,} rows for {what.describe()}")
     return folder.submission

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from orchestrator.errors import BadData, MissingInput
-from orchestrator.support.activity import on_terminal
+from orchestrator.support.activity import bar_or, on_terminal
 from orchestrator.support.atomic_files import disk_errors
 from orchestrator.support.disk_lookups import is_file
 
@@ -49,7 +49,10 @@ def download(url: str, target: Path, checksum: Checksum, *, by_hand: str) -> Non
     with disk_errors(f"write {target}"):
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with aside.open("wb") as stream:
+            with (
+                aside.open("wb") as stream,
+                bar_or(lambda: f"downloading {target.name}: {stream.tell() / 1e6:.0f} MB so far"),
+            ):
                 _transfer(url, stream, target.name, by_hand)
                 stream.flush()
                 os.fsync(stream.fileno())
