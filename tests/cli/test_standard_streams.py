@@ -9,8 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
+from orchestrator.cli import cli
+from orchestrator.cli.lazy_group import Command
 from orchestrator.cli.messages import say
 from orchestrator.cli.standard_streams import data_width, emit, only_data_on_stdout
 from orchestrator.storage.runs import RunsFolder
@@ -226,6 +229,17 @@ def test_the_terminal_decides_the_width_and_a_pipe_has_none() -> None:
         os.close(follower)
         os.close(leader)
     assert (piped.stdout, piped.stderr, shown.stderr) == ("", "None\n", "50\n")
+
+
+def test_every_command_keeps_stdout_for_data() -> None:
+    groups: list[click.Group] = [cli]
+    for group in groups:
+        for name in group.list_commands(click.Context(group)):
+            command = group.get_command(click.Context(group), name)
+            if isinstance(command, click.Group):
+                groups.append(command)
+            else:
+                assert isinstance(command, Command), name
 
 
 # In these, data leave through `emit` and messages through `say`; the modules that run in a process of their own have a log.

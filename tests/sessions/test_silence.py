@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from orchestrator.cli import messages
 from orchestrator.cli.messages import heartbeat, say
 from orchestrator.executors.processes import Processes
 from orchestrator.observers.in_training import InTraining
-from orchestrator.record import Kind, Metric, RunRecord, Status
+from orchestrator.record import Epoch, Kind, Metric, RunRecord, Status
+from orchestrator.sessions.observers import observing
 from orchestrator.stopping.rules import SessionEnd
 from orchestrator.storage.in_progress import in_progress, run_seconds_left, search_seconds_left
 from orchestrator.storage.runs import RunsFolder
@@ -107,6 +108,36 @@ def test_every_command_says_that_it_works(
 
     monkeypatch.setattr("orchestrator.plugins.names", slowly)
     assert "orchestrate data verify is still at work" in call(capsys, "data", "verify", "digits").messages
+
+
+class Hanging:
+    """An observer that takes its time to complete its copy."""
+
+    def opened(self, record: RunRecord, epochs: Sequence[Epoch]) -> None:
+        pass
+
+    def measured(self, record: RunRecord, epoch: Epoch) -> None:
+        pass
+
+    def closed(self, record: RunRecord) -> None:
+        pass
+
+    def finish(self, timeout: float) -> str | None:
+        time.sleep(0.4)
+        return None
+
+
+def test_copies_that_take_long_are_not_silent(
+    capsys: pytest.CaptureFixture[str], impatient: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    store = begun_study(tmp_path)
+    monkeypatch.setattr("orchestrator.sessions.mirror.open_mirror", lambda *words: [Hanging()])
+    result = call(capsys, "mirror", "part2", "--runs", store.runs)
+    assert result.code == 0
+    assert "rebuilding the copies of part2" in result.messages
+    with observing([Hanging()], lambda line: None):
+        pass
+    assert "completing the copies" in capsys.readouterr().err
 
 
 def test_the_runs_in_training_are_shown_in_one_line() -> None:
