@@ -18,6 +18,7 @@ from orchestrator.contracts import (
     Data,
     DataSet,
     DataSetFamily,
+    DataSetInfo,
     DataSetNames,
     Plan,
     ReferenceSystem,
@@ -103,6 +104,12 @@ def is_own_dataset(name: str) -> bool:
     """Whether the data set is a user's own, and not one that is shipped. Raises as `dataset` does."""
     shipped = Path(__file__).resolve().parent.parent
     return not Path(str(_dataset(name)[0].__file__)).resolve().is_relative_to(shipped.joinpath(*PACKAGES["data set"].split(".")))
+
+
+def dataset_info(name: str, folder: Path) -> DataSetInfo:
+    """Facts about the images of this data set. Raises as `dataset` and its `info` do, and BadData where that fails otherwise."""
+    with blame_plugin(f"data set {name!r}"):
+        return dataset(name).info(folder)
 
 
 def settled_dataset(name: str) -> str:

@@ -1,6 +1,5 @@
 """The command line: parse, call, print. Each command imports what it needs, to keep --help fast."""
 
-import codecs
 import contextlib
 import io
 import os
@@ -13,12 +12,12 @@ import click
 from orchestrator import own_packages
 from orchestrator.cli.interruptions import Terminated, raise_interruptions
 from orchestrator.cli.lazy_group import LazyGroup
-from orchestrator.cli.messages import say
+from orchestrator.cli.messages import heartbeat, say
 from orchestrator.cli.process_list import hide_passwords_from_process_list
+from orchestrator.cli.standard_streams import prepare
 from orchestrator.errors import DiskError, InvalidInput, OrchestrateError
 from orchestrator.support.environment import remove_switches
 from orchestrator.support.names import is_text
-from orchestrator.support.wording import json_escape
 
 # Command -> module, in the order of the help.
 _MODULES = {
@@ -74,13 +73,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The console script. Exits with one of the codes in `orchestrator.errors`."""
     raise_interruptions()
     remove_switches()
-    if isinstance(sys.stdout, io.TextIOWrapper):  # in an encoding that lacks a character, it is written as JSON may hold it
-        codecs.register_error("json-escape", json_escape)
-        sys.stdout.reconfigure(errors="json-escape")
     if arguments is None:
         hide_passwords_from_process_list()
-    code = run(lambda: _invoke(sys.argv[1:] if arguments is None else arguments))
-    for stream in (sys.stdout, sys.stderr):
+        prepare()
+    with heartbeat():
+        code = run(lambda: _invoke(sys.argv[1:] if arguments is None else arguments))
+    for stream in (sys.stdout, sys.stderr, sys.__stdout__):
         _flush(stream)
     if arguments is None:
         # Output is flushed and child processes have ended; Python's own shutdown of the libraries takes .75 s.

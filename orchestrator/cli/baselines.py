@@ -5,13 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from orchestrator.cli.lazy_group import Command
 from orchestrator.cli.options import FORMATS, format_option
+from orchestrator.cli.standard_streams import data_width, emit
 
 if TYPE_CHECKING:
     from orchestrator.contracts import ReferenceSystem
 
 
-@click.command("baselines", short_help="List the reference systems.")
+@click.command("baselines", cls=Command, short_help="List the reference systems.")
 @format_option(*FORMATS)
 def baselines(form: str) -> None:
     """List the reference systems: published solutions of the challenge, and those in search_spaces/reference_systems.
@@ -23,11 +25,11 @@ def baselines(form: str) -> None:
 
     systems = plugins.reference_systems()
     if form == "json":
-        click.echo(json.dumps([_whole(system) for system in systems], indent=1, ensure_ascii=False))
+        emit(json.dumps([_whole(system) for system in systems], indent=1, ensure_ascii=False))
         return
     from orchestrator.sessions.tables import render_rows
 
-    click.echo(render_rows([_row(system) for system in systems], form), nl=False)
+    emit(render_rows([_row(system) for system in systems], form, width=data_width()), end="")
 
 
 def _whole(system: "ReferenceSystem") -> dict[str, Any]:

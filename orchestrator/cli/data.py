@@ -7,7 +7,7 @@ import click
 
 from orchestrator.cli.lazy_group import LazyGroup
 from orchestrator.cli.messages import say
-from orchestrator.cli.options import data_option, skip_damaged_option
+from orchestrator.cli.options import data_option, refuse_idle, skip_damaged_option
 from orchestrator.cli.parameter_types import Location, WholeNumber
 
 
@@ -26,36 +26,53 @@ def fetch(name: str, data_dir: Path) -> None:
     downloaded again.
     """
     from orchestrator import plugins
-    from orchestrator.errors import UnknownName
 
-    if name.partition(":")[0] in plugins.names("data set"):
-        plugins.dataset(name).fetch(data_dir)
-    elif "-" in name:
-        from trainers.pretrained.weight_files import fetch as fetch_weights
+    if _is_of_weights(name):
+        from trainers.pretrained import weight_files
 
-        fetch_weights(name, data_dir)
+        weight_files.fetch(name, data_dir)
     else:
-        raise UnknownName("data set", name, plugins.names("data set"), "weights are named like resnet50-IMAGENET1K_V1")
+        plugins.dataset(name).fetch(data_dir)
     say(f"{name} is complete and verified")
 
 
-@data.command("verify", short_help="Verify the files of a data set.")
+@data.command("verify", short_help="Verify the files of a data set or of pretrained weights.")
 @click.argument("name")
 @skip_damaged_option
 @data_option
 def verify(name: str, skip_damaged: bool, data_dir: Path) -> None:
-    """Verify that the files of the data set NAME (cifar100, folder:PATH) are complete and undamaged.
+    """Verify that the files of NAME are complete and undamaged.
 
-    All damaged files are named at once. Otherwise the images of each class are counted, and the files that are left out.
+    NAME is a data set (cifar100, folder:PATH) or pretrained weights (resnet50-IMAGENET1K_V1). All damaged images are named at
+    once. Otherwise the images of each class are counted, and the files that are left out.
     """
     from orchestrator import plugins
     from orchestrator.sessions.fetch_data import describe_data_set
 
+    if _is_of_weights(name):
+        from trainers.pretrained import weight_files
+
+        refuse_idle("with weights", "skip_damaged")
+        say(f"{name} is complete and verified: {weight_files.verify(name, data_dir)}")
+        return
     if skip_damaged:
         name = plugins.dataset_skipping_damaged(name)
     plugins.dataset(name).check(data_dir)
     for line in describe_data_set(name, data_dir):
         say(line)
+
+
+def _is_of_weights(name: str) -> bool:
+    """Whether the name is one of pretrained weights, and not of a data set. Raises UnknownName where it can be neither."""
+    from orchestrator import plugins
+    from orchestrator.errors import UnknownName
+
+    known = plugins.names("data set")
+    if name.partition(":")[0] in known:
+        return False
+    if "-" not in name:
+        raise UnknownName("data set", name, known, "weights are named like resnet50-IMAGENET1K_V1")
+    return True
 
 
 @data.command("preview", short_help="Draw the augmented images of a recipe.")

@@ -5,11 +5,12 @@ from typing import Any
 
 import click
 
+from orchestrator.cli.lazy_group import Command
 from orchestrator.cli.messages import say
 from orchestrator.cli.options import runs_option
 
 
-@click.command("enqueue", short_help="Add a setting to try next.")
+@click.command("enqueue", cls=Command, short_help="Add a setting to try next.")
 @click.argument("study")
 @click.argument("values", nargs=-1, required=True, metavar="NAME=VALUE...")
 @runs_option

@@ -1,17 +1,42 @@
-"""A group of commands that imports a command when it is called, and answers an unknown name with the known ones."""
+"""Commands, and a group of them that imports a command when it is called and answers an unknown name with the known ones."""
 
 import importlib
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, cast, final
 
 import click
 
+from orchestrator.cli.standard_streams import only_data_on_stdout
 from orchestrator.errors import UnknownName
+from orchestrator.support.activity import doing
+
+
+@final
+class Command(click.Command):
+    """A command of this program: while it works, only data reach stdout. Its help, which click prints, comes before."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the command line. Raises click's UsageError, also for an option that is given twice: one would do nothing."""
+        if not ctx.resilient_parsing:
+            _, _, given = self.make_parser(ctx).parse_args(args=list(args))
+            counts = Counter(parameter for parameter in given if isinstance(parameter, click.Option) and not parameter.multiple)
+            for option, count in counts.items():
+                if count > 1:
+                    raise click.UsageError(f"{option.opts[0]} is given twice", ctx)
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Call the command's function. Returns its exit code, None for 0."""
+        with only_data_on_stdout(), doing(f"{ctx.command_path} is still at work"):
+            return super().invoke(ctx)
 
 
 @final
 class LazyGroup(click.Group):
     """A click group; `modules` maps each command, in the order of the help, to the module of this package that defines it."""
+
+    command_class = Command  # of what is defined with the group's own decorator
 
     def __init__(self, *arguments: Any, modules: Mapping[str, str] | None = None, **settings: Any) -> None:
         super().__init__(*arguments, **settings)

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import click
 
+from orchestrator.cli.lazy_group import Command
 from orchestrator.cli.options import FORMATS, format_option, runs_option
+from orchestrator.cli.standard_streams import data_width, emit
 
 
-@click.command("leaderboard", short_help="List all runs, best first.")
+@click.command("leaderboard", cls=Command, short_help="List all runs, best first.")
 @click.argument("studies", nargs=-1, metavar="[STUDY]...")
 @runs_option
 @format_option(*FORMATS)
@@ -26,7 +28,7 @@ def leaderboard(studies: tuple[str, ...], runs: Path, form: str, name: str) -> N
     plugins.report(name)  # before the runs are read, which may take longer
     store = RunsFolder(runs)
     chosen = tuple(dict.fromkeys(studies)) or (store.latest().name,)
-    click.echo(tables.reported(name, tables.frames(store, chosen), form), nl=False)
+    emit(tables.reported(name, tables.frames(store, chosen), form, width=data_width()), end="")
 
 
 COMMANDS = {"leaderboard": leaderboard}

@@ -5,11 +5,12 @@ from typing import Any
 
 import click
 
+from orchestrator.cli.lazy_group import Command
 from orchestrator.cli.messages import say
 from orchestrator.cli.options import chosen_study, mirror_option, runs_option, storage_option
 
 
-@click.command("mirror", short_help="Rebuild the copies in W&B and Optuna's database.")
+@click.command("mirror", cls=Command, short_help="Rebuild the copies in W&B and Optuna's database.")
 @click.argument("study", required=False)
 @mirror_option
 @storage_option

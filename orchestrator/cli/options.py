@@ -9,6 +9,7 @@ from click.core import ParameterSource
 
 from orchestrator.cli.messages import say
 from orchestrator.cli.parameter_types import Location, OneOf
+from orchestrator.errors import InvalidInput
 from orchestrator.storage.remembered_folders import DEFAULT_DATA, DEFAULT_RUNS, remembered_runs_folder
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_folder import StudyFolder
@@ -23,17 +24,27 @@ EXECUTORS = ("processes", "in-process", "ray")
 
 def runs_option(command: F) -> F:
     """`--runs DIR`, of commands on studies that exist: by default where the last study here was begun."""
-    option = click.option(
-        "--runs",
-        type=Location(),
-        metavar="DIR",
-        callback=_last_runs_folder,
-        help=f"Folder of all studies.  [default: that of the last study here, else {DEFAULT_RUNS}]",
-    )
+    option = _runs_option(lambda context, parameter, value: last_runs_folder(value))  # noqa: ARG005 - click's
     return option(command)
 
 
-def _last_runs_folder(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path:  # noqa: ARG001 - click's
+def unsettled_runs_option(command: F) -> F:
+    """The same, of commands that need not look at studies: None where it is left out, for `last_runs_folder`."""
+    return _runs_option(None)(command)
+
+
+def _runs_option(callback: Callable[..., Path] | None) -> Callable[[F], F]:
+    return click.option(
+        "--runs",
+        type=Location(),
+        metavar="DIR",
+        callback=callback,
+        help=f"Folder of all studies.  [default: that of the last study here, else {DEFAULT_RUNS}]",
+    )
+
+
+def last_runs_folder(value: Path | None) -> Path:
+    """The runs folder that was given, or else that of the last study here, which is said."""
     if value is not None:
         return value
     found = remembered_runs_folder()
@@ -163,6 +174,18 @@ def device_option(command: F) -> F:
     return option(command)
 
 
+def refuse_idle(why: str, *parameters: str) -> None:
+    """Refuse those of a command's `parameters` that were typed although they do nothing `why`. Raises InvalidInput."""
+    context = click.get_current_context()
+    typed = [
+        parameter.opts[0] if isinstance(parameter, click.Option) else parameter.human_readable_name
+        for parameter in context.command.params
+        if parameter.name in parameters and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
+    ]
+    if typed:
+        raise InvalidInput(f"{' and '.join(typed)} would do nothing {why}: leave it out")
+
+
 def new_work_options(command: F) -> F:
     """`work_options` of a command that begins studies."""
     return new_runs_option(_workers_and_data(command))
@@ -199,7 +222,6 @@ def _workers_and_data(command: F) -> F:
     address = click.option(
         "--ray-address",
         metavar="HOST:PORT",
-        envvar="RAY_ADDRESS",
         default="",
         help="Address of the Ray cluster; also read from RAY_ADDRESS.  [default: start Ray on this machine]",
     )

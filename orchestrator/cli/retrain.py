@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
+from orchestrator.cli.lazy_group import Command
 from orchestrator.cli.messages import say
 from orchestrator.cli.options import chosen_study, ood_option, partial_option, work_options
 from orchestrator.cli.parameter_types import MOST_EPOCHS, WholeNumber
@@ -22,7 +23,7 @@ def _options(command: F) -> F:
     return command
 
 
-@click.command("retrain-best", short_help="Train the best setting fully and write submission.csv.")
+@click.command("retrain-best", cls=Command, short_help="Train the best setting fully and write submission.csv.")
 @click.argument("study", required=False)
 @_options
 def retrain_best(study: str | None, runs: Path, **options: Any) -> None:
@@ -40,7 +41,7 @@ def retrain_best(study: str | None, runs: Path, **options: Any) -> None:
     _retrain(folder, best_trial(folder), runs, **options)
 
 
-@click.command("retrain", short_help="Train the setting of a given run fully.")
+@click.command("retrain", cls=Command, short_help="Train the setting of a given run fully.")
 @click.argument("run")
 @_options
 def retrain(run: str, runs: Path, **options: Any) -> None:

@@ -6,11 +6,13 @@ from typing import Any
 
 import click
 
+from orchestrator.cli.lazy_group import Command
 from orchestrator.cli.options import chosen_study, format_option, runs_option
+from orchestrator.cli.standard_streams import emit
 from orchestrator.support.wording import printable
 
 
-@click.command("status", short_help="Show the progress of a study.")
+@click.command("status", cls=Command, short_help="Show the progress of a study.")
 @click.argument("study", required=False)
 @runs_option
 @format_option("table", "json")
@@ -20,7 +22,7 @@ def status(study: str | None, runs: Path, form: str) -> None:
     from orchestrator.storage.status import study_status
 
     found = study_status(chosen_study(RunsFolder(runs), study))
-    click.echo(json.dumps(found.plain()) if form == "json" else printable(found.text()))
+    emit(json.dumps(found.plain()) if form == "json" else printable(found.text()))
 
 
 COMMANDS: dict[str, Any] = {"status": status}

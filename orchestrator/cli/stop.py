@@ -5,11 +5,12 @@ from typing import Any
 
 import click
 
+from orchestrator.cli.lazy_group import Command
 from orchestrator.cli.messages import say
 from orchestrator.cli.options import runs_option
 
 
-@click.command("stop", short_help="Stop a running study and suspend its trials.")
+@click.command("stop", cls=Command, short_help="Stop a running study and suspend its trials.")
 @click.argument("study")
 @runs_option
 def stop(study: str, runs: Path) -> None:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from orchestrator.cli.lazy_group import Command
 from orchestrator.cli.messages import say
 from orchestrator.cli.options import format_option, new_work_options, skip_damaged_option, storage_option
 from orchestrator.cli.parameter_types import MOST_EPOCHS, Duration, WholeNumber
+from orchestrator.cli.standard_streams import emit
 from orchestrator.support.clock import SystemClock
 from orchestrator.support.wording import printable
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from orchestrator.storage.study_options import Limits
 
 
-@click.command("study", short_help="Search for the best hyperparameters.")
+@click.command("study", cls=Command, short_help="Search for the best hyperparameters.")
 @click.argument("plan")
 @click.option("--trials", type=WholeNumber(1), metavar="N", help="Number of finished trials, in total.")
 @click.option("--study", "name", metavar="NAME", help="Name of the study.  [default: PLAN, or PLAN-DATASET]")
@@ -100,9 +102,9 @@ def study(
         return _dry_run(request, limits, resources, form)
     outcome = run_study(request, limits, resources, say, began=began)
     if form == "json":
-        click.echo(json.dumps(outcome.plain()))
+        emit(json.dumps(outcome.plain()))
     if outcome.exit_code:
-        say(f"error: every trial failed; {_last_failure(outcome)}")
+        say(f"error: every trial failed; {_last_failure(outcome, resources)}")
     return outcome.exit_code
 
 
@@ -111,14 +113,19 @@ def _dry_run(request: "Request", limits: "Limits", resources: "Resources", form:
     from orchestrator.sessions.dry_run import dry_run
 
     planned = dry_run(request, limits, resources, say)
-    click.echo(json.dumps(planned.plain()) if form == "json" else printable(planned.text()))
+    emit(json.dumps(planned.plain()) if form == "json" else printable(planned.text()))
     return 0
 
 
-def _last_failure(outcome: "StudyStatus") -> str:
+def _last_failure(outcome: "StudyStatus", resources: "Resources") -> str:
     last = outcome.trials[-1]
     reason = f"{last.failure.kind}: {last.failure.message}" if last.failure is not None else "no reason was recorded"
-    return f"the last one, {last.run_id}, failed with {reason}; the workers' logs are in the study's folder logs"
+    printed = {
+        "in-process": "was printed when it failed",
+        "processes": f"is in {resources.runs / outcome.study.name / 'logs'}",
+        "ray": f"is in {resources.runs / outcome.study.name / 'logs'} of its worker's machine",
+    }
+    return f"the last one, {last.run_id}, failed with {reason}; its traceback {printed[resources.executor]}"
 
 
 COMMANDS: dict[str, Any] = {"study": study}

@@ -5,13 +5,23 @@ from typing import Any
 
 import click
 
+from orchestrator.cli.lazy_group import Command
 from orchestrator.cli.messages import say
-from orchestrator.cli.options import device_option, ood_option, partial_option, runs_option, study_data_option
+from orchestrator.cli.options import (
+    device_option,
+    last_runs_folder,
+    ood_option,
+    partial_option,
+    refuse_idle,
+    study_data_option,
+    unsettled_runs_option,
+)
 from orchestrator.cli.parameter_types import Location
+from orchestrator.cli.standard_streams import emit
 from orchestrator.support.wording import printable
 
 
-@click.command("submit", short_help="Write or check a submission.")
+@click.command("submit", cls=Command, short_help="Write or check a submission.")
 @click.argument("run", required=False)
 @click.option("--check", "file", type=Location(), metavar="FILE", help="Check this submission line by line; predict nothing.")
 @click.option("--dataset", metavar="NAME", help="With --check: data set of the submission.  [default: its run's, else cifar100]")
@@ -19,7 +29,7 @@ from orchestrator.support.wording import printable
 @partial_option
 @device_option
 @study_data_option
-@runs_option
+@unsettled_runs_option
 def submit(
     run: str | None,
     file: Path | None,
@@ -28,7 +38,7 @@ def submit(
     partial: bool,
     device: str,
     data_dir: Path | None,
-    runs: Path,
+    runs: Path | None,
 ) -> None:
     """Write submission.csv from the weights of RUN, or check an existing submission.
 
@@ -42,10 +52,12 @@ def submit(
     from orchestrator.storage.runs import RunsFolder
 
     if file is not None:
+        refuse_idle("with --check", "run", "ood_dir", "partial", "device", "runs")
         data_folder = data_dir if data_dir is not None else data_folder_of(submit.study_of(file), None, say)
-        click.echo(printable(f"{file}: {submit.check(file, dataset or submit.dataset_of(file), data_folder)}"))
+        emit(printable(f"{file}: {submit.check(file, dataset or submit.dataset_of(file), data_folder)}"))
         return
-    store = RunsFolder(runs)
+    refuse_idle("without --check", "dataset")
+    store = RunsFolder(last_runs_folder(runs))
     study, folder = store.find_run(run) if run is not None else newest_retrain(store)
     record = folder.read()
     data_folder = data_folder_of(study.read(), data_dir, say)

@@ -6,12 +6,14 @@ from typing import Any
 
 import click
 
+from orchestrator.cli.lazy_group import Command
 from orchestrator.cli.messages import say
-from orchestrator.cli.options import new_work_options, runs_option, skip_damaged_option
+from orchestrator.cli.options import last_runs_folder, new_work_options, refuse_idle, skip_damaged_option, unsettled_runs_option
 from orchestrator.cli.parameter_types import MOST_EPOCHS, WholeNumber
+from orchestrator.cli.standard_streams import emit
 
 
-@click.command("train", short_help="Train one recipe: a reference system, a plan or a file.")
+@click.command("train", cls=Command, short_help="Train one recipe: a reference system, a plan or a file.")
 @click.argument("name")
 @click.option(
     "--epochs",
@@ -57,10 +59,10 @@ def train(
     train_recipe(TrainRequest(recipe=recipe, study=study), Resources(runs=runs, data_folder=data_dir, **work), say)
 
 
-@click.command("recipe", short_help="Print a recipe, for `orchestrate train`.")
+@click.command("recipe", cls=Command, short_help="Print a recipe, for `orchestrate train`.")
 @click.argument("run")
-@runs_option
-def recipe(run: str, runs: Path) -> None:
+@unsettled_runs_option
+def recipe(run: str, runs: Path | None) -> None:
     """Print the recipe of RUN, such as part2/7, as a JSON file for `orchestrate train`.
 
     The recipe of a run is complete: trained again on the same kind of device, it gives the same numbers.
@@ -72,8 +74,12 @@ def recipe(run: str, runs: Path) -> None:
     from orchestrator.support.serialization import to_plain
 
     named = "/" not in run or run.endswith((".py", ".json"))
-    found = find_recipe(run) if named else RunsFolder(runs).find_run(run)[1].read().recipe
-    click.echo(json.dumps(to_plain(found), indent=1, ensure_ascii=False))
+    if named:
+        found = find_recipe(run)
+        refuse_idle("for a recipe that is no run's", "runs")
+    else:
+        found = RunsFolder(last_runs_folder(runs)).find_run(run)[1].read().recipe
+    emit(json.dumps(to_plain(found), indent=1, ensure_ascii=False))
 
 
 COMMANDS: dict[str, Any] = {"train": train, "recipe": recipe}

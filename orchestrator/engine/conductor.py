@@ -48,6 +48,7 @@ class Conductor:
         self._trials = Trials()
         self._checkpoints = KeptCheckpoints(archive, resumable=scheduler.pauses)
         self._ended_before: dict[int, RunRecord] = {}  # PRUNED by earlier sessions while they were paused, and not resumed yet
+        self._told = False  # why the session ends
         self.ended: SessionEnd | None = None
 
     def run(self, trials: int) -> Sequence[RunRecord]:
@@ -58,6 +59,7 @@ class Conductor:
         interrupted = self._take_over(trials)
         while self._trials.finished < trials and self.ended is None:
             end = session_end(self._rules)
+            self._tell(end)
             if end is not None and end.suspend:
                 self._dispatch.suspend()
             else:
@@ -70,6 +72,15 @@ class Conductor:
         for record in suspend_interrupted(self._archive, interrupted):
             self._trials.replace(record)
         return self._trials.in_order()
+
+    def _tell(self, end: SessionEnd | None) -> None:
+        """Say what is to be known at once: that the session ends, long before its last epoch, and which workers died."""
+        for note in self._dispatch.notes():
+            self._say(note)
+        if end is not None and not self._told and self._dispatch.active:
+            what = "are suspended after their current epochs" if end.suspend else "are completed, and no new one is begun"
+            self._say(f"{end.reason}: the running trials {what}")
+            self._told = True
 
     def _take_over(self, trials: int) -> list[RunRecord]:
         """Learn what earlier sessions left. Returns the trials that they were training.

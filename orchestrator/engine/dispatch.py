@@ -42,6 +42,7 @@ class Dispatch:
         self._data = DataCheck(archive)
         self._runs = ActiveRuns(executor, self._recovery, checkpoint_share)
         self._ready: list[Update] = []  # what changed without an event
+        self._notes: list[str] = []
 
     @property
     def free(self) -> int:
@@ -52,6 +53,11 @@ class Dispatch:
     def active(self) -> int:
         """Runs that have a job now."""
         return len(self._runs)
+
+    def notes(self) -> list[str]:
+        """Lines for the user since the last call that belong to no run."""
+        found, self._notes = self._notes, []
+        return found
 
     def start(self, record: RunRecord, assignment: Assignment) -> RunRecord:
         """Start a run, or resume it: whatever its folder has is continued. Returns its record, now RUNNING."""
@@ -99,6 +105,8 @@ class Dispatch:
         """
         yield from self._changed()
         for event in self._executor.events(timeout):
+            if isinstance(event, WorkerLost) and not event.run_id:
+                self._notes.append(f"{event.message} while it had no job, and is replaced")
             update = self._hear(event)
             if update is not None:
                 yield update

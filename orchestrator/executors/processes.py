@@ -141,7 +141,9 @@ class Processes:
     def _end_worker(self, index: int) -> "_Slot":
         slot = next(slot for slot in self._slots if slot.index == index)
         slot.kill()
-        self._lost.append(self._lose(slot))
+        lost = self._lose(slot)
+        if lost.run_id:  # an idle one was ended because somebody here asked for it
+            self._lost.append(lost)
         return slot
 
     def _lose(self, slot: "_Slot") -> WorkerLost:

@@ -22,6 +22,7 @@ from orchestrator.executors.ray_worker import Opened, Probe, RayWorker, Said
 from orchestrator.executors.wire import Grant, Stop
 from orchestrator.jobs import Began, Event, Failed, Finished, Job, Paused, WorkerLost
 from orchestrator.storage.run_folder import RunFolder
+from orchestrator.support.activity import doing
 from orchestrator.support.atomic_files import disk_errors
 from orchestrator.support.disk_lookups import content
 
@@ -91,7 +92,8 @@ class RayActors:
                 log = (logs / f"worker-{index}.log").resolve()
                 probe = Probe(file=str(self._probe.resolve()), content=content, log=str(log))
                 self._slots.append(RaySlot(index, probe, self._new_actor(**self._settings)))
-            self._await_workers()
+            with doing("waiting for the workers of the Ray cluster"):
+                self._await_workers()
             self._begun = True
         except BaseException:
             self.close()
@@ -204,7 +206,8 @@ class RayActors:
     def _dismiss(self, index: int) -> RaySlot:
         slot = next(slot for slot in self._slots if slot.index == index)
         slot.kill()
-        self._lost.append(slot.lost(f"worker {index} on {slot.host} was ended"))
+        if slot.job is not None:  # an idle one was ended because somebody here asked for it
+            self._lost.append(slot.lost(f"worker {index} on {slot.host} was ended"))
         slot.job = None
         return slot
 

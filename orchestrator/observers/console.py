@@ -1,8 +1,7 @@
 """One line on the screen, or in a file, for every run that is paused or finished."""
 
-import contextlib
-from collections.abc import Iterable, Sequence
-from typing import TextIO, final
+from collections.abc import Callable, Iterable, Sequence
+from typing import final
 
 from orchestrator.record import Epoch, Kind, Metric, RunRecord, best_complete
 from orchestrator.storage.run_folder import run_name
@@ -19,14 +18,21 @@ class Console:
     """
 
     def __init__(
-        self, stream: TextIO, *, total: int, workers: int, metric: Metric, before: Iterable[RunRecord], clock: Clock
+        self,
+        say: Callable[[str], None],
+        *,
+        total: int,
+        workers: int,
+        metric: Metric,
+        before: Iterable[RunRecord],
+        clock: Clock,
     ) -> None:
         """`total` is the number of finished trials asked for, `before` are the study's records when this session began.
 
-        `stream` is where lines go; `clock` tells how long trials take, from which the time left is estimated.
+        `say` shows a line; `clock` tells how long trials take, from which the time left is estimated.
         """
         finished = [record for record in before if record.kind is Kind.TRIAL and record.status.finished]
-        self._stream = stream
+        self._say = say
         self._total = total
         self._workers = workers
         self._metric = metric
@@ -57,8 +63,11 @@ class Console:
             parts += [*self._best(), _duration(record), *self._time_left()]
         else:
             parts.append(_duration(record))
-        with contextlib.suppress(OSError, ValueError):  # the reader has closed the stream: that is no reason to stop
-            print(printable("  ".join(parts)), file=self._stream, flush=True)
+        self._say("  ".join(parts))
+
+    def between_runs(self, now: str) -> str:
+        """A line for a long time without one: `now` is what is trained at the moment."""
+        return "  ".join([f"[{self._finished}/{self._total}] {now}", *self._time_left()])
 
     def finish(self, timeout: float) -> str | None:  # noqa: ARG002 - nothing is left to do
         """Nothing is left to do."""

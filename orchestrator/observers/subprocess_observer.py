@@ -15,7 +15,10 @@ from orchestrator.errors import BadData
 from orchestrator.observers import subprocess_main, wire
 from orchestrator.observers.wire import StartError
 from orchestrator.record import Epoch, RunRecord
+from orchestrator.support.disk_lookups import has_content
 from orchestrator.support.message_lines import line
+
+_LATE = "it was not completed in time"
 
 
 @final
@@ -50,6 +53,7 @@ class SubprocessObserver:
         self._broken = False
         self._start_error: StartError | None = None
         self._started = False
+        self._told = False  # anything to copy
         self._outbox: queue.SimpleQueue[wire.Call | bytes | None] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[wire.Answer | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
@@ -64,15 +68,15 @@ class SubprocessObserver:
 
     def opened(self, record: RunRecord, epochs: Sequence[Epoch]) -> None:
         """A job for this run was started."""
-        self._send(wire.Opened(record=record, epochs=tuple(epochs)))
+        self._tell(wire.Opened(record=record, epochs=tuple(epochs)))
 
     def measured(self, record: RunRecord, epoch: Epoch) -> None:
         """An epoch was recorded."""
-        self._send(wire.Measured(record=record, epoch=epoch))
+        self._tell(wire.Measured(record=record, epoch=epoch))
 
     def closed(self, record: RunRecord) -> None:
         """The run's final state, or PAUSED, was recorded."""
-        self._send(wire.Closed(record=record))
+        self._tell(wire.Closed(record=record))
 
     def ready(self, timeout: float) -> StartError | None:
         """Wait up to `timeout` seconds until the observer is ready. None when it is, else why not."""
@@ -97,6 +101,8 @@ class SubprocessObserver:
             return self._warning(problem.message) if problem else None
         self._send(wire.Finish(timeout=timeout))
         reason = self._last_answer(deadline)
+        if reason == _LATE and not self._told:  # as after an early Ctrl-C: a copy of nothing lacks nothing
+            reason = None
         self._end(self._process, deadline)
         self._process = None
         return self._warning(reason) if reason else None
@@ -128,6 +134,10 @@ class SubprocessObserver:
             thread.start()
         return process
 
+    def _tell(self, call: wire.Call) -> None:
+        self._told = True
+        self._send(call)
+
     def _send(self, call: wire.Call) -> None:
         if not self._broken:  # a queue that is never emptied would only grow
             self._outbox.put(call)
@@ -155,14 +165,13 @@ class SubprocessObserver:
 
     def _last_answer(self, deadline: float) -> str | None:
         """What is wrong with the copy, once the child has answered, died or used up its time."""
-        late = "it was not completed in time"
         not_ready = self.ready(deadline - time.monotonic())
         if not_ready is not None:
-            return not_ready.message if self._started else late
+            return not_ready.message if self._started else _LATE
         try:
             answer = self._answers.get(timeout=max(deadline - time.monotonic(), 0.0))
         except queue.Empty:
-            return late
+            return _LATE
         return answer.warning if isinstance(answer, wire.Finished) else self._early_end().message
 
     def _early_end(self) -> StartError:
@@ -185,7 +194,8 @@ class SubprocessObserver:
             thread.join(timeout=1.0)
 
     def _warning(self, reason: str) -> str:
-        return f"{self._copy} is incomplete: {reason}. The log is {self._log}. To complete it, run: {self._cure}"
+        log = f" The log is {self._log}." if has_content(self._log) else ""
+        return f"{self._copy} is incomplete: {reason}.{log} To complete it, run: {self._cure}"
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
+from orchestrator.contracts import Baseline
 from orchestrator.engine.kept_checkpoints import BEST_KEPT
 from orchestrator.executors.devices import DeviceAssignment
 from orchestrator.record import Kind, Provenance, RunRecord, Status
@@ -52,6 +53,7 @@ class DryRun:
             "trials": search.trials,
             "left": self.left,
             "resumed": list(self.resumed),
+            "misfits": {baseline.system: baseline.misfit for baseline in self._misfits()},
             "settings": to_plain(self.settings),
             "workers": list(self.assignment.devices),
             "threads": self.assignment.threads,
@@ -70,6 +72,7 @@ class DryRun:
             *(f"space      {name}: {distribution}" for name, distribution in self.opened.plan.space.items()),
             f"workers    {len(self.assignment.devices)} on {', '.join(dict.fromkeys(self.assignment.devices))}, "
             f"{self.assignment.threads} threads each",
+            *(f"misfit     {baseline.system}: {baseline.misfit}" for baseline in self._misfits()),
             *(f"resumes    {run_id}" for run_id in self.resumed),
             *(f"then       {_shown(setting)}" for setting in self.settings),
             f"time       {self.expected.time()}",
@@ -79,6 +82,10 @@ class DryRun:
             kept = self.kept_back.describe() if self.kept_back is not None else "what to keep back of it is not measured yet"
             lines.append(f"budget     {format_duration(file.limits.budget)}: {kept}")
         return "\n".join([*lines, "nothing was written"])
+
+    def _misfits(self) -> list[Baseline]:
+        """The reference settings that this plan does not try."""
+        return [baseline for baseline in self.opened.plan.baselines if baseline.misfit]
 
 
 def dry_run(request: Request, limits: Limits, resources: Resources, say: Callable[[str], None]) -> DryRun:

@@ -7,17 +7,17 @@ from orchestrator.errors import InvalidInput, UnknownName
 from orchestrator.search import spaces
 from orchestrator.search.unused_points import Points
 from orchestrator.search.written_values import Written, written_by
+from orchestrator.storage.commands import resume_command, study_command
 from orchestrator.storage.queue import SettingQueue
 from orchestrator.storage.status import StudyStatus, study_status
 from orchestrator.storage.study_folder import StudyFolder
-from orchestrator.support.shell_words import command, operand
 from orchestrator.support.wording import in_full
 
 
 def enqueue(folder: StudyFolder, words: Sequence[str], say: Callable[[str], None]) -> None:
     """Let a setting, given as `name=value` words, wait to be tried next. Raises UnknownName, InvalidInput or DiskError."""
     study = folder.read()
-    search = study.require_search("nothing can be enqueued; train one more with: orchestrate train NAME")
+    search = study.require_search(f"nothing can be enqueued; train one more with: {study_command(folder, 'train', 'NAME')}")
     before = study_status(folder, study)
     space = spaces.space(search.plan_content["space"])
     written = written_by(search.plan_content["recipe"]["trainer"])
@@ -32,14 +32,10 @@ def enqueue(folder: StudyFolder, words: Sequence[str], say: Callable[[str], None
     waits = sum(name not in taken for name in waiting.names())
     if len(before.trials) + waits > search.trials:
         are = "finished" if before.finished >= search.trials else "begun or enqueued"
-        say(f"all {search.trials} trials of the study are {are}; give a larger --trials to try this setting")
+        enough = resume_command(folder, search, trials=max(len(before.trials) + waits, search.trials + 1))
+        say(f"all {search.trials} trials of the study are {are}; to try this setting, run: {enough}")
     elif not before.running:
-        say(f"the study is not running; the setting is tried first after: {_resumed(folder, search.plan)}")
-
-
-def _resumed(folder: StudyFolder, plan: str) -> str:
-    """The command that resumes this study, which may have another name than its plan."""
-    return command("study", operand(plan), "--study", folder.name)
+        say(f"the study is not running; the setting is tried first after: {resume_command(folder, search)}")
 
 
 def _parsed(words: Sequence[str], space: Mapping[str, Any], written: Written) -> dict[str, Any]:

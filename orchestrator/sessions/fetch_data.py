@@ -6,6 +6,7 @@ from pathlib import Path
 from orchestrator import plugins
 from orchestrator.contracts import DataSet, LeftOut
 from orchestrator.errors import MissingInput
+from orchestrator.support.activity import doing
 from orchestrator.support.wording import several
 
 _MOST_LISTED = 5  # files in a line
@@ -21,11 +22,13 @@ def ensure_data_set(dataset: str, folder: Path, say: Callable[[str], None]) -> N
     source = plugins.dataset(dataset)
     source.info(folder)  # a user's own images cannot be fetched: it says so, and of published sets it reads nothing
     try:
-        source.check(folder)
+        with doing(f"checking {dataset} in {folder}"):
+            source.check(folder)
     except MissingInput as missing:
         say(f"{dataset} is not in {folder}: fetching it, once")
         try:
-            source.fetch(folder)
+            with doing(f"fetching {dataset}"):
+                source.fetch(folder)
         except MissingInput as offline:
             reason = str(offline).partition(". ")[0]
             raise MissingInput(f"{missing}. Tried just now: {reason}") from offline

@@ -1,13 +1,14 @@
 """Recipes by name: of a reference system, of a plan, or from a file such as `orchestrate recipe RUN` prints."""
 
 import dataclasses
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from orchestrator import plugins
-from orchestrator.contracts import ReferenceSystem
+from orchestrator.contracts import ReferenceSystem, StudyPlan
 from orchestrator.errors import BadData, MissingInput, UnknownName
 from orchestrator.plugin_errors import blame_plugin
 from orchestrator.recipe import Recipe
@@ -108,8 +109,6 @@ def _data_set(name: str, *, skip_damaged: bool) -> str:
 
 def _of_plan(name: str, choose: Callable[[str], str], data_folder: Path) -> Recipe:
     # Here, because it imports Optuna.
-    from orchestrator.search.optuna_study import fitting
-    from orchestrator.search.spaces import middle
     from orchestrator.search.written_values import any_choices
     from orchestrator.sessions.check_plan import checked_plan
 
@@ -119,5 +118,13 @@ def _of_plan(name: str, choose: Callable[[str], str], data_folder: Path) -> Reci
     info = plugins.dataset(chosen).info(data_folder)
     with blame_plugin(f"plan {name!r}"), any_choices():
         plan = checked_plan(make_plan(chosen, info), known_as)
+    return typical_recipe(plan)
+
+
+def typical_recipe(plan: StudyPlan) -> Recipe:
+    """The recipe of a plan's first reference setting that fits, or else of the middle of its ranges."""
+    from orchestrator.search.optuna_study import fitting
+    from orchestrator.search.spaces import middle
+
     point = next((baseline.params for baseline in fitting(plan)), None) or middle(plan.space)
     return replace(plan.recipe, epochs=plan.epochs, params={**plan.recipe.params, **point})

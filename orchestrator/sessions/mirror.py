@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 
-from orchestrator.errors import OrchestrateError
+from orchestrator.errors import InvalidInput, OrchestrateError
 from orchestrator.observers.database_url import check_storage, storage_of
 from orchestrator.observers.replay import replay
 from orchestrator.record import Kind
 from orchestrator.sessions.observers import open_mirror, open_published_copy
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_folder import StudyFolder
+from orchestrator.support.activity import doing
 
 # Seconds that an upload may take: a day, because a slow line is no error and Ctrl-C is at hand.
 _SECONDS = 86_400.0
@@ -20,6 +21,10 @@ def rebuild_copies(folder: StudyFolder, store: RunsFolder, mode: str, storage: s
     if storage is not None:
         study.require_search("Optuna's database has no copy of them, so leave out --storage")
         check_storage(storage)
+    if mode == "off" and study.search is None:
+        raise InvalidInput(
+            f"{study.name!r} holds single runs, which have no copy but that in W&B: --mirror off leaves nothing to do"
+        )
     url = storage_of(study, storage, say)
     with folder.lock():
         searched = [open_published_copy(study, url, store, folder)] if study.search is not None else []
@@ -27,7 +32,8 @@ def rebuild_copies(folder: StudyFolder, store: RunsFolder, mode: str, storage: s
         runs = sorted(folder.runs(), key=lambda record: (record.kind is not Kind.TRIAL, record.number))
         for observer in observers:
             replay(observer, ((record, folder.folder(record).epochs()) for record in runs))
-        warnings = [warning for observer in observers if (warning := observer.finish(_SECONDS))]
+        with doing(f"rebuilding the copies of {folder.name}"):
+            warnings = [warning for observer in observers if (warning := observer.finish(_SECONDS))]
     if warnings:
         raise OrchestrateError("; ".join(warnings))
     say(f"the copies of {folder.name} hold its {len(runs)} runs")

@@ -10,11 +10,12 @@ from orchestrator.observers.base import Observer
 from orchestrator.observers.database_url import sqlite_url
 from orchestrator.observers.subprocess_observer import SubprocessObserver
 from orchestrator.search.written_values import written_as_far_as_known
+from orchestrator.storage.commands import mirror_command
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_file import StudyFile
 from orchestrator.storage.study_folder import StudyFolder
+from orchestrator.support.activity import doing
 from orchestrator.support.serialization import dumps
-from orchestrator.support.shell_words import command
 
 # Seconds that the copies may take together to be completed after the last run has ended, and after an interruption.
 SECONDS_TO_FINISH = 60.0
@@ -33,11 +34,12 @@ def open_published_copy(study: StudyFile, storage: str, store: RunsFolder, folde
         copy_configuration(study, storage, store),
         log=folder.logs / "optuna.log",
         copy=f"Optuna's copy of {study.name}",
-        cure=command("mirror", study.name),
+        cure=mirror_command(folder, study),
         awaited=True,
     )
     try:
-        problem = copy.ready(SECONDS_TO_BEGIN)
+        with doing("waiting for the database of the published copy"):
+            problem = copy.ready(SECONDS_TO_BEGIN)
         if problem is not None:
             raise _advised(problem.error())
     except BaseException:  # an interruption too: its process would never be ended
@@ -77,7 +79,7 @@ def open_mirror(study: StudyFile, folder: StudyFolder, mode: str) -> list[Observ
             {"study": study.name, "folder": str(folder.path.resolve()), "mode": mode},
             log=folder.logs / "wandb.log",
             copy=f"the W&B copy of {study.name}",
-            cure=command("mirror", study.name),
+            cure=mirror_command(folder, study),
         )
     ]
 
@@ -91,7 +93,8 @@ def observing(observers: Sequence[Observer], say: Callable[[str], None]) -> Iter
         seconds = SECONDS_TO_FINISH
     finally:
         deadline = time.monotonic() + seconds
-        for observer in observers:
-            warning = observer.finish(max(deadline - time.monotonic(), 0.0))
-            if warning:
-                say(f"warning: {warning}")
+        with doing("completing the copies"):
+            for observer in observers:
+                warning = observer.finish(max(deadline - time.monotonic(), 0.0))
+                if warning:
+                    say(f"warning: {warning}")

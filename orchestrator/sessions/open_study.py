@@ -144,7 +144,7 @@ def open_study(
         name=folder.name,
         created=before.created if before else clock.now(),
         search=Search(
-            plan=had.plan if had else request.plan,
+            plan=_from_everywhere(request.plan),
             plan_content=content,
             options=options,
             trials=_trials(request, had),
@@ -161,6 +161,11 @@ def default_name(plan: str, own_dataset: str, dataset: str | None) -> str:
     if dataset in (None, own_dataset):
         return plan
     return re.sub("[^A-Za-z0-9._-]+", "-", f"{plan}-{plugins.dataset_label(str(dataset))}")[:LONGEST_NAME]
+
+
+def _from_everywhere(plan: str) -> str:
+    """What names the plan also in another working directory: a file by its whole path."""
+    return str(Path(plan).absolute()) if plan.endswith(".py") else plan
 
 
 def _trials(request: Request, had: Search | None) -> int:

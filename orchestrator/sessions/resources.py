@@ -1,6 +1,7 @@
 """Where a command works: its folders, devices and workers."""
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from orchestrator.executors.processes import Processes
 from orchestrator.recipe import Recipe
 from orchestrator.storage.remembered_folders import DEFAULT_DATA
 from orchestrator.storage.study_folder import StudyFolder
+from orchestrator.support.activity import doing
 from orchestrator.support.clock import SystemClock
 
 
@@ -33,6 +35,21 @@ class Resources:
     ray_address: str = ""  # HOST:PORT of a cluster's head, or auto; "" starts Ray on this machine
     mirror: str = "auto"
 
+    def __post_init__(self) -> None:
+        """Refuse what would do nothing. Raises InvalidInput."""
+        executor, workers, per_device = self.executor, self.workers, self.workers_per_device
+        if self.ray_address and executor != "ray":
+            raise InvalidInput(f"--ray-address would do nothing with --executor {executor}: leave it out, or give --executor ray")
+        if per_device != "1" and executor == "in-process":
+            raise InvalidInput("--executor in-process has one worker, this process: leave --workers-per-device out")
+        if per_device != "1" and workers != "auto" and (per_device == "auto" or executor != "ray"):
+            raise InvalidInput(f"--workers {workers} leaves nothing to --workers-per-device {per_device}; leave one of them out")
+
+    @property
+    def address(self) -> str:
+        """Of the Ray cluster: as given, or else as the environment says; "" starts Ray on this machine."""
+        return self.ray_address or os.environ.get("RAY_ADDRESS", "")
+
     def assignment(self) -> DeviceAssignment:
         """The devices and threads of its workers, without starting any. Raises InvalidInput or Unavailable."""
         if self.executor == "in-process":
@@ -42,7 +59,7 @@ class Resources:
         if self.executor == "ray":
             from orchestrator.executors.ray import survey
 
-            return survey(self.ray_address, device=self.device, workers=self.workers, per_device=self.per_device)
+            return survey(self.address, device=self.device, workers=self.workers, per_device=self.per_device)
         assigned = assign_devices(self.device, self.workers, self.per_device)
         if self.shares_gpus and assigned.devices[0].startswith("cuda"):  # the number of threads stays when workers are added
             return replace(assigned, threads=worker_threads(len(assigned.devices) * MOST_WORKERS))
@@ -50,12 +67,8 @@ class Resources:
 
     @property
     def shares_gpus(self) -> bool:
-        """Whether the number of workers on a device is to be found out. Raises InvalidInput when it is given as well."""
-        if self.workers_per_device != "auto":
-            return False
-        if self.workers != "auto":
-            raise InvalidInput(f"--workers {self.workers} leaves nothing to --workers-per-device auto; leave one of them out")
-        return True
+        """Whether the number of workers on a device is to be found out."""
+        return self.workers_per_device == "auto"
 
     @property
     def per_device(self) -> int:
@@ -77,7 +90,8 @@ def start_workers(
 
     Raises InvalidInput, Unavailable, DiskError.
     """
-    executor = _executor(resources, folder, say, expected=expected, single=single)
+    with doing("starting workers"):
+        executor = _executor(resources, folder, say, expected=expected, single=single)
     try:
         yield executor
     finally:
@@ -97,7 +111,7 @@ def _executor(
                 "workers per device: 1, since Ray must know a worker's share of a GPU before it can be measured; or give a number"
             )
         return RayActors(
-            address=resources.ray_address,
+            address=resources.address,
             device=resources.device,
             workers="1" if single else resources.workers,
             per_device=1 if single else resources.per_device,
@@ -107,6 +121,8 @@ def _executor(
             say=say,
         )
     assigned = resources.assignment()
+    if single and (resources.workers not in ("auto", "1") or resources.workers_per_device not in ("auto", "1")):
+        say("note: one run has one worker, whatever --workers and --workers-per-device say")
     measurable = resources.executor == "processes" and assigned.devices[0].startswith("cuda")
     if shares_gpus and not measurable:
         say("workers per device: 1, since only GPUs that worker processes work on can be measured; or give a number")

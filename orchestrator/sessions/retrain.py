@@ -11,6 +11,7 @@ from orchestrator.record import Kind, Provenance, RunRecord, Status, best_comple
 from orchestrator.sessions.resources import Resources
 from orchestrator.sessions.single_run import check_recipe, complete_copies, find_record, result_line, train_run
 from orchestrator.sessions.submit import submit, target
+from orchestrator.storage.commands import command, resume_command, study_command
 from orchestrator.storage.remembered_folders import data_folder_of
 from orchestrator.storage.run_folder import RunFolder, run_name
 from orchestrator.storage.runs import RunsFolder
@@ -28,11 +29,15 @@ def best_trial(folder: StudyFolder) -> RunRecord:
 
     Raises MissingInput when there is none, InvalidInput for a folder of single runs.
     """
-    folder.read().require_search("retrain one of them with: orchestrate retrain RUN")
-    best = best_complete(folder.runs(Kind.TRIAL))
+    singles = folder.runs(Kind.SINGLE)
+    instead = [f"retrain one of them, with: {study_command(folder, 'retrain', singles[-1].run_id)}"] if singles else []
+    search = folder.read().require_search(*instead)
+    trials = folder.runs(Kind.TRIAL)
+    best = best_complete(trials)
     if best is None:
-        more = command("study", "PLAN", "--study", folder.name, "--trials", "N")
-        raise MissingInput(f"study {folder.name!r} has no COMPLETE trial yet; run: {more}")
+        ended = sum(record.status.finished for record in trials) >= search.trials
+        resume = resume_command(folder, search, trials=2 * search.trials if ended else None)
+        raise MissingInput(f"study {folder.name!r} has no COMPLETE trial yet; search on with: {resume}")
     return best
 
 
@@ -74,7 +79,7 @@ def newest_retrain(store: RunsFolder) -> tuple[StudyFolder, RunFolder]:
         if record.status is Status.COMPLETE
     ]
     if not retrains:
-        raise MissingInput(f"there is no finished retrain in {store.runs}; make one with: orchestrate retrain-best")
+        raise MissingInput(f"there is no finished retrain in {store.runs}; make one with: {command(store.runs, 'retrain-best')}")
     folder, record = max(retrains, key=lambda found: found[1].provenance.started)
     return folder, folder.folder(record)
 

@@ -1,5 +1,6 @@
 """One run without a search: check its recipe, start a worker, train it to its end, and report."""
 
+import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,17 +13,21 @@ from orchestrator.errors import OrchestrateError
 from orchestrator.executors.base import Executor
 from orchestrator.hyperparameters import complete
 from orchestrator.observers.base import Observer
+from orchestrator.observers.in_training import MEASURED, InTraining
 from orchestrator.observers.replay import replay
 from orchestrator.plugin_errors import blame_plugin
 from orchestrator.recipe import Recipe
 from orchestrator.record import Kind, RunRecord, Status
+from orchestrator.sessions.cpu_time import Work, slow_work
 from orchestrator.sessions.fetch_data import ensure_data_set
 from orchestrator.sessions.observers import observing, open_mirror
 from orchestrator.sessions.resources import Resources, start_workers
-from orchestrator.stopping.rules import StoppingRule, StopRequested
+from orchestrator.stopping.rules import StoppingRule, StopRequested, session_end
 from orchestrator.storage.study_file import StudyFile
 from orchestrator.storage.study_folder import StudyFolder
+from orchestrator.support.activity import doing
 from orchestrator.support.clock import Clock, SystemClock
+from orchestrator.support.durations import format_duration
 
 Measure = Literal["none", "test"]
 
@@ -51,8 +56,15 @@ class SingleRun:
         Raises OrchestrateError when it fails.
         """
         self._dispatch.start(record, Assignment(until_epoch=record.recipe.epochs, measure=measure, keep_last=True))
+        said = False
         while True:
-            if any(rule.end() is not None for rule in self._stopping_rules):
+            for note in self._dispatch.notes():
+                self._say(note)
+            end = session_end(self._stopping_rules)
+            if end is not None:
+                if not said:
+                    self._say(f"{end.reason}: {record.run_id} is suspended after its current epoch")
+                said = True
                 self._dispatch.suspend()
             for update in self._dispatch.wait(timeout=1.0):
                 self._tell(update)
@@ -66,9 +78,11 @@ class SingleRun:
             self._say(note)
         if update.measured:
             epoch, total = update.epochs[-1], update.record.recipe.epochs
+            seconds = statistics.median(measured.seconds for measured in update.epochs[-MEASURED:]) * (total - epoch.number)
+            left = f"  about {format_duration(max(seconds, 1))} left" if epoch.number < total else ""
             self._say(
                 f"epoch {epoch.number}/{total}  train_loss {epoch.train_loss:.4f}  train_acc {epoch.train_acc:.4f}  "
-                f"val_loss {epoch.val_loss:.4f}  val_acc {epoch.val_acc:.4f}  lr {epoch.lr:.2e}  {epoch.seconds:.1f} s"
+                f"val_loss {epoch.val_loss:.4f}  val_acc {epoch.val_acc:.4f}  lr {epoch.lr:.2e}  {epoch.seconds:.1f} s{left}"
             )
 
 
@@ -107,16 +121,24 @@ def train_run(
 
     `study` is written where study.json says something else. Raises OrchestrateError when the run fails.
     """
-    with start_workers(resources, folder, say, expected=record.recipe, single=True) as workers:
+    left = record.recipe.epochs - record.epochs
+    work = Work(recipe=record.recipe, runs=1, epochs=left, fewest_epochs=left)
+    with (
+        start_workers(resources, folder, say, expected=record.recipe, single=True) as workers,
+        slow_work(work, resources, folder.runs()) as slow,
+    ):
         if not folder.has_begun() or folder.read() != study:
             folder.write(study)
-        observers = open_mirror(study, folder, resources.mirror)
-        with observing(observers, say):
+        if (warning := slow.warning()) is not None:
+            say(warning)
+        copies, clock = open_mirror(study, folder, resources.mirror), SystemClock()
+        in_training = InTraining(clock)
+        with observing(copies, say), doing(in_training.text):
             record = SingleRun(
                 folder=folder,
                 executor=workers,
-                observers=observers,
-                clock=SystemClock(),
+                observers=[*copies, in_training],
+                clock=clock,
                 say=say,
                 stopping_rules=[StopRequested(folder)],
             ).run(record, measure)

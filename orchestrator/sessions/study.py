@@ -1,6 +1,5 @@
 """One session of a study: open and lock it, start the workers, search, and summarise."""
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,25 +11,32 @@ from orchestrator.engine.earlier_sessions import suspend_interrupted
 from orchestrator.engine.new_trials import NewTrials, TrialTemplate
 from orchestrator.errors import Mismatch, TryAgainLater, Unavailable
 from orchestrator.observers.console import Console
+from orchestrator.observers.in_training import InTraining
 from orchestrator.observers.replay import replay
 from orchestrator.record import Kind, Provenance, RunRecord, Status
+from orchestrator.scheduling.optuna_pruners import warm_up
 from orchestrator.scheduling.schedulers import scheduler
 from orchestrator.search import spaces
+from orchestrator.search.optuna_study import fitting
 from orchestrator.search.written_values import written_as_far_as_known
 from orchestrator.selection.uncertainty import describe_uncertainty
+from orchestrator.sessions.cpu_time import Work, slow_work
+from orchestrator.sessions.find_recipe import typical_recipe
 from orchestrator.sessions.observers import observing, open_mirror, open_published_copy
 from orchestrator.sessions.open_study import OpenedStudy, Request, open_study
 from orchestrator.sessions.resources import Resources, start_workers
-from orchestrator.sessions.stopping_rules import stopping_rules
+from orchestrator.sessions.stopping_rules import idle_limits, stopping_rules
 from orchestrator.stopping.rules import StoppingRule
+from orchestrator.storage.commands import study_command
 from orchestrator.storage.queue import SettingQueue
 from orchestrator.storage.remembered_folders import remember_runs_folder
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.status import StudyStatus, study_status
+from orchestrator.storage.study_folder import StudyFolder
 from orchestrator.storage.study_options import Limits
+from orchestrator.support.activity import doing
 from orchestrator.support.clock import Clock, SystemClock
 from orchestrator.support.environment import commit
-from orchestrator.support.shell_words import command
 from orchestrator.support.wording import several, short
 
 
@@ -60,7 +66,7 @@ def run_study(
         else:
             _search(opened, began, resources, store, before.trials, clock, say)
     after = study_status(folder, opened.file)
-    _summarise(after, say)
+    _summarise(after, folder, say)
     return after
 
 
@@ -74,18 +80,23 @@ def _search(
     say: Callable[[str], None],
 ) -> None:
     folder, trials = opened.folder, opened.search.trials
-    with start_workers(resources, folder, say, expected=opened.plan.recipe) as workers:
-        opened.validate(say)
+    with (
+        start_workers(resources, folder, say, expected=opened.plan.recipe) as workers,
+        slow_work(_work(opened, before, workers.workers), resources, before) as slow,
+    ):
+        with doing(f"checking the plan and the data of study {folder.name}"):
+            opened.validate(say)
         # Before the database knows the study's uuid, and only if the database takes it.
         with folder.writing(opened.file):
             copy = open_published_copy(opened.file, opened.storage, store, folder)
         _announce(opened, before, say)
-        console = Console(
-            sys.stderr, total=trials, workers=workers.workers, metric=opened.plan.metric, before=before, clock=clock
-        )
+        if (warning := slow.warning()) is not None:
+            say(warning)
+        console = Console(say, total=trials, workers=workers.workers, metric=opened.plan.metric, before=before, clock=clock)
         copies = [copy, *open_mirror(opened.file, folder, resources.mirror)]
-        observers = [*copies, console]
-        with observing(observers, say):
+        in_training = InTraining(clock)
+        observers = [*copies, console, in_training]
+        with observing(observers, say), doing(lambda: console.between_runs(in_training.text())):
             for observer in copies:
                 replay(observer, ((record, folder.folder(record).epochs()) for record in before))
             dispatch = Dispatch(archive=folder, executor=workers, observers=observers, clock=clock)
@@ -97,6 +108,18 @@ def _search(
         folder.write(replace(opened.file, ended=end.reason))
         folder.clear_stop_request()
         say(f"study {folder.name} ends before it has {trials} trials: {end.reason}; {end.advice}")
+
+
+def _work(opened: OpenedStudy, before: Sequence[RunRecord], workers: int) -> Work:
+    """The trials that are left, as far as can be said before they are trained."""
+    options = opened.search.options
+    return Work(
+        recipe=replace(typical_recipe(opened.plan), dataset=options.dataset),
+        runs=opened.search.trials - sum(record.status.finished for record in before),
+        epochs=options.epochs,
+        fewest_epochs=options.epochs if options.pruner == "none" else min(warm_up(options.epochs), options.epochs),
+        at_a_time=workers,
+    )
 
 
 def _conductor(
@@ -135,7 +158,7 @@ def _complete_copy(opened: OpenedStudy, store: RunsFolder, say: Callable[[str], 
 
 
 def _announce(opened: OpenedStudy, before: Sequence[RunRecord], say: Callable[[str], None]) -> None:
-    """Say what the study is; at its beginning also which reference settings it tries first, and why not the others."""
+    """Say what the study is; at its beginning also which reference settings it tries first."""
     options = opened.search.options
     finished = sum(record.status.finished for record in before)
     begun = f"resumed with {finished} finished trials" if finished else "begun"
@@ -144,10 +167,14 @@ def _announce(opened: OpenedStudy, before: Sequence[RunRecord], say: Callable[[s
         f"study {opened.folder.name} {begun}: {trials} of {epochs} on {options.dataset}, "
         f"sampler {options.sampler}, pruner {options.pruner}, seed {options.seed}; in {opened.folder.path}"
     )
-    if not before:
-        for baseline in opened.plan.baselines:
-            tried = "is tried first" if not baseline.misfit else f"is not tried: {baseline.misfit}"
-            say(f"reference setting {baseline.system} {tried}")
+    for note in idle_limits(opened):
+        say(note)
+    if not before and opened.plan.baselines:
+        fit = [baseline.system for baseline in fitting(opened.plan)]
+        misfits = len(opened.plan.baselines) - len(fit)
+        tried = f"{', '.join(fit) or 'none'} {'are' if len(fit) > 1 else 'is'} tried first"
+        others = f"; {misfits} {'does' if misfits == 1 else 'do'} not fit this plan (--dry-run says why)" if misfits else ""
+        say(f"reference settings: {tried}{others}")
 
 
 def _sampled(after: StudyStatus, record: RunRecord) -> dict[str, Any]:
@@ -160,7 +187,7 @@ def _sampled(after: StudyStatus, record: RunRecord) -> dict[str, Any]:
     }
 
 
-def _summarise(after: StudyStatus, say: Callable[[str], None]) -> None:
+def _summarise(after: StudyStatus, folder: StudyFolder, say: Callable[[str], None]) -> None:
     say(f"study {after.study.name}: {after.finished} finished trials ({after.counts()})")
     best = after.best
     if best is not None and best.best is not None:
@@ -168,4 +195,4 @@ def _summarise(after: StudyStatus, say: Callable[[str], None]) -> None:
         say(f"best {best.metric.name} {best.best.value:.4f} after epoch {best.best.epoch} of {best.run_id}: {sampled}")
         if uncertainty := describe_uncertainty(best, after.trials):
             say(uncertainty)
-        say(f"next: {command('retrain-best', after.study.name)}")
+        say(f"next: {study_command(folder, 'retrain-best', folder.name)}")

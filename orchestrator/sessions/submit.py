@@ -19,6 +19,7 @@ from orchestrator.submission.out_of_distribution import CHALLENGE, CheckedFiles,
 from orchestrator.submission.predictions import image_ids, predict_files, predict_test_images
 from orchestrator.submission.predictor import known_data, load_model
 from orchestrator.submission.submission_file import check_content, name_table, submission_content, write_submission
+from orchestrator.support.activity import bar_or, doing, on_terminal
 from orchestrator.support.disk_lookups import content, is_link, is_there
 from orchestrator.support.names import NAME
 
@@ -77,19 +78,22 @@ def submit(
     Beside predictions for test images stand classes.csv and images.csv, where classes and images have names; the three are
     replaced together. Raises BadData, before anything is written, where the data set is not what the model was trained on.
     """
-    model = load_model(folder, record, device)
+    with doing(f"loading the weights of {record.run_id}"):
+        model = load_model(folder, record, device)
     dataset = record.recipe.dataset
     progress = _Progress(say)
     names: Mapping[Path, bytes] = {}
     if what.files is not None:
         classes = plugins.dataset(dataset).info(data_folder).classes
         check_same_data(record.run_id, model.data, DataIdentity(dataset=dataset, classes=_names_if_there(dataset, data_folder)))
-        rows = predict_files(what.files, model.predict, classes=classes, progress=progress)
+        with bar_or("predicting"):
+            rows = predict_files(what.files, model.predict, classes=classes, progress=progress)
     else:
         found = read_data(dataset, data_folder, "train", "test")
         check_same_data(record.run_id, model.data, found.identity)
         classes = found.info.classes
-        rows = predict_test_images(found.parts["test"].images, model.predict, classes=classes, progress=progress)
+        with bar_or("predicting"):
+            rows = predict_test_images(found.parts["test"].images, model.predict, classes=classes, progress=progress)
         names = _name_tables(folder, model.data.classes or found.identity.classes, found.test_names)
     write_submission(folder.submission, rows, classes=classes, names=names)
     say(f"submission: {folder.submission}, {len(rows.ids):,} rows for {what.describe()}")
@@ -199,7 +203,7 @@ class _Progress:
         now = time.monotonic()
         rate = done / max(now - self._begun, 1e-9)
         line = f"predicted {done:,} of {total:,} images, {rate:,.0f} images/s, {(total - done) / rate:.0f} s left"
-        if sys.stderr.isatty():
+        if on_terminal():
             sys.stderr.write(f"\r{line}\x1b[K" + ("\n" if done == total else ""))
             sys.stderr.flush()
         elif now - self._said >= _SECONDS_BETWEEN_LINES:

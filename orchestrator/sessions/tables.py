@@ -23,24 +23,24 @@ def frames(store: RunsFolder, studies: Sequence[str]) -> Frames:
     return frames_of(((folder.name, record, folder.folder(record).epochs()) for folder, record in runs), searched)
 
 
-def reported(name: str, given: Frames, form: str) -> str:
+def reported(name: str, given: Frames, form: str, *, width: int | None = None) -> str:
     """What the report of this name makes of the frames, as text. Raises UnknownName, or BadData in one line."""
     from reports.tables.checked import checked
 
     report = plugins.report(name)
     with blame_plugin(f"report {name!r}"):
-        return render(checked(report(given), name), form)
+        return render(checked(report(given), name), form, width=width)
 
 
-def render_rows(rows: Sequence[Mapping[str, Any]], form: str) -> str:
-    """Rows with the same columns as text: "table", "csv", "json" or "md"."""
+def render_rows(rows: Sequence[Mapping[str, Any]], form: str, *, width: int | None = None) -> str:
+    """Rows with the same columns as text: "table", "csv", "json" or "md"; `width` is a table's characters to a line."""
     from reports.tables.formats import render_rows as rendered
 
-    return rendered(rows, form)
+    return rendered(rows, form, width=width)
 
 
-def render(table: "pd.DataFrame", form: str) -> str:
-    """A table as text: "table", "csv", "json" or "md"."""
+def render(table: "pd.DataFrame", form: str, *, width: int | None = None) -> str:
+    """A table as text: "table", "csv", "json" or "md"; `width` is a table's characters to a line."""
     from reports.tables.formats import render as rendered
 
-    return rendered(table, form)
+    return rendered(table, form, width=width)

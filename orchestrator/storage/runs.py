@@ -5,6 +5,7 @@ from typing import final
 
 from orchestrator.errors import MissingInput, UnknownName
 from orchestrator.record import Kind
+from orchestrator.storage.commands import command
 from orchestrator.storage.file_names import FOLDERS, FileNames
 from orchestrator.storage.run_folder import RunFolder, refuse_link
 from orchestrator.storage.study_folder import StudyFolder
@@ -44,7 +45,9 @@ class RunsFolder:
             study = self.study(name)
             if not search or study.read().search is not None:
                 return study
-        raise MissingInput(f"there is no study in {self.runs}; begin one with: orchestrate study PLAN --trials N")
+        raise MissingInput(
+            f"there is no study in {self.runs}; begin one with: {command(self.runs, 'study', 'PLAN', '--trials', 'N')}"
+        )
 
     def find_run(self, run_id: str) -> tuple[StudyFolder, RunFolder]:
         """The run that `run_id` names, `part2/trials/0007` or `part2/7`. Raises UnknownName, with those that exist."""

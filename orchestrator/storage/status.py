@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from orchestrator.record import FailureKind, Kind, RunRecord, Status, best_complete
+from orchestrator.storage.in_progress import RunInProgress, in_progress, run_seconds_left, search_seconds_left
+from orchestrator.storage.in_progress import lines as in_progress_lines
 from orchestrator.storage.queue import SettingQueue
 from orchestrator.storage.study_file import StudyFile
 from orchestrator.storage.study_folder import StudyFolder
@@ -22,6 +24,7 @@ class StudyStatus:
     singles: tuple[RunRecord, ...] = ()
     running: bool  # whether a process works on it now
     enqueued: int  # settings that wait to be tried
+    active: tuple[RunInProgress, ...] = ()
 
     @property
     def best(self) -> RunRecord | None:
@@ -64,6 +67,15 @@ class StudyStatus:
             words[Status.RUNNING] = "interrupted"
         return ", ".join(f"{number} {words[status]}" for status, number in counted.items() if number)
 
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds that what is trained now takes: the whole search, or a run. None where nothing is, or tells."""
+        if not self.active:
+            return None
+        if any(run.run in {record.run_id for record in self.trials} for run in self.active):
+            return search_seconds_left(self.trials, self.asked, self.active)
+        return run_seconds_left(self.active[0])
+
     def plain(self) -> dict[str, Any]:
         """For --format json."""
         best = self.best
@@ -82,6 +94,8 @@ class StudyStatus:
             "enqueued": self.enqueued,
             "limits": to_plain(self.study.limits),
             "ended": self.study.ended,
+            "active": [run.plain() for run in self.active],
+            "time_left_seconds": self.seconds_left,
             "retrains": {record.run_id: record.status.value for record in self.retrains},
             "singles": {record.run_id: record.status.value for record in self.singles},
         }
@@ -94,6 +108,7 @@ class StudyStatus:
             else f"{self.study.name}: single runs, no search",
             f"running{self._limits()}" if self.running else "not running",
         ]
+        lines += in_progress_lines([run.plain() for run in self.active], self.seconds_left)
         if self.study.ended:
             lines.append(f"the last session ended early: {self.study.ended}")
         for kind, records in self.failures().items():
@@ -124,12 +139,15 @@ class StudyStatus:
 
 def study_status(folder: StudyFolder, study: StudyFile | None = None) -> StudyStatus:
     """The state of a study; `study` is what study.json says or will say. Raises BadData for a damaged record."""
-    trials = tuple(folder.runs(Kind.TRIAL))
+    trials, retrains, singles = (tuple(folder.runs(kind)) for kind in (Kind.TRIAL, Kind.RETRAIN, Kind.SINGLE))
+    running = folder.locked()
+    active = [record for record in (*trials, *retrains, *singles) if running and record.status is Status.RUNNING]
     return StudyStatus(
         study=study or folder.read(),
         trials=trials,
-        retrains=tuple(folder.runs(Kind.RETRAIN)),
-        singles=tuple(folder.runs(Kind.SINGLE)),
-        running=folder.locked(),
+        retrains=retrains,
+        singles=singles,
+        running=running,
+        active=tuple(in_progress(record, folder.folder(record).epochs()) for record in active),
         enqueued=len(set(SettingQueue(folder).names()) - {record.enqueued for record in trials}),
     )

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from orchestrator.errors import BadData, MissingInput
+from orchestrator.support.activity import doing
 from orchestrator.support.atomic_files import disk_errors
 from orchestrator.support.disk_lookups import is_file
 
@@ -124,7 +125,7 @@ def check_files(folder: Path, geometry: OutOfDistribution, *, partial: bool = Fa
         raise MissingInput(f"{len(missing)} of {geometry.files} files are missing in {folder}: {', '.join(missing)}; {advice}")
     for file in present:
         path = folder / geometry.file_name(file)
-        with disk_errors(f"read {path}"):
+        with disk_errors(f"read {path}"), doing(f"checking {path}"):
             _check_array(path, geometry)
             if verify:
                 _check_digest(path, geometry.sha256[file])

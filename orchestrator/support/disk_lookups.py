@@ -8,6 +8,7 @@ import os
 import stat
 from pathlib import Path
 
+from orchestrator.errors import DiskError
 from orchestrator.support.atomic_files import disk_errors
 
 # Errors that the disk has, and not what was asked of it: they concern every run.
@@ -53,6 +54,15 @@ def is_link(path: Path) -> bool:
     """Whether a link lies at `path`, wherever it leads. Raises DiskError."""
     found = status(path, follow_links=False)
     return found is not None and stat.S_ISLNK(found.st_mode)
+
+
+def has_content(log: Path) -> bool:
+    """Whether a log has anything to read; in doubt it has."""
+    try:
+        found = status(log)
+    except DiskError:
+        return True
+    return found is not None and found.st_size > 0
 
 
 def names_in(folder: Path) -> list[str]:

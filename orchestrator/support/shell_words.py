@@ -12,9 +12,3 @@ def command(*words: str | Path) -> str:
 def quoted(path: str | Path) -> str:
     """One word of another command, such as a file's path."""
     return shlex.quote(str(path))
-
-
-def operand(path: str | Path) -> str:
-    """A path that no command takes for an option, to be given to `command`."""
-    text = str(path)
-    return f"./{text}" if text.startswith("-") else text

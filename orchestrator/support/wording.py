@@ -29,16 +29,3 @@ def printable(text: str) -> str:
 def _printable(character: str) -> str:
     plain = character.isprintable() or character in "\n\t"
     return character if plain else character.encode("unicode_escape").decode()
-
-
-def json_escape(error: UnicodeError) -> tuple[str, int]:
-    r"""What stands in the place of characters that an encoding lacks, such as \u00e9, as an error handler of `codecs`."""
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
-    lacking = error.object[error.start : error.end]
-    return "".join(map(_json_escape, lacking)), error.end
-
-
-def _json_escape(character: str) -> str:
-    units = character.encode("utf-16-be", "surrogatepass").hex()
-    return "".join(f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4))

@@ -7,8 +7,6 @@ import html
 import io
 import json
 import re
-import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
@@ -28,8 +26,8 @@ _FORMULA = ("=", "+", "-", "@", "\t")  # how a text begins that a spreadsheet ta
 def render(frame: pd.DataFrame, form: str, *, width: int | None = None) -> str:
     """The frame as text that ends in a line end; `form` is one of "table", "csv", "json", "md".
 
-    table: aligned columns. `width` is the number of characters to a line, by default the terminal's, and without limit where
-        the output is no terminal. Columns that do not fit follow in a further table below; no figure is ever cut.
+    table: aligned columns. `width` is the number of characters to a line, None for no limit. Columns that do not fit follow in
+        a further table below; no figure is ever cut.
     md: a Markdown table. Both leave missing values empty and round: accuracies and losses to 4 decimals, seconds to 1,
         others to 3 significant digits.
     csv: floats exact, missing values empty. A text that a spreadsheet would take for a formula gets a ' in front.
@@ -38,8 +36,6 @@ def render(frame: pd.DataFrame, form: str, *, width: int | None = None) -> str:
     """
     columns = [_column(str(name), frame[name]) for name in frame.columns]
     if form == "table":
-        if width is None and sys.stdout.isatty():
-            width = shutil.get_terminal_size().columns
         return _table([_rounded(column) for column in columns], width)
     if form == "md":
         return _markdown([_rounded(column) for column in columns])
@@ -50,9 +46,9 @@ def render(frame: pd.DataFrame, form: str, *, width: int | None = None) -> str:
     raise UnknownName("format", form, FORMATS)
 
 
-def render_rows(rows: Sequence[Mapping[str, Any]], form: str) -> str:
+def render_rows(rows: Sequence[Mapping[str, Any]], form: str, *, width: int | None = None) -> str:
     """Rows with the same columns as text, as `render` says."""
-    return render(pd.DataFrame(rows), form)
+    return render(pd.DataFrame(rows), form, width=width)
 
 
 @final

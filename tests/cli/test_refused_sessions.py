@@ -56,9 +56,9 @@ def test_nothing_to_retrain_and_nothing_to_submit(runs: Path, refuse: Refuse) ->
     refuse(66, "submit", "--runs", runs, says=("no finished retrain", "orchestrate retrain-best"))
     for file in (runs / "curves" / "trials").glob("*/record.json"):
         file.write_text(file.read_text().replace('"COMPLETE"', '"FAILED"'))
-    refuse(66, "retrain-best", "--runs", runs, *QUIET, says=("no COMPLETE trial", "--study curves"))
+    refuse(66, "retrain-best", "--runs", runs, *QUIET, says=("no COMPLETE trial", "orchestrate study curves --trials 6"))
     shutil.rmtree(runs / "curves" / "trials")
-    refuse(66, "retrain-best", "--runs", runs, *QUIET, says=("no COMPLETE trial", "orchestrate study"))
+    refuse(66, "retrain-best", "--runs", runs, *QUIET, says=("no COMPLETE trial", "orchestrate study curves --runs"))
 
 
 def test_a_trial_whose_weights_were_not_kept(runs: Path, refuse: Refuse) -> None:

@@ -39,7 +39,7 @@ from tests.cli.studies import Refuse
 def test_an_unknown_name_is_answered_with_the_known_ones_nearest_first(
     words: list[str], says: str, refuse: Refuse, tmp_path: Path
 ) -> None:
-    where = ["--runs", str(tmp_path / "runs")] if words[0] in {"study", "leaderboard", "submit"} else []
+    where = ["--runs", str(tmp_path / "runs")] if words[0] in {"study", "leaderboard"} else []
     refuse(2, *words, *where, says=(says,))
 
 

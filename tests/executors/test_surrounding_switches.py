@@ -16,7 +16,6 @@ from orchestrator.recipe import Recipe
 from orchestrator.record import Provenance
 from orchestrator.support.environment import commit, cores, remove_switches, switches
 from orchestrator.support.serialization import from_plain, to_plain
-from orchestrator.support.wording import json_escape
 from orchestrator.worker.runner import Runner
 from tests.helpers.paths import PLUGINS, ROOT
 from tests.helpers.subprocess_cli import run
@@ -158,24 +157,6 @@ def test_the_slurm_script_deletes_only_the_folder_of_its_job(tmp_path: Path) -> 
         environment = {"SLURM_JOB_ID": "77", **({"RAY_TMPDIR": given} if given else {})}
         command = ["bash", "-c", f'{line}\nprintf %s "$RAY_TMPDIR"']
         assert subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout == expected
-
-
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
-def test_an_encoding_that_lacks_a_character_costs_no_output(encoding: str) -> None:
-    text = "é×…中🙂\udce9"
-    error = UnicodeEncodeError(encoding, text, 0, len(text), "lacking")
-    escaped, end = json_escape(error)
-    assert (json.loads(f'"{escaped}"'), end) == (text, len(text))
-
-
-def test_json_is_whole_in_any_locale(tmp_path: Path) -> None:
-    recipe = tmp_path / "é中.json"
-    words = ("recipe", recipe, "--runs", tmp_path)
-    plain = {"plan": "p", "trainer": "cnn", "dataset": f"folder:{tmp_path}/中🙂", "epochs": 1, "seed": 0, "params": {}}
-    recipe.write_text(json.dumps(plain))
-    output, _ = run(*words, variables={"PYTHONIOENCODING": "latin-1"})
-    assert json.loads(output)["dataset"] == plain["dataset"]
-    assert output.isascii()
 
 
 def test_all_cores_without_a_limit() -> None:

@@ -3,7 +3,6 @@
 import contextlib
 import importlib
 import inspect
-import io
 import pkgutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,7 +25,7 @@ NO_OBSERVERS = {"base", "replay", "wire", "database_url", "subprocess_main"}
 
 
 def console(folder: Path) -> Observer:
-    return Console(io.StringIO(), total=9, workers=2, metric=Metric(), before=[], clock=SystemClock())
+    return Console(lambda line: None, total=9, workers=2, metric=Metric(), before=[], clock=SystemClock())
 
 
 def in_process(factory: str, settings: Callable[[Path], object]) -> Callable[[Path], Observer]:

@@ -106,6 +106,19 @@ def test_an_observer_that_never_ends_is_ended(start: Callable[..., SubprocessObs
     assert gone(child)
 
 
+def test_a_copy_of_nothing_lacks_nothing(start: Callable[..., SubprocessObserver], tmp_path: Path) -> None:
+    """As after a Ctrl-C before the first trial: the child still imports, and its log is empty."""
+    assert start(gate=str(tmp_path / "never")).finish(0.0) is None
+
+
+def test_a_warning_names_no_log_that_is_empty(start: Callable[..., SubprocessObserver], tmp_path: Path) -> None:
+    observer = start(gate=str(tmp_path / "never"))
+    observer.opened(running(), [])
+    warning = observer.finish(0.0)
+    assert warning is not None
+    assert "it was not completed in time. To complete it, run: orchestrate mirror" in warning
+
+
 def test_a_killed_observer_is_a_warning_and_nothing_else(start: Callable[..., SubprocessObserver], tmp_path: Path) -> None:
     observer = start()
     assert observer.ready(20) is None

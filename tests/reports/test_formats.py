@@ -5,11 +5,7 @@ import html
 import io
 import json
 import math
-import os
-import pty
 import re
-import subprocess
-import sys
 
 import pandas as pd
 import pytest
@@ -157,22 +153,3 @@ def test_floats_survive_csv_and_json(values: list[float]) -> None:
 def test_an_unknown_format_lists_the_known_ones() -> None:
     with pytest.raises(UnknownName, match="unknown format 'jsn'; known: json, "):
         render(FRAME, "jsn")
-
-
-def test_the_terminal_decides_the_width_and_a_pipe_has_none() -> None:
-    program = """if True:
-        import sys, pandas as pd
-        from reports.tables.formats import render
-        text = render(pd.DataFrame({f"column{i}": ["x" * 20] for i in range(5)}), "table")
-        sys.stderr.write(str(max(map(len, text.splitlines()))))
-    """
-    environment = {**os.environ, "COLUMNS": "50"}
-    piped = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
-    leader, follower = pty.openpty()
-    try:
-        command = [sys.executable, "-c", program]
-        shown = subprocess.run(command, env=environment, stdout=follower, stderr=subprocess.PIPE, text=True, check=True)
-    finally:
-        os.close(follower)
-        os.close(leader)
-    assert (int(piped.stderr), int(shown.stderr)) == (108, 42)

@@ -232,7 +232,8 @@ def test_a_setting_for_which_no_trial_is_left_is_told_to_need_more(tmp_path: Pat
     study = begun(tmp_path)
     said: list[str] = []
     enqueue(study, ["learning_rate=0.03"], said.append)
-    assert said[-1] == "all 12 trials of the study are begun or enqueued; give a larger --trials to try this setting"
+    enough = f"orchestrate study curves --trials 13 --runs {tmp_path / 'runs'}"
+    assert said[-1] == f"all 12 trials of the study are begun or enqueued; to try this setting, run: {enough}"
     records = conduct(tmp_path, 12, pruner="promote")
     assert not any(record.enqueued for record in records)
     records = conduct(tmp_path, 13, pruner="promote")

@@ -281,7 +281,7 @@ def test_commands_that_are_about_searches_say_so(tmp_path: Path, capsys: pytest.
     words = ("--runs", tmp_path / "runs")
     assert call(capsys, "train", recipe_file(tmp_path), *words, *QUIET).code == 0
     refused(capsys, 66, "retrain-best", *words, *QUIET, says=("there is no study", "orchestrate study PLAN"))
-    refused(capsys, 2, "retrain-best", "train", *words, *QUIET, says=("holds single runs", "orchestrate retrain RUN"))
+    refused(capsys, 2, "retrain-best", "train", *words, *QUIET, says=("holds single runs", "orchestrate retrain train/single/"))
     refused(capsys, 2, "enqueue", "train", "dropout=0.1", *words, says=("holds single runs", "orchestrate train NAME"))
     refused(capsys, 78, "study", "curves", "--study", "train", "--trials", "2", *words, *QUIET, says=("--study NAME",))
     refused(capsys, 2, "mirror", "train", "--storage", "sqlite:///x.db", *words, says=("leave out --storage",))

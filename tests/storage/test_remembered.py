@@ -33,8 +33,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def study(capsys: pytest.CaptureFixture[str], *words: str | Path) -> Result:
-    result = call(capsys, "study", "curves", "--trials", "2", *QUIET, *words)
+def study(capsys: pytest.CaptureFixture[str], *words: str | Path, trials: int = 2) -> Result:
+    result = call(capsys, "study", "curves", "--trials", str(trials), *QUIET, *words)
     assert result.code == 0, result.messages
     return result
 
@@ -153,12 +153,12 @@ def test_a_data_folder_that_is_gone_is_said_once_and_another_is_recorded_on_resu
     study(capsys, "--data-dir", tmp_path / "data")
     (tmp_path / "data").rmdir()
     gone = f"warning: the data folder {tmp_path / 'data'} of study curves is not on this machine; using data"
-    result = study(capsys, "--trials", "3")
+    result = study(capsys, trials=3)
     assert result.messages.count(gone) == 1
-    result = study(capsys, "--trials", "4", "--data-dir", tmp_path / "other")
+    result = study(capsys, "--data-dir", tmp_path / "other", trials=4)
     assert gone not in result.messages
     assert RunsFolder(here / "runs").study("curves").read().data_folder == str(tmp_path / "other")
-    assert "warning" not in study(capsys, "--trials", "5").messages
+    assert "warning" not in study(capsys, trials=5).messages
     assert RunsFolder(here / "runs").study("curves").read().data_folder == str(tmp_path / "other")
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import pickle
+import shlex
 import shutil
 import tarfile
 from collections.abc import Mapping, Sequence

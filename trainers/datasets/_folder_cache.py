@@ -15,7 +15,6 @@ import json
 import os
 import secrets
 import shutil
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +27,7 @@ from rich.progress import track
 
 from orchestrator.contracts import LeftOut
 from orchestrator.errors import BadData, InvalidInput
+from orchestrator.support.activity import bar_or, on_terminal
 from orchestrator.support.atomic_files import disk_errors, sync_folder
 from orchestrator.support.disk_lookups import content, is_file, names_in
 from orchestrator.support.serialization import from_plain, parse, to_plain
@@ -228,7 +228,11 @@ class FolderCache:
         """The first number of each block of images; on a terminal with a bar."""
         console = Console(stderr=True)
         description = f"reading {escape(shown(self._root.name))}, {part}"
-        yield from track(range(0, images, _BLOCK), description, console=console, disable=not sys.stderr.isatty())
+        done = 0
+        with bar_or(lambda: f"reading {shown(self._root.name)}, {part}: {done:,} of {images:,} images"):
+            for first in track(range(0, images, _BLOCK), description, console=console, disable=not on_terminal()):
+                done = first
+                yield first
 
 
 @final

@@ -1,6 +1,7 @@
 """Files of pretrained weights: torchvision's by name, from the disk or the network, or a user's own with its sha256."""
 
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import final
@@ -89,9 +90,19 @@ def fetch(name: str, folder: Path) -> Path:
 
     Raises UnknownName, MissingInput, BadData or DiskError.
     """
+    return _named(name).fetch(folder)
+
+
+def verify(name: str, folder: Path) -> Path:
+    """The file of the named weights, checked. Raises UnknownName, MissingInput (both ways to get it) or BadData."""
+    return _named(name).find(folder)
+
+
+def _named(name: str) -> PublishedWeights:
+    """The weights of one of the names in `fetchable`. Raises UnknownName."""
     if name not in fetchable():
         raise UnknownName("pretrained weights", name, fetchable())
-    return published(*name.split("-", 1)).fetch(folder)
+    return published(*name.split("-", 1))
 
 
 def check(architecture: str, weights: str, sha256: str) -> None:

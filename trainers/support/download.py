@@ -3,7 +3,6 @@
 import hashlib
 import http.client
 import os
-import sys
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from orchestrator.errors import BadData, MissingInput
+from orchestrator.support.activity import bar_or, on_terminal
 from orchestrator.support.atomic_files import disk_errors
 from orchestrator.support.disk_lookups import is_file
 
@@ -49,7 +49,10 @@ def download(url: str, target: Path, checksum: Checksum, *, by_hand: str) -> Non
     with disk_errors(f"write {target}"):
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with aside.open("wb") as stream:
+            with (
+                aside.open("wb") as stream,
+                bar_or(lambda: f"downloading {target.name}: {stream.tell() / 1e6:.0f} MB so far"),
+            ):
                 _transfer(url, stream, target.name, by_hand)
                 stream.flush()
                 os.fsync(stream.fileno())
@@ -92,4 +95,4 @@ def _transfer(url: str, stream: IO[bytes], name: str, by_hand: str) -> None:
 
 def _progress() -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
+    return Progress(*columns, console=Console(stderr=True), disable=not on_terminal())
