@@ -7,7 +7,6 @@ from orchestrator.record import Epoch, Kind, Metric, RunRecord, best_complete
 from orchestrator.storage.run_folder import run_name
 from orchestrator.support.clock import Clock
 from orchestrator.support.durations import format_duration
-from orchestrator.support.wording import printable
 
 
 @final

@@ -1,7 +1,6 @@
 """Recipes by name: of a reference system, of a plan, or from a file such as `orchestrate recipe RUN` prints."""
 
 import dataclasses
-import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path

@@ -21,7 +21,6 @@ from orchestrator.support.disk_lookups import is_file
 from orchestrator.support.environment import commit
 from orchestrator.support.fault_injection import CrashPoint, reached
 from orchestrator.support.seeds import derive
-from orchestrator.support.shell_words import command
 
 
 def best_trial(folder: StudyFolder) -> RunRecord:

@@ -1,7 +1,6 @@
 """Variables of OpenMP, torch, Ray, git and Python around a command: obeyed and recorded, or removed."""
 
 import ast
-import json
 import os
 import re
 import subprocess
@@ -18,7 +17,6 @@ from orchestrator.support.environment import commit, cores, remove_switches, swi
 from orchestrator.support.serialization import from_plain, to_plain
 from orchestrator.worker.runner import Runner
 from tests.helpers.paths import PLUGINS, ROOT
-from tests.helpers.subprocess_cli import run
 from tests.observers.test_wandb_switches import decision
 from tests.support.test_environment import git
 from tests.worker.test_capabilities import job

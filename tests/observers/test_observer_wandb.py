@@ -76,6 +76,8 @@ def test_a_record_of_others_deletes_no_folder_of_another_run(tmp_path: Path) -> 
     (tmp_path / "wandb" / f"run-2-{wandb_id(record)}").symlink_to(tmp_path, target_is_directory=True)
     copies._remove_folders(record)
     assert sorted(path.name for path in (tmp_path / "wandb").iterdir()) == sorted([*others[1:], f"run-2-{wandb_id(record)}"])
+
+
 @pytest.mark.slow
 def test_every_setting_of_the_documents_is_in_the_config_as_it_is_recorded(
     mirror: Callable[..., SubprocessObserver], tmp_path: Path

@@ -2,7 +2,6 @@
 
 import hashlib
 import pickle
-import shlex
 import shutil
 import tarfile
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,6 @@
 """Files of pretrained weights: torchvision's by name, from the disk or the network, or a user's own with its sha256."""
 
 import re
-import shlex
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import final
