@@ -21,11 +21,15 @@ _WORKER_SETTINGS = {
     "MALLOC_MMAP_MAX_": "0",  # blocks of memory that are asked from the system one by one
     "MALLOC_TRIM_THRESHOLD_": str(2**34),  # bytes that must be free before any are given back
 }
+_THREAD_LIMITS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OMP_THREAD_LIMIT")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceAssignment:
-    """The workers of a study: one entry of `devices` per worker, and the threads that each may use."""
+    """The workers of a study: one entry of `devices` per worker, and the threads that each may use.
+
+    That is the worker's share of the cores, and never more than a variable of OpenMP or MKL allows, as SLURM may set one.
+    """
 
     devices: tuple[str, ...]
     threads: int
@@ -39,7 +43,14 @@ def assign_devices(device: str, workers: str, per_device: int = 1) -> DeviceAssi
     devices = _devices(device)
     count = len(devices) * per_device if workers == "auto" else counted("--workers", workers)
     spread = tuple(devices[worker % len(devices)] for worker in range(count))
-    return DeviceAssignment(devices=spread, threads=max(1, cores() // count))
+    return DeviceAssignment(devices=spread, threads=worker_threads(count))
+
+
+def worker_threads(workers: int) -> int:
+    """The threads that each of so many workers of this machine may use."""
+    limits = [os.environ.get(name, "").split(",")[0].strip() for name in _THREAD_LIMITS]  # OpenMP takes a list, for nested loops
+    allowed = min([int(limit) for limit in limits if re.fullmatch("[1-9][0-9]{0,5}", limit)], default=cores())
+    return max(1, min(cores() // workers, allowed))
 
 
 def worker_settings(threads: int) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import final
 
 from orchestrator.errors import InvalidInput
 from orchestrator.executors.base import Executor
-from orchestrator.executors.devices import DeviceAssignment, assign_devices, counted
+from orchestrator.executors.devices import DeviceAssignment, assign_devices, counted, worker_threads
 from orchestrator.executors.gpu_capacity import MOST_WORKERS
 from orchestrator.executors.gpu_sharing import GpuSharing
 from orchestrator.executors.in_process import InProcess
@@ -17,7 +17,6 @@ from orchestrator.recipe import Recipe
 from orchestrator.storage.remembered_folders import DEFAULT_DATA
 from orchestrator.storage.study_folder import StudyFolder
 from orchestrator.support.clock import SystemClock
-from orchestrator.support.environment import cores
 
 
 @final
@@ -46,7 +45,7 @@ class Resources:
             return survey(self.ray_address, device=self.device, workers=self.workers, per_device=self.per_device)
         assigned = assign_devices(self.device, self.workers, self.per_device)
         if self.shares_gpus and assigned.devices[0].startswith("cuda"):  # the number of threads stays when workers are added
-            return replace(assigned, threads=max(1, cores() // (len(assigned.devices) * MOST_WORKERS)))
+            return replace(assigned, threads=worker_threads(len(assigned.devices) * MOST_WORKERS))
         return assigned
 
     @property

@@ -243,7 +243,8 @@ def no_lines(line: str) -> None:
 
 def test_on_gpus_threads_are_left_for_those_that_may_come(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
-    monkeypatch.setattr("orchestrator.sessions.resources.cores", lambda: 64)
+    monkeypatch.setattr("orchestrator.executors.devices.cores", lambda: 64)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)  # which processes of tests beside each other have
     force = Resources(runs=tmp_path, data_folder=tmp_path, device="cuda", workers_per_device="auto").assignment()
     assert (force.devices, force.threads) == (("cuda:0", "cuda:1"), 4)
 

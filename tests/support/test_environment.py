@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.executors.devices import assign_devices, worker_settings
+from orchestrator.executors.devices import assign_devices, worker_settings, worker_threads
 from orchestrator.support.environment import commit
 
 
@@ -84,3 +84,28 @@ def test_torch_is_asked_for_gpus_where_the_system_has_a_device_of_one(
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     assert assign_devices("auto", "auto").devices == devices
     assert assign_devices("cuda", "auto").devices == ("cuda:0", "cuda:1")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "threads"),
+    [
+        ("OMP_NUM_THREADS", "4", 4),
+        ("OMP_NUM_THREADS", "4,2", 4),
+        ("MKL_NUM_THREADS", "3", 3),
+        ("OMP_THREAD_LIMIT", "1", 1),
+        ("OMP_NUM_THREADS", "1000", 64),
+        ("OMP_NUM_THREADS", "0", 64),
+        ("OMP_NUM_THREADS", "all", 64),
+        ("OMP_NUM_THREADS", "", 64),
+    ],
+)
+def test_a_worker_has_no_more_threads_than_openmp_allows(
+    variable: str, value: str, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.executors.devices.cores", lambda: 64)
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OMP_THREAD_LIMIT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, value)
+    assert worker_threads(1) == assign_devices("cpu", "1").threads == threads
+    assert worker_threads(32) == min(threads, 2)
+    assert worker_threads(200) == 1
