@@ -4,8 +4,8 @@ BIN := .venv/bin
 STUDY := part2-digits
 BENCHMARKS := overhead training
 TEST_PROCESSES ?= logical
-# Two more than there are cores: slow tests also wait, for timeouts and for processes that they killed.
-SLOW_PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)
+# One more than there are cores: slow tests also wait, for timeouts and for processes that they killed.
+SLOW_PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 # Each study starts processes of its own, which read compiled code instead of compiling it again.
 unexport PYTHONDONTWRITEBYTECODE

@@ -28,6 +28,7 @@ def test_a_disk_that_takes_nothing(refuse: Refuse, tmp_path: Path) -> None:
     assert not (tmp_path / "runs" / "curves").exists()
 
 
+@pytest.mark.slow
 def test_a_disk_that_refuses_in_the_middle(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ("study", "curves", "--trials", "5", "--runs", runs, *QUIET)
     obstacle = runs / "curves" / "trials" / "0003"

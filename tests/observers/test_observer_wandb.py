@@ -32,6 +32,11 @@ def helpers() -> list[psutil.Process]:
     return [process for process in psutil.Process().children(recursive=True) if not has_ended(process)]
 
 
+def rows_of(folder: Path) -> int:
+    """Epochs in W&B's files so far; a file whose header is not written yet has none."""
+    return sum(len(run.history) for run in read_folder(folder).values() if run.run_id)
+
+
 def test_a_trial_becomes_a_run_with_its_curve_config_and_summary(
     mirror: Callable[..., SubprocessObserver], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -222,10 +227,7 @@ def test_after_a_kill_of_everything_the_files_are_readable(mirror: Callable[...,
     record, epochs = running(0), curve(3)
     observer.opened(record, epochs)
 
-    def rows() -> int:
-        return sum(len(run.history) for run in read_folder(tmp_path).values() if run.run_id)
-
-    eventually(lambda: any(tmp_path.glob("wandb/*run-*/*.wandb")) and rows() == 3)
+    eventually(lambda: rows_of(tmp_path) == 3)
     for process in helpers():
         process.kill()
     observer.finish(20)
@@ -250,7 +252,7 @@ time.sleep(60)
 """
     root = ROOT
     with subprocess.Popen([sys.executable, "-c", script], cwd=root) as conductor:
-        eventually(lambda: any(tmp_path.glob("wandb/*run-*/*.wandb")))
+        eventually(lambda: rows_of(tmp_path) == 3)
         processes = psutil.Process(conductor.pid).children(recursive=True)
         assert len(processes) == 2
         conductor.send_signal(signal.SIGKILL)

@@ -48,6 +48,7 @@ def write(folder: Path, module: str, system: str = "lab-1", name: str = "tiny-cn
     return file
 
 
+@pytest.mark.slow
 def test_an_own_file_adds_a_system_that_every_command_knows(folder: Path, tmp_path: Path) -> None:
     write(folder, "lab")
     (folder / "_draft.py").write_text("raise RuntimeError\n")

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -217,11 +216,12 @@ def test_the_command_ends_with_0_says_why_and_status_remembers(quick: Path, caps
 
 @pytest.mark.slow
 def test_a_real_session_leaves_real_time(tmp_path: Path) -> None:
-    began = time.monotonic()
     words = ("study", "slow_curves", "--trials", "1000", "--budget", "33s", "--mirror", "off", "--runs", tmp_path / "runs")
     _, messages = run(*words, "--data-dir", tmp_path)
-    took = time.monotonic() - began
     assert "of the budget of 33 s is used" in messages
     records = RunsFolder(tmp_path / "runs").known("slow_curves").runs(Kind.TRIAL)
-    assert 15 < took < 33  # of which 9 s are reserved, and the processes of other tests need some
+    # By the session's own files, since on busy cores the interpreter takes long to start and to exit.
+    began = min(record.provenance.started for record in records)
+    last = max(file.stat().st_mtime for file in (tmp_path / "runs").rglob("record.json"))
+    assert 9 < last - began < 33  # of which 9 s are reserved
     assert len(records) >= 5

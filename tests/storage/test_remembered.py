@@ -145,6 +145,7 @@ def test_an_option_wins_and_a_study_in_the_default_folder_is_the_last_one_then(
     assert (here / "runs" / "curves" / "study.json").is_file()
 
 
+@pytest.mark.slow
 def test_a_data_folder_that_is_gone_is_said_once_and_another_is_recorded_on_resume(
     here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -136,6 +136,7 @@ def test_patience_ends_a_run_early_and_says_so() -> None:
         training.epoch()
 
 
+@pytest.mark.slow
 def test_patience_is_with_the_last_phase() -> None:
     phases = [{"epochs": 6, "layers": "head"}, {"epochs": 5}]
     params: dict[str, Any] = {"batch_size": 24, "warmup": 0.0, "learning_rate": 1e-6}  # nothing becomes better
