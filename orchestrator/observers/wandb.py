@@ -45,6 +45,8 @@ class MirrorConfiguration:
     study: str
     folder: str  # of the study; W&B makes its folder `wandb` in it
     mode: Mode = "auto"  # auto: WANDB_MODE, else online when a key is stored or set, else offline
+    uuid: str = ""  # of the study; "" as its records have it
+    copied_from: tuple[str, ...] = ()  # uuids of the studies that it is a copy of
 
 
 def open_mirror(configuration: Mapping[str, Any]) -> "Mirror":
@@ -57,9 +59,12 @@ def open_mirror(configuration: Mapping[str, Any]) -> "Mirror":
     return Mirror(from_plain(MirrorConfiguration, dict(configuration)))
 
 
-def wandb_id(record: RunRecord) -> str:
-    """The W&B id of a run: "3f2a9c1b-t0007", "3f2a9c1b-r0007-9d0e1f2a". Unique by the study's uuid, not by its name."""
-    return f"{record.provenance.study.replace('-', '')[:8]}-{_short_name(record)}"
+def wandb_id(record: RunRecord, uuid: str = "") -> str:
+    """The W&B id of a run: "3f2a9c1b-t0007", "3f2a9c1b-r0007-9d0e1f2a". Unique by the study's uuid, not by its name.
+
+    A study that is a copy has a uuid of its own, and records that may still name the former one.
+    """
+    return f"{(uuid or record.provenance.study).replace('-', '')[:8]}-{_short_name(record)}"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -87,6 +92,8 @@ class Mirror:
 
     def __init__(self, configuration: MirrorConfiguration) -> None:
         self._study = configuration.study
+        self._uuid = configuration.uuid
+        self._copied_from = configuration.copied_from
         self._folder = Path(configuration.folder)
         self._mode = _mode(configuration.mode)
         # Where W&B cannot write it goes to the system's temporary folder without an error; this raises one.
@@ -154,7 +161,7 @@ class Mirror:
             project=os.environ.get("WANDB_PROJECT") or PROJECT,
             group=self._study,
             job_type=record.kind.value,
-            id=wandb_id(record),
+            id=wandb_id(record, self._uuid),
             name=f"{self._study}-{_short_name(record)}",
             config=_config(record),
             dir=str(self._folder),
@@ -186,10 +193,10 @@ class Mirror:
         if record.status.finished and is_folder(folder):
             (folder / _COMPLETE).write_text(_content(record, opened.epochs))
 
-    def _folders(self, record: RunRecord) -> list[Path]:
-        """The local folders of this W&B run, `run-TIME-ID` and `offline-run-TIME-ID`."""
-        end, wandb = f"-{wandb_id(record)}", self._folder / "wandb"
-        return [wandb / name for name in names_in(wandb) if name.startswith(("run-", "offline-run-")) and name.endswith(end)]
+    def _folders(self, record: RunRecord, *uuids: str) -> list[Path]:
+        """The local folders of this W&B run, `run-TIME-ID` and `offline-run-TIME-ID`; with `uuids` those of other studies."""
+        ends, wandb = tuple(f"-{wandb_id(record, uuid)}" for uuid in uuids or (self._uuid,)), self._folder / "wandb"
+        return [wandb / name for name in names_in(wandb) if name.startswith(("run-", "offline-run-")) and name.endswith(ends)]
 
     def _is_complete(self, record: RunRecord, epochs: Sequence[Epoch]) -> bool:
         content = _content(record, epochs)
@@ -205,7 +212,8 @@ class Mirror:
         return self._mode != "online" or uploaded
 
     def _remove_folders(self, record: RunRecord) -> None:
-        for folder in self._folders(record):
+        """Also those that came along when the study was copied: uploaded from here they would be mixed with the original's."""
+        for folder in self._folders(record, self._uuid, *self._copied_from):
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -88,6 +88,8 @@ def dry_run(request: Request, limits: Limits, resources: Resources, say: Callabl
     store = RunsFolder(resources.runs)
     opened = open_study(request, store, resources.data_folder, clock, say)
     opened.validate(say, find_data=report_missing_data_set)
+    if opened.note:
+        say(opened.note)
     opened = replace(opened, file=replace(opened.file, limits=limits))
     assignment = resources.assignment()
     records = sorted(opened.folder.runs(Kind.TRIAL), key=lambda record: record.number)

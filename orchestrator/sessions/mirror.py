@@ -7,6 +7,7 @@ from orchestrator.observers.database_url import check_storage, storage_of
 from orchestrator.observers.replay import replay
 from orchestrator.record import Kind
 from orchestrator.sessions.observers import open_mirror, open_published_copy
+from orchestrator.storage.identity import identity
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_folder import StudyFolder
 
@@ -22,9 +23,15 @@ def rebuild_copies(folder: StudyFolder, store: RunsFolder, mode: str, storage: s
         check_storage(storage)
     url = storage_of(study, storage)
     with folder.lock():
-        searched = [open_published_copy(study, url, store, folder)] if study.search is not None else []
-        observers = [*searched, *open_mirror(study, folder, mode)]
+        found = identity(folder, store)
+        if found.note:
+            say(found.note)
+        study = found.file
+        folder.update(study)
         runs = sorted(folder.runs(), key=lambda record: (record.kind is not Kind.TRIAL, record.number))
+        trials = [record for record in runs if record.kind is Kind.TRIAL]
+        searched = [open_published_copy(study, url, store, folder, trials)] if study.search is not None else []
+        observers = [*searched, *open_mirror(study, folder, mode)]
         for observer in observers:
             replay(observer, ((record, folder.folder(record).epochs()) for record in runs))
         warnings = [warning for observer in observers if (warning := observer.finish(_SECONDS))]

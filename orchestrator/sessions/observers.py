@@ -2,11 +2,13 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from orchestrator.errors import OrchestrateError, Unavailable
 from orchestrator.observers.base import Observer
 from orchestrator.observers.subprocess_observer import SubprocessObserver
+from orchestrator.record import RunRecord
+from orchestrator.storage.remembered_folders import recorded
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_file import StudyFile
 from orchestrator.storage.study_folder import StudyFolder
@@ -19,8 +21,10 @@ SECONDS_WHEN_INTERRUPTED = 3.0
 SECONDS_TO_BEGIN = 30.0
 
 
-def open_published_copy(study: StudyFile, storage: str, store: RunsFolder, folder: StudyFolder) -> SubprocessObserver:
-    """Optuna's copy of the study, in `storage` or, when that is "", in RUNS/optuna.db.
+def open_published_copy(
+    study: StudyFile, storage: str, store: RunsFolder, folder: StudyFolder, trials: Iterable[RunRecord]
+) -> SubprocessObserver:
+    """Optuna's copy of the study, in `storage` or, when that is "", in RUNS/optuna.db; `trials` are those that it is to hold.
 
     Raises Unavailable when the database cannot be reached, Mismatch when another study has the name there.
     """
@@ -30,6 +34,9 @@ def open_published_copy(study: StudyFile, storage: str, store: RunsFolder, folde
         "url": url,
         "study": study.name,
         "uuid": study.uuid,
+        "folder": recorded(folder.path),
+        "owns_database": not storage,
+        "recorded": [record.number for record in trials],
         "direction": search.plan_content["metric"]["direction"],
         "distributions": {name: dumps(content) for name, content in search.plan_content["space"].items()},
     }
@@ -64,7 +71,13 @@ def open_mirror(study: StudyFile, folder: StudyFolder, mode: str) -> list[Observ
     return [
         SubprocessObserver(
             "orchestrator.observers.wandb:open_mirror",
-            {"study": study.name, "folder": str(folder.path.resolve()), "mode": mode},
+            {
+                "study": study.name,
+                "folder": str(folder.path.resolve()),
+                "mode": mode,
+                "uuid": study.uuid,
+                "copied_from": list(study.copied_from),
+            },
             log=folder.logs / "wandb.log",
             copy=f"the W&B copy of {study.name}",
             cure=f"orchestrate mirror {study.name}",

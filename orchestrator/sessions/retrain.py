@@ -11,6 +11,7 @@ from orchestrator.record import Kind, Provenance, RunRecord, Status, best_comple
 from orchestrator.sessions.resources import Resources
 from orchestrator.sessions.single_run import check_recipe, complete_copies, find_record, result_line, train_run
 from orchestrator.sessions.submit import submit, target
+from orchestrator.storage.identity import identity
 from orchestrator.storage.remembered_folders import data_folder_of
 from orchestrator.storage.run_folder import RunFolder, run_name
 from orchestrator.storage.runs import RunsFolder
@@ -106,6 +107,10 @@ def retrain(request: RetrainRequest, folder: StudyFolder, resources: Resources, 
     device = resources.device_here()
     commit_id, dirty = commit(Path.cwd())
     with folder.lock():
+        found = identity(folder, RunsFolder(resources.runs))
+        if found.note:
+            say(found.note)
+        study = found.file
         provenance = Provenance(study=study.uuid, commit=commit_id, dirty=dirty, started=SystemClock().now())
         record = retrain_record(folder, source, epochs, provenance)
         run = folder.folder(record)

@@ -103,11 +103,10 @@ def train_run(
 ) -> RunRecord:
     """Start a worker and train a run; the caller holds the study's lock. PAUSED where `orchestrate stop` asked for it.
 
-    `study` is written where study.json says something else. Raises OrchestrateError when the run fails.
+    `study` is what study.json is to say. Raises OrchestrateError when the run fails.
     """
     with start_workers(resources, folder, say, expected=record.recipe, single=True) as workers:
-        if not folder.has_begun() or folder.read() != study:
-            folder.write(study)
+        folder.update(study)
         observers = open_mirror(study, folder, resources.mirror)
         with observing(observers, say):
             record = SingleRun(
@@ -130,7 +129,11 @@ def train_run(
 def complete_copies(
     record: RunRecord, study: StudyFile, folder: StudyFolder, resources: Resources, say: Callable[[str], None]
 ) -> None:
-    """Copy what a command that was killed after the run's last record did not copy; a failure is only a warning."""
+    """Copy what a command that was killed after the run's last record did not copy; a failure is only a warning.
+
+    `study` is what study.json is to say.
+    """
+    folder.update(study)
     observers = open_mirror(study, folder, resources.mirror)
     with observing(observers, say):
         for observer in observers:

@@ -21,6 +21,7 @@ from orchestrator.sessions.open_study import OpenedStudy, Request, open_study
 from orchestrator.sessions.resources import Resources, start_workers
 from orchestrator.sessions.stopping_rules import stopping_rules
 from orchestrator.stopping.rules import StoppingRule
+from orchestrator.storage.identity import settled_in
 from orchestrator.storage.queue import SettingQueue
 from orchestrator.storage.remembered_folders import remember_runs_folder
 from orchestrator.storage.runs import RunsFolder
@@ -47,11 +48,15 @@ def run_study(
     folder, trials = opened.folder, opened.search.trials
     with folder.lock():
         remember_runs_folder(resources.runs)
-        if folder.has_begun() and folder.read().uuid != opened.file.uuid:
+        if folder.has_begun() and folder.recorded().uuid != opened.recorded_uuid:
             raise TryAgainLater(f"study {folder.name!r} was just begun by another process; try again")
+        opened = replace(opened, file=settled_in(folder, opened.file))
         before = study_status(folder, opened.file)
         if before.finished >= trials:
             say(f"study {folder.name} has {before.finished} finished trials of {trials} asked for: nothing to do")
+            if opened.note:
+                say(opened.note)
+            folder.update(replace(opened.file, search=folder.read().search))
             suspend_interrupted(folder, [record for record in before.trials if record.status is Status.RUNNING])
             _complete_copy(opened, store, say)
         else:
@@ -75,7 +80,7 @@ def _search(
         opened.validate(say)
         # Before the database knows the study's uuid, and only if the database takes it.
         with folder.writing(opened.file):
-            copy = open_published_copy(opened.file, opened.storage, store, folder)
+            copy = open_published_copy(opened.file, opened.storage, store, folder, before)
         _announce(opened, before, say)
         console = Console(
             sys.stderr, total=trials, workers=workers.workers, metric=opened.plan.metric, before=before, clock=clock
@@ -124,15 +129,18 @@ def _conductor(
 def _complete_copy(opened: OpenedStudy, store: RunsFolder, say: Callable[[str], None]) -> None:
     """Publish what a session that was killed after its last record did not publish; a failure is only a warning."""
     folder = opened.folder
+    trials = folder.runs(Kind.TRIAL)
     try:
-        with observing([copy := open_published_copy(folder.read(), opened.storage, store, folder)], say):
-            replay(copy, ((record, folder.folder(record).epochs()) for record in folder.runs(Kind.TRIAL)))
+        with observing([copy := open_published_copy(folder.read(), opened.storage, store, folder, trials)], say):
+            replay(copy, ((record, folder.folder(record).epochs()) for record in trials))
     except (Unavailable, Mismatch) as error:
         say(f"warning: the published copy was not updated: {error}")
 
 
 def _announce(opened: OpenedStudy, before: Sequence[RunRecord], say: Callable[[str], None]) -> None:
     """Say what the study is; at its beginning also which reference settings it tries first, and why not the others."""
+    if opened.note:
+        say(opened.note)
     options = opened.search.options
     finished = sum(record.status.finished for record in before)
     begun = f"resumed with {finished} finished trials" if finished else "begun"

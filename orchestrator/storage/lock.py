@@ -24,6 +24,7 @@ class StudyLock:
     def __init__(self, file: Path, study: str) -> None:
         self._file = file
         self._study = study
+        self._held: IO[bytes] | None = None
 
     @contextlib.contextmanager
     def held(self) -> Iterator[Callable[[], None]]:
@@ -36,7 +37,16 @@ class StudyLock:
                 free = _acquired(stream) and self._is_lock(stream.fileno())
             if not free:  # held, or removed between opening and locking it
                 raise self._refusal()
-            yield functools.partial(self._write_holder, stream)
+            self._held = stream
+            try:
+                yield functools.partial(self._write_holder, stream)
+            finally:
+                self._held = None
+
+    def is_lost(self) -> bool:
+        """Whether this process holds a lock whose file is not in its place any more: it keeps nobody out. Raises DiskError."""
+        with disk_errors(f"read {self._file}"):
+            return self._held is not None and not self._is_lock(self._held.fileno())
 
     def refuse_if_locked(self) -> None:
         """Raise TryAgainLater now if `held` would."""
@@ -67,7 +77,7 @@ class StudyLock:
     def _is_lock(self, descriptor: int) -> bool:
         try:
             return os.path.samestat(os.fstat(descriptor), self._file.stat())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
 
     def _write_holder(self, stream: IO[bytes]) -> None:

@@ -4,7 +4,8 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import replace as replaced
 from pathlib import Path
 from typing import final
 
@@ -45,15 +46,24 @@ class StudyFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             write_json(self.study_file, study)
 
+    def update(self, study: StudyFile) -> None:
+        """Replace study.json where it says something else. Raises BadData or DiskError."""
+        if not self.has_begun() or self.recorded() != study:
+            self.write(study)
+
     def read(self) -> StudyFile:
-        """What study.json says. Raises MissingInput, BadData or DiskError."""
+        """What study.json says, under the name that the folder has now. Raises MissingInput, BadData or DiskError."""
+        return replaced(self.recorded(), name=self.name)
+
+    def recorded(self) -> StudyFile:
+        """What study.json says, its name included. Raises MissingInput, BadData or DiskError."""
         return read_json_as(StudyFile, self.study_file, upgrade=upgraded)
 
     def run(self, kind: Kind, name: str) -> RunFolder:
         """The folder of a run of this study: `run(Kind.TRIAL, "0007")`."""
         path = self.path / FOLDERS[kind] / checked_name(name, "run")
         refuse_link(path)
-        return RunFolder(path)
+        return RunFolder(path, self.run_id(kind, name))
 
     def folder(self, record: RunRecord) -> RunFolder:
         """The folder of the run that this record is of."""
@@ -67,20 +77,30 @@ class StudyFolder:
         """The records of all runs of these kinds (of all kinds when none is named), in the order of their names.
 
         A folder without a record is a run that never began; it is left out. Raises BadData for a damaged record, for one
-        that belongs to another folder, so that no copied folder counts as a run of its own, and for a link; DiskError.
+        that belongs to another folder or study, so that no copied folder counts as a run of its own, and for a link; DiskError.
         """
         found = []
+        uuids = self._uuids()
         for kind in kinds or tuple(Kind):
             for folder in folders_in(self.path / FOLDERS[kind]):
                 refuse_link(folder)
-                run = RunFolder(folder)
+                run = RunFolder(folder, self.run_id(kind, folder.name))
                 if run.has_record():
-                    record = run.read()
-                    named = f"{record.number:04d}" if kind is Kind.TRIAL else folder.name
-                    if (record.kind, run_name(record.run_id), named) != (kind, folder.name, folder.name):
-                        raise BadData(f"{run.record_file} is the record of {shortened(record.run_id)}; move {folder} away")
-                    found.append(record)
+                    record = run.recorded()
+                    _refuse_foreign(record, kind, run, uuids)
+                    found.append(run.named(record))
         return found
+
+    def refuse_foreign(self, kind: Kind, run: RunFolder) -> None:
+        """Raise BadData for a record that belongs to another folder or study, as `runs` does."""
+        _refuse_foreign(run.recorded(), kind, run, self._uuids())
+
+    def _uuids(self) -> set[str]:
+        """What the study was called in its records, also before it was copied; empty where study.json is missing."""
+        if not self.has_begun():
+            return set()
+        study = self.recorded()
+        return {study.uuid, *study.copied_from}
 
     @contextlib.contextmanager
     def writing(self, study: StudyFile) -> Iterator[None]:
@@ -142,7 +162,7 @@ class StudyFolder:
         """Remove what this process made for a study that has not begun; `runs_too` if that was the runs folder as well."""
         # Files of others stay, and so do the folders around them; in doubt everything does.
         with contextlib.suppress(OSError, DiskError):
-            if not self.has_begun():
+            if not self.has_begun() and not self._lock.is_lost():
                 shutil.rmtree(self.logs, ignore_errors=True)
                 self.lock_file.unlink()
                 self.path.rmdir()
@@ -155,7 +175,16 @@ class StudyFolder:
             self.stop_file.touch()
 
     def stop_requested(self) -> bool:
-        """Whether the session was asked to end. Raises DiskError."""
+        """Whether the session was asked to end.
+
+        Raises DiskError, also where the folder, or its lock, is not the one any more that this process holds: what is recorded
+        from now on would be lost, or mixed with what another process records.
+        """
+        if self._lock.is_lost():
+            raise DiskError(
+                f"{self.path} or its lock was moved or deleted while this command worked on it, so it ends; "
+                "put the folder back, then run the same command"
+            )
         return is_there(self.stop_file)
 
     def clear_stop_request(self) -> None:
@@ -168,3 +197,13 @@ def _modified(file: Path) -> int:
     """When a file was written last, in nanoseconds since 1970-01-01 UTC; 0 for none. Raises DiskError."""
     found = status(file)
     return found.st_mtime_ns if found is not None else 0
+
+
+def _refuse_foreign(record: RunRecord, kind: Kind, run: RunFolder, uuids: Collection[str]) -> None:
+    """Raise BadData for a record of another folder, or of a study that has none of these uuids, where there are any."""
+    name = run.path.name
+    named = f"{record.number:04d}" if kind is Kind.TRIAL else name
+    if (record.kind, run_name(record.run_id), named) != (kind, name, name):
+        raise BadData(f"{run.record_file} is the record of {shortened(record.run_id)}; move {run.path} away")
+    if uuids and record.provenance.study not in uuids:
+        raise BadData(f"{run.record_file} is the record of a run of another study; move {run.path} away")

@@ -3,9 +3,11 @@
 from orchestrator import plugins
 from orchestrator.contracts import Predictor
 from orchestrator.errors import BadData, MissingInput
+from orchestrator.recipe import Recipe
 from orchestrator.storage import checkpoint
 from orchestrator.storage.run_folder import RunFolder
 from orchestrator.support.disk_lookups import is_file
+from orchestrator.support.serialization import from_plain
 
 
 def load_predictor(folder: RunFolder, device: str) -> Predictor:
@@ -18,4 +20,6 @@ def load_predictor(folder: RunFolder, device: str) -> Predictor:
         content = checkpoint.read(folder.best_checkpoint)
     except BadData as error:
         raise BadData(f"{error}. Delete it and run the command that trained it again") from error
+    if folder.has_record() and from_plain(Recipe, content["recipe"]) != folder.recorded().recipe:
+        raise BadData(f"{folder.best_checkpoint} is of another run than {folder.record_file}; restore the one that belongs there")
     return plugins.trainer(content["recipe"]["trainer"]).restore(content["snapshot"], device)
