@@ -23,12 +23,12 @@ def rebuild_copies(folder: StudyFolder, store: RunsFolder, mode: str, storage: s
         check_storage(storage)
     url = storage_of(study, storage)
     with folder.lock():
+        runs = sorted(folder.runs(), key=lambda record: (record.kind is not Kind.TRIAL, record.number))
         found = identity(folder, store)
         if found.note:
             say(found.note)
         study = found.file
         folder.update(study)
-        runs = sorted(folder.runs(), key=lambda record: (record.kind is not Kind.TRIAL, record.number))
         trials = [record for record in runs if record.kind is Kind.TRIAL]
         searched = [open_published_copy(study, url, store, folder, trials)] if study.search is not None else []
         observers = [*searched, *open_mirror(study, folder, mode)]
