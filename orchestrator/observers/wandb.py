@@ -19,7 +19,7 @@ import wandb
 from wandb.sdk.lib import wbauth
 
 from orchestrator.errors import InvalidInput
-from orchestrator.record import Epoch, Kind, RunRecord, Status
+from orchestrator.record import INTERRUPTED, Epoch, Kind, RunRecord, Status
 from orchestrator.support.disk_lookups import is_folder, names_in
 from orchestrator.support.serialization import canonical, from_plain, to_plain
 
@@ -104,6 +104,11 @@ class Mirror:
             # The first run imports it, a third of a second: better now, while a worker still loads, than beside its training.
             importlib.import_module("wandb.sdk.launch")
 
+    @property
+    def note(self) -> str:
+        """Where the runs are: "offline", in files for a later upload, "online", or "disabled", nowhere."""
+        return self._mode
+
     def opened(self, record: RunRecord, epochs: Sequence[Epoch]) -> None:
         """Begin the W&B run, or begin it again, with all that is recorded."""
         earlier = self._open.pop(record.run_id, None)
@@ -137,6 +142,7 @@ class Mirror:
         deadline = time.monotonic() + timeout
         while self._open:
             _, opened = self._open.popitem()
+            opened.run.summary.update({"state": INTERRUPTED})
             opened.run.finish(exit_code=_INTERRUPTED)
             if self._open and time.monotonic() > deadline:
                 return f"{len(self._open)} runs are not ended"

@@ -28,7 +28,7 @@ def enqueue(folder: StudyFolder, words: Sequence[str], say: Callable[[str], None
     if len(before.trials) + waits > search.trials:
         are = "finished" if before.finished >= search.trials else "begun or enqueued"
         say(f"all {search.trials} trials of the study are {are}; give a larger --trials to try this setting")
-    elif not before.running:
+    elif before.holder is None:
         say(f"the study is not running; the setting is tried first after: orchestrate study {search.plan}")
 
 
@@ -56,4 +56,5 @@ def _tell_duplicates(
         coordinates = spaces.points(space).coordinates
         known = next((record for record in before.trials if coordinates(record.recipe.params) == coordinates(params)), None)
         if known is not None:
-            say(f"note: this is the setting of {known.run_id} ({known.status}); it will be trained again, with another seed")
+            same = f"the setting of {known.run_id} ({before.state(known)})"
+            say(f"note: this is {same}; it will be trained again, with another seed")

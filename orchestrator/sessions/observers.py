@@ -64,7 +64,7 @@ def _advised(error: OrchestrateError) -> OrchestrateError:
     return error
 
 
-def open_mirror(study: StudyFile, folder: StudyFolder, mode: str) -> list[Observer]:
+def open_mirror(study: StudyFile, folder: StudyFolder, mode: str) -> list[SubprocessObserver]:
     """The mirror in Weights & Biases; none when it is off. What goes wrong with it is a warning at the end."""
     if mode == "off":
         return []

@@ -19,6 +19,7 @@ from orchestrator.sessions.fetch_data import ensure_data_set
 from orchestrator.sessions.observers import observing, open_mirror
 from orchestrator.sessions.resources import Resources, start_workers
 from orchestrator.stopping.rules import StoppingRule, StopRequested
+from orchestrator.storage.progress import reached_by
 from orchestrator.storage.study_file import StudyFile
 from orchestrator.storage.study_folder import StudyFolder
 from orchestrator.support.clock import Clock, SystemClock
@@ -144,7 +145,7 @@ def result_line(record: RunRecord) -> str:
     """The result of a finished run, in one line."""
     parts = [f"{record.run_id}:"]
     if record.best is not None:
-        parts.append(f"best {record.metric.name} {record.best.value:.4f} after epoch {record.best.epoch} of {record.epochs},")
+        parts.append(f"best {record.metric.name} {record.best.value:.4f}, {reached_by(record)},")
     if record.test is not None:
         parts.append(f"test_acc {record.test.acc:.4f}, test_loss {record.test.loss:.4f} on {record.test.images:,} images")
     return " ".join(parts).removesuffix(",")

@@ -4,12 +4,14 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from orchestrator.engine.conductor import Conductor
 from orchestrator.engine.dispatch import Dispatch
 from orchestrator.engine.earlier_sessions import suspend_interrupted
 from orchestrator.engine.new_trials import NewTrials, TrialTemplate
 from orchestrator.errors import Mismatch, TryAgainLater, Unavailable
+from orchestrator.observers.base import Observer
 from orchestrator.observers.console import Console
 from orchestrator.observers.replay import replay
 from orchestrator.record import Kind, Provenance, RunRecord, Status
@@ -22,6 +24,7 @@ from orchestrator.sessions.resources import Resources, start_workers
 from orchestrator.sessions.stopping_rules import stopping_rules
 from orchestrator.stopping.rules import StoppingRule
 from orchestrator.storage.identity import settled_in
+from orchestrator.storage.progress import reached_by
 from orchestrator.storage.queue import SettingQueue
 from orchestrator.storage.remembered_folders import remember_runs_folder
 from orchestrator.storage.runs import RunsFolder
@@ -53,10 +56,13 @@ def run_study(
         opened = replace(opened, file=settled_in(folder, opened.file))
         before = study_status(folder, opened.file)
         if before.finished >= trials:
-            say(f"study {folder.name} has {before.finished} finished trials of {trials} asked for: nothing to do")
+            say(f"study {folder.name} has {before.finished} finished trials, and {trials} are asked for: nothing to do")
             if opened.note:
                 say(opened.note)
-            folder.update(replace(opened.file, search=folder.read().search))
+            # Asked for fewer trials than there are, the study keeps its number.
+            search = folder.read().search if folder.has_begun() else opened.search
+            opened = replace(opened, file=replace(opened.file, search=search))
+            folder.update(opened.file)
             suspend_interrupted(folder, [record for record in before.trials if record.status is Status.RUNNING])
             _complete_copy(opened, store, say)
         else:
@@ -85,7 +91,7 @@ def _search(
         console = Console(
             sys.stderr, total=trials, workers=workers.workers, metric=opened.plan.metric, before=before, clock=clock
         )
-        copies = [copy, *open_mirror(opened.file, folder, resources.mirror)]
+        copies: list[Observer] = [copy, *open_mirror(opened.file, folder, resources.mirror)]
         observers = [*copies, console]
         with observing(observers, say):
             for observer in copies:
@@ -143,7 +149,7 @@ def _announce(opened: OpenedStudy, before: Sequence[RunRecord], say: Callable[[s
         say(opened.note)
     options = opened.search.options
     finished = sum(record.status.finished for record in before)
-    begun = f"resumed with {finished} finished trials" if finished else "begun"
+    begun = f"resumed with {several(finished, 'finished trial')}" if before else "begun"
     trials, epochs = several(opened.search.trials, "trial"), several(options.epochs, "epoch")
     say(
         f"study {opened.folder.name} {begun}: {trials} of {epochs} on {options.dataset}, "
@@ -155,13 +161,22 @@ def _announce(opened: OpenedStudy, before: Sequence[RunRecord], say: Callable[[s
             say(f"reference setting {baseline.system} {tried}")
 
 
+def plain(after: StudyStatus) -> dict[str, Any]:
+    """What the session left, for --format json: all that `_summarise` says, and more."""
+    return {**after.plain(), "uncertainty": _uncertainty(after)}
+
+
+def _uncertainty(after: StudyStatus) -> str:
+    return describe_uncertainty(after.best, after.trials) if after.best is not None else ""
+
+
 def _summarise(after: StudyStatus, say: Callable[[str], None]) -> None:
     say(f"study {after.study.name}: {after.finished} finished trials ({after.counts()})")
     best = after.best
     if best is not None and best.best is not None:
         space = after.study.require_search().plan_content["space"]
         sampled = ", ".join(f"{name} {short(best.recipe.params[name])}" for name in space)
-        say(f"best {best.metric.name} {best.best.value:.4f} after epoch {best.best.epoch} of {best.run_id}: {sampled}")
-        if uncertainty := describe_uncertainty(best, after.trials):
+        say(f"best {best.metric.name} {best.best.value:.4f}: {best.run_id}, {reached_by(best)}; {sampled}")
+        if uncertainty := _uncertainty(after):
             say(uncertainty)
         say(f"next: orchestrate retrain-best {after.study.name}")

@@ -14,7 +14,9 @@ from orchestrator.record import Kind, Provenance, RunRecord, Status
 from orchestrator.sessions.find_recipe import reference_of
 from orchestrator.sessions.resources import Resources
 from orchestrator.sessions.single_run import check_recipe, complete_copies, find_record, result_line, train_run
+from orchestrator.storage.file_names import FOLDERS
 from orchestrator.storage.identity import identity, settled_in
+from orchestrator.storage.lock import work_on
 from orchestrator.storage.remembered_folders import data_folder_of, recorded, remember_runs_folder
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_file import StudyFile
@@ -56,11 +58,12 @@ def train(request: TrainRequest, resources: Resources, say: Callable[[str], None
     system = reference_of(recipe, lambda params: complete(trainer.hyperparameters, params))
     clock = SystemClock()
     commit_id, dirty = commit(Path.cwd())
-    with folder.lock():
+    with folder.lock(FOLDERS[Kind.SINGLE]) as tell_work:
         remember_runs_folder(resources.runs)
         study = _settled(folder, store, clock.now(), say).with_data_folder(given_data)
         provenance = Provenance(study=study.uuid, commit=commit_id, dirty=dirty, started=clock.now())
         record = _record(folder, recipe, system, provenance)
+        tell_work(work_on(record))
         run = folder.folder(record)
         if record.status is Status.COMPLETE and is_file(run.best_checkpoint):
             say(f"{record.run_id} is trained already; to train it again, keep it under another name with --study NAME")

@@ -4,7 +4,7 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace as replaced
 from pathlib import Path
 from typing import final
@@ -13,7 +13,7 @@ from orchestrator.errors import BadData, DiskError, OrchestrateError
 from orchestrator.record import Kind, RunRecord
 from orchestrator.storage.file_names import FOLDERS, FileNames
 from orchestrator.storage.json_files import read_json_as, write_json
-from orchestrator.storage.lock import StudyLock
+from orchestrator.storage.lock import TRIALS, Holder, StudyLock
 from orchestrator.storage.run_folder import RunFolder, refuse_link, run_name
 from orchestrator.storage.study_file import StudyFile, upgraded
 from orchestrator.support.atomic_files import disk_errors, replace
@@ -121,20 +121,21 @@ class StudyFolder:
             raise
 
     @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, work: str = TRIALS) -> Iterator[Callable[[str], None]]:
         """Hold the study for this process; the operating system releases it when the process dies.
 
-        An earlier `request_stop` no longer counts. A study that was not begun in the meantime leaves nothing in the runs folder.
-        Raises TryAgainLater naming the holder, or DiskError.
+        `work` is what this process works on, as `Holder` says it; calling what this gives changes it. An earlier `request_stop`
+        no longer counts. A study that was not begun in the meantime leaves nothing in the runs folder. Raises TryAgainLater
+        naming the holder, or DiskError.
         """
         first = not is_there(self.path.parent)
         with contextlib.ExitStack() as held:
             write_holder = held.enter_context(self._lock.held())
             held.callback(self._remove_if_not_begun, runs_too=first)
             self.clear_stop_request()
-            write_holder()
+            write_holder(work)
             self._become_latest()
-            yield
+            yield write_holder
 
     def worked_on(self) -> int:
         """When the study was worked on last, in nanoseconds since 1970-01-01 UTC; 0 for none. Raises DiskError."""
@@ -157,6 +158,10 @@ class StudyFolder:
     def locked(self) -> bool:
         """Whether a process works on this study now. Raises DiskError."""
         return self._lock.locked()
+
+    def holder(self) -> Holder | None:
+        """Who works on this study now, and on which of its runs; None for nobody. Raises DiskError."""
+        return self._lock.holder()
 
     def _remove_if_not_begun(self, *, runs_too: bool) -> None:
         """Remove what this process made for a study that has not begun; `runs_too` if that was the runs folder as well."""
