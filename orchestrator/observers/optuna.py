@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from orchestrator.errors import Mismatch, OrchestrateError, Unavailable
 from orchestrator.observers.copy_owner import FOLDER, UUID, CopyOwner
+from orchestrator.observers.database_file import DatabaseFile
 from orchestrator.observers.optuna_trial import RecordedTrial, same_trial
 from orchestrator.record import Epoch, Kind, RunRecord
 from orchestrator.support.secrets import hide_passwords
@@ -85,6 +86,8 @@ class PublishedStudy:
         where = f"the database {hide_passwords(configuration.url)}"
         try:
             self._storage = connect(configuration.url)
+            self._file = DatabaseFile(configuration.url)
+            self._file.opened()
             study_id = self._claim()
             self._remove_former(study_id)
             self._remove_unrecorded(study_id)
@@ -121,6 +124,8 @@ class PublishedStudy:
     def finish(self, timeout: float) -> str | None:
         """Complete the copy, within `timeout` seconds. Returns what is missing then, or after a long outage."""
         deadline = time.monotonic() + timeout
+        if self._file.is_lost():
+            self._outdated |= set(self._trials)
         while self._outdated:
             self._attempt()
             if self._outdated and time.monotonic() + _FIRST_DELAY > min(deadline, self._unreachable_since + _LONGEST_OUTAGE):
@@ -136,6 +141,8 @@ class PublishedStudy:
 
     def _attempt(self) -> None:
         try:
+            if self._file.is_lost():
+                self._reopen()
             try:
                 self._complete()
             except _ContradictionError as contradiction:
@@ -154,6 +161,15 @@ class PublishedStudy:
         else:
             self._delay, self._unreachable_since = _FIRST_DELAY, math.inf
             self._next_attempt = time.monotonic() + _BETWEEN_WRITINGS
+
+    def _reopen(self) -> None:
+        """Open what lies in the place of the database's file now, or make it; everything is to be written there."""
+        print("the database's file was moved or deleted: it is written anew", flush=True)
+        self._storage.engine.dispose()
+        self._storage = connect(self._configuration.url)
+        self._file.opened()
+        self._study_id = None
+        self._outdated |= set(self._trials)
 
     def _complete(self) -> None:
         study_id = self._claim() if self._study_id is None else self._study_id

@@ -99,6 +99,7 @@ class Mirror:
         # Where W&B cannot write it goes to the system's temporary folder without an error; this raises one.
         (self._folder / "wandb").mkdir(parents=True, exist_ok=True)
         self._open: dict[str, _Open] = {}
+        self._written: dict[str, Path] = {}  # the local folders of runs that this process has ended
         self._offline_because = ""
         with contextlib.suppress(Exception):
             # The first run imports it, a third of a second: better now, while a worker still loads, than beside its training.
@@ -141,11 +142,15 @@ class Mirror:
         """End the W&B runs that are still open as interrupted; online this waits for their upload."""
         deadline = time.monotonic() + timeout
         while self._open:
-            _, opened = self._open.popitem()
+            record_id, opened = self._open.popitem()
             opened.run.summary.update({"state": INTERRUPTED})
+            self._written[record_id] = Path(opened.run.dir).parent
             opened.run.finish(exit_code=_INTERRUPTED)
             if self._open and time.monotonic() > deadline:
                 return f"{len(self._open)} runs are not ended"
+        lost = sum(not is_folder(folder) for folder in self._written.values()) if self._mode == "offline" else 0
+        if lost:
+            return f"the files of {lost} runs were deleted while it was written"
         if self._offline_because:
             return f"W&B could not be used online ({self._offline_because}), so runs were written for a later upload"
         return None
@@ -192,12 +197,25 @@ class Mirror:
         )
 
     def _end(self, opened: _Open, record: RunRecord, exit_code: int) -> None:
+        folder = self._finish(opened, record, exit_code)
+        if self._mode == "offline" and not is_folder(folder) and is_folder(self._folder):
+            print(f"{folder} was deleted: the run is written again", flush=True)
+            (self._folder / "wandb").mkdir(exist_ok=True)
+            again = _Open(run=self._begin(record))
+            for epoch in opened.epochs:
+                again.log(epoch)
+            folder = self._finish(again, record, exit_code)
+        self._written[record.run_id] = folder
+        if record.status.finished and is_folder(folder):
+            (folder / _COMPLETE).write_text(_content(record, opened.epochs))
+
+    def _finish(self, opened: _Open, record: RunRecord, exit_code: int) -> Path:
+        """Write what is known at the run's end. Returns its local folder."""
         opened.run.config.update(_config(record), allow_val_change=True)
         opened.run.summary.update(_summary(record))
         folder = Path(opened.run.dir).parent
         opened.run.finish(exit_code=exit_code)
-        if record.status.finished and is_folder(folder):
-            (folder / _COMPLETE).write_text(_content(record, opened.epochs))
+        return folder
 
     def _folders(self, record: RunRecord, *uuids: str) -> list[Path]:
         """The local folders of this W&B run, `run-TIME-ID` and `offline-run-TIME-ID`; with `uuids` those of other studies."""

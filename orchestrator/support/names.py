@@ -1,6 +1,7 @@
-"""Which names studies, runs and plans can have."""
+"""Which names studies, runs and plans can have, and when two names are the same."""
 
 import re
+import unicodedata
 
 from orchestrator.errors import InvalidInput
 
@@ -16,3 +17,8 @@ def checked_name(name: str, what: str) -> str:
             "use 1 to 64 letters, digits, '.', '_' or '-', beginning with a letter or digit"
         )
     return name
+
+
+def composed(name: str) -> str:
+    """The name with each accent in one character with its letter (NFC): macOS writes é as two, other systems as one."""
+    return unicodedata.normalize("NFC", name)

@@ -110,3 +110,22 @@ def test_a_trial_whose_folder_was_deleted_leaves_the_copy(copier: Copier, tmp_pa
     assert [trial.number for trial in found] == list(range(4 if deleted < 3 else 3))
     missing = [trial.number for trial in found if trial.user_attrs.get("failure") == "there is no record of this trial"]
     assert missing == ([deleted] if deleted < 3 else [])
+
+
+@pytest.mark.parametrize("moved", [False, True])
+@pytest.mark.parametrize("before", [2, 4])
+def test_a_database_whose_file_is_deleted_or_moved_in_mid_study_is_written_anew(
+    copier: Copier, tmp_path: Path, before: int, moved: bool
+) -> None:
+    """SQLite reports nothing, also where all trials were written before."""
+    runs = study_of(4)
+    copy = copier()
+    replay(copy, runs[:before])
+    for file in list(tmp_path.glob("optuna.db*")):
+        if moved:
+            file.rename(file.with_name(f"old-{file.name}"))
+        else:
+            file.unlink()
+    replay(copy, runs[before:])
+    assert copy.finish(10) is None
+    assert [trial.user_attrs["run_id"] for trial in trials(tmp_path)] == [record.run_id for record, _ in runs]
