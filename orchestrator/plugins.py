@@ -30,7 +30,7 @@ from orchestrator.errors import BadData, InvalidInput, MissingInput, UnknownName
 from orchestrator.plugin_errors import blame_plugin
 from orchestrator.recipe import Recipe
 from orchestrator.support.disk_lookups import is_file, is_folder, names_in
-from orchestrator.support.names import NAME
+from orchestrator.support.names import NAME, composed
 
 # kind of plug-in -> its package
 PACKAGES = {
@@ -159,11 +159,12 @@ def _package(package: str) -> ModuleType:
 
 
 def _load(what: str, name: str) -> ModuleType:
-    known = names(what)
-    if name not in known:
+    known = {composed(stem): stem for stem in names(what)}
+    stem = known.get(composed(name))
+    if stem is None:
         raise UnknownName(what, name, known)
     with blame_plugin(f"{what} {name!r}"):
-        return importlib.import_module(f"{PACKAGES[what]}.{name}")
+        return importlib.import_module(f"{PACKAGES[what]}.{stem}")
 
 
 def _systems(module: ModuleType) -> tuple[ReferenceSystem, ...]:

@@ -9,6 +9,9 @@ from typing import Literal
 from orchestrator.recipe import Recipe
 from orchestrator.support.serialization import freeze
 
+# What a RUNNING run is called while no process trains it. Never recorded: a process that is killed records nothing.
+INTERRUPTED = "INTERRUPTED"
+
 _YEAR_10000 = 253_402_300_800.0  # seconds since 1970-01-01 UTC: what calendars, ours and pandas', end with
 
 

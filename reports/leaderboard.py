@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 
 from orchestrator.contracts import Frames
-from orchestrator.record import Kind, Status
+from orchestrator.record import INTERRUPTED, Kind, Status
 from orchestrator.support.statistics import standard_error
 
 _PREFIX = "params."
 _KINDS = [Kind.TRIAL, Kind.SINGLE, Kind.CONFIRM, Kind.RETRAIN]
-_STATES = [Status.COMPLETE, Status.PRUNED, Status.PAUSED, Status.RUNNING, Status.FAILED]
+_STATES = [Status.COMPLETE, Status.PRUNED, Status.PAUSED, Status.RUNNING, INTERRUPTED, Status.FAILED]
 _COMPARABLE = ["dataset", "metric", "direction", "rule"]
 
 
@@ -18,7 +18,8 @@ def report(frames: Frames) -> pd.DataFrame:
 
     Runs are compared if they share data set and metric; such runs are grouped. Within a group the trials come first, then single
     runs, confirmations, and last the retrains with their test accuracy. Within a kind the order of states is COMPLETE, PRUNED,
-    PAUSED, RUNNING, FAILED; within a state that of `RunRecord.order`: metric, lower validation loss, fewer seconds, lower number.
+    PAUSED, RUNNING, INTERRUPTED, FAILED; within a state that of `RunRecord.order`: metric, lower validation loss, fewer seconds,
+    lower number.
 
     `rank` counts the COMPLETE trials, and separately the COMPLETE single runs; `retrain-best` takes rank 1. A pruned, paused or
     running trial shows the value that it reached, and never precedes a COMPLETE one. Confirmations and retrains have no rank,

@@ -81,7 +81,7 @@ def study(
     began = SystemClock().elapsed()  # the imports below take seconds, which count towards the budget
     from orchestrator.sessions.open_study import Request
     from orchestrator.sessions.resources import Resources
-    from orchestrator.sessions.study import run_study
+    from orchestrator.sessions.study import plain, run_study
     from orchestrator.storage.study_options import Limits
 
     request = Request(
@@ -102,7 +102,7 @@ def study(
         return _dry_run(request, limits, resources, form)
     outcome = run_study(request, limits, resources, say, began=began)
     if form == "json":
-        emit(json.dumps(outcome.plain()))
+        emit(json.dumps(plain(outcome)))
     if outcome.exit_code:
         say(f"error: every trial failed; {_last_failure(outcome, resources)}")
     return outcome.exit_code

@@ -17,6 +17,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy import make_url
 
 from orchestrator.errors import Mismatch, OrchestrateError, Unavailable
+from orchestrator.observers.copy_owner import FOLDER, UUID, CopyOwner
+from orchestrator.observers.database_file import DatabaseFile
 from orchestrator.observers.optuna_trial import RecordedTrial, same_trial
 from orchestrator.record import Epoch, Kind, RunRecord
 from orchestrator.search.written_values import any_choices
@@ -30,6 +32,8 @@ _LONGEST_OUTAGE = 15.0
 # Seconds between two writings, in which changes are kept: the delay of a dashboard. Of short trials most is then written
 # in one transaction each; one for every epoch of a small network took a tenth of two cores from its training.
 _BETWEEN_WRITINGS = 2.0
+# The failure of a trial that Optuna's numbering needs, and that no record has.
+_NO_RECORD = "there is no record of this trial"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +48,9 @@ class CopyConfiguration:
     written: Mapping[str, tuple[str, ...]] = field(
         default_factory=dict
     )  # hyperparameter -> `comparable` of each completed choice
+    folder: str = ""  # of the study, its absolute path
+    owns_database: bool = False  # whether the database lies in the study's own runs folder
+    recorded: tuple[int, ...] | None = None  # numbers of the trials that are recorded now; None: not known
 
 
 def open_copy(configuration: Mapping[str, Any]) -> "PublishedStudy":
@@ -72,6 +79,7 @@ class PublishedStudy:
 
     def __init__(self, configuration: CopyConfiguration) -> None:
         self._configuration = configuration
+        self._owner = CopyOwner(uuid=configuration.uuid, folder=configuration.folder, owns_database=configuration.owns_database)
         with any_choices():
             self._distributions = {name: json_to_distribution(text) for name, text in configuration.distributions.items()}
         self._trials: dict[int, RecordedTrial] = {}
@@ -84,7 +92,11 @@ class PublishedStudy:
         where = f"the database {hide_passwords(configuration.url)}"
         try:
             self._storage = connect(configuration.url)
-            self._claim()
+            self._file = DatabaseFile(configuration.url)
+            self._file.opened()
+            study_id = self._claim()
+            self._remove_former(study_id)
+            self._remove_unrecorded(study_id)
         except OrchestrateError:
             raise
         except Exception as error:
@@ -118,6 +130,8 @@ class PublishedStudy:
     def finish(self, timeout: float) -> str | None:
         """Complete the copy, within `timeout` seconds. Returns what is missing then, or after a long outage."""
         deadline = time.monotonic() + timeout
+        if self._file.is_lost():
+            self._outdated |= set(self._trials)
         while self._outdated:
             self._attempt()
             if self._outdated and time.monotonic() + _FIRST_DELAY > min(deadline, self._unreachable_since + _LONGEST_OUTAGE):
@@ -133,6 +147,8 @@ class PublishedStudy:
 
     def _attempt(self) -> None:
         try:
+            if self._file.is_lost():
+                self._reopen()
             with any_choices():
                 self._complete_or_write_again()
         except Exception as error:  # whatever it was, the records are safe and the next attempt begins with reading
@@ -156,6 +172,15 @@ class PublishedStudy:
             self._study_id = None
             self._complete()
 
+    def _reopen(self) -> None:
+        """Open what lies in the place of the database's file now, or make it; everything is to be written there."""
+        print("the database's file was moved or deleted: it is written anew", flush=True)
+        self._storage.engine.dispose()
+        self._storage = connect(self._configuration.url)
+        self._file.opened()
+        self._study_id = None
+        self._outdated |= set(self._trials)
+
     def _complete(self) -> None:
         study_id = self._claim() if self._study_id is None else self._study_id
         for number in sorted(self._outdated):
@@ -168,25 +193,60 @@ class PublishedStudy:
         All that was known of the database is dropped, and read again.
         """
         name, uuid = self._configuration.study, self._configuration.uuid
-        direction = StudyDirection[self._configuration.direction.upper()]
         try:
             study_id = self._storage.get_study_id_from_name(name)
         except KeyError:
-            study_id = self._storage.create_new_study([direction], name)
-            self._outdated |= set(self._trials)
-        owner = self._storage.get_study_user_attrs(study_id).get("uuid")
+            study_id = self._new_study()
+        noted = self._storage.get_study_user_attrs(study_id)
+        owner, place = noted.get(UUID), noted.get(FOLDER, "")
+        if owner not in (None, uuid) and self._owner.may_replace(owner, place):
+            print(f"the copied study {name!r} is of a study that is not here any more: it is written anew", flush=True)
+            self._storage.delete_study(study_id)
+            study_id, owner, place = self._new_study(), None, ""
         # A study without trials and without owner is one that was being made when its process was killed.
         if owner is None and not self._storage.get_n_trials(study_id):
-            self._storage.set_study_user_attr(study_id, "uuid", uuid)
+            self._storage.set_study_user_attr(study_id, UUID, uuid)
         elif owner != uuid:
             raise Mismatch(
-                f"the database {hide_passwords(self._configuration.url)} has another study {name!r}; give this study another "
-                f"name with --study, or this copy another database with --storage"
+                f"the database {hide_passwords(self._configuration.url)} has another study {name!r}, "
+                f"{f'of {place}' if place else 'of an unknown folder'}; give this study another name with --study, "
+                "or this copy another database with --storage"
             )
+        if self._owner.place not in ("", place):
+            self._storage.set_study_user_attr(study_id, FOLDER, self._owner.place)
         for trial in self._trials.values():
             trial.published = None
         self._study_id = study_id
         return study_id
+
+    def _new_study(self) -> int:
+        """Make the study in the database; all trials are to be written."""
+        direction = StudyDirection[self._configuration.direction.upper()]
+        self._outdated |= set(self._trials)
+        return self._storage.create_new_study([direction], self._configuration.study)
+
+    def _remove_former(self, study_id: int) -> None:
+        """Remove what this same study was published as before it was renamed."""
+        for other in self._storage.get_all_studies():
+            noted = other.user_attrs
+            same = noted.get(UUID) == self._configuration.uuid and other._study_id != study_id
+            if same and self._owner.has_left(noted.get(FOLDER, "")):
+                print(f"the copied study {other.study_name!r} is called {self._configuration.study!r} now", flush=True)
+                self._storage.delete_study(other._study_id)
+
+    def _remove_unrecorded(self, study_id: int) -> None:
+        """Delete the copied study if it has trials whose folders were deleted: it is written anew from those that are left."""
+        recorded = self._configuration.recorded
+        if recorded is None:
+            return
+        for number in sorted(set(range(self._storage.get_n_trials(study_id))) - set(recorded)):
+            trial_id = self._storage.get_trial_id_from_study_id_trial_number(study_id, number)
+            if self._storage.get_trial(trial_id).user_attrs.get("failure") != _NO_RECORD:
+                print(f"there is no trial {number} any more: the copied study is written anew", flush=True)
+                self._storage.delete_study(study_id)
+                self._study_id = None
+                self._claim()
+                return
 
     def _reconcile(self, study_id: int, number: int) -> None:
         """Make the database agree with the record of this trial. Raises _ContradictionError where it cannot."""
@@ -221,7 +281,7 @@ class PublishedStudy:
         number = trial.record.number
         if number > 0 and not self._has(study_id, number - 1):
             # Optuna counts trials itself, so a number that no record has must be taken by something.
-            gap = create_trial(state=TrialState.FAIL, user_attrs={"failure": "there is no record of this trial"})
+            gap = create_trial(state=TrialState.FAIL, user_attrs={"failure": _NO_RECORD})
             for _ in range(self._storage.get_n_trials(study_id), number):
                 self._storage.create_new_trial(study_id, gap)
         trial.trial_id = self._storage.create_new_trial(study_id, wanted)

@@ -46,6 +46,15 @@ class Retrying(Protocol):
         """Called about every second while there is nothing else to do."""
 
 
+@runtime_checkable
+class Noting(Protocol):
+    """An observer whose copy may be of several kinds."""
+
+    @property
+    def note(self) -> str:
+        """Which kind it was at the end: "offline"."""
+
+
 def main(factory: str, answers: int, awaited: bool) -> int:
     """Serve the observer that `factory` ("package.module:function") makes; `answers` is the descriptor to answer on.
 
@@ -84,7 +93,8 @@ def main(factory: str, answers: int, awaited: bool) -> int:
     if awaited:
         _lower_priority()
     warning = _serve(observer, inbox)
-    say(wire.Finished(warning=None if warning is None else secrets.hide(warning)))
+    note = observer.note if isinstance(observer, Noting) else ""
+    say(wire.Finished(warning=None if warning is None else secrets.hide(warning), note=note))
     return 0
 
 

@@ -47,6 +47,7 @@ class SubprocessObserver:
         `copy` ("the W&B copy of part2") and `cure`, a command, are for messages. `awaited` says that `ready` will be called
         before the study continues, so that the child should be quick to begin.
         """
+        self.note = ""  # once it is finished: which kind of copy it is, where there are several
         self._copy = copy
         self._cure = cure
         self._log = log
@@ -172,7 +173,10 @@ class SubprocessObserver:
             answer = self._answers.get(timeout=max(deadline - time.monotonic(), 0.0))
         except queue.Empty:
             return _LATE
-        return answer.warning if isinstance(answer, wire.Finished) else self._early_end().message
+        if isinstance(answer, wire.Finished):
+            self.note = answer.note
+            return answer.warning
+        return self._early_end().message
 
     def _early_end(self) -> StartError:
         status: int | None = None

@@ -20,7 +20,7 @@ import wandb
 
 from orchestrator.observers.base import Observer
 from orchestrator.observers.wandb_switches import UnreadableSettings, clean, has_key, mode_asked, settings
-from orchestrator.record import Epoch, Kind, RunRecord, Status
+from orchestrator.record import INTERRUPTED, Epoch, Kind, RunRecord, Status
 from orchestrator.support.disk_lookups import folders_in, is_folder, is_link, names_in
 from orchestrator.support.serialization import canonical, from_plain, to_plain
 
@@ -47,6 +47,8 @@ class MirrorConfiguration:
     study: str
     folder: str  # of the study; W&B makes its folder `wandb` in it
     mode: Mode = "auto"  # auto: as W&B was told, by variables or files; else online when a key is stored or set, else offline
+    uuid: str = ""  # of the study; "" as its records have it
+    copied_from: tuple[str, ...] = ()  # uuids of the studies that it is a copy of
 
 
 def open_mirror(configuration: Mapping[str, Any]) -> Observer:
@@ -64,6 +66,8 @@ def open_mirror(configuration: Mapping[str, Any]) -> Observer:
 class Nothing:
     """The Observer in the place of a mirror that W&B's own switch forbids: it writes and sends nothing."""
 
+    note = "disabled"
+
     def opened(self, record: RunRecord, epochs: Sequence[Epoch]) -> None:
         """Nothing."""
 
@@ -78,9 +82,12 @@ class Nothing:
         return None
 
 
-def wandb_id(record: RunRecord) -> str:
-    """The W&B id of a run: "3f2a9c1b-t0007", "3f2a9c1b-r0007-9d0e1f2a". Unique by the study's uuid, not by its name."""
-    study = record.provenance.study.replace("-", "")
+def wandb_id(record: RunRecord, uuid: str = "") -> str:
+    """The W&B id of a run: "3f2a9c1b-t0007", "3f2a9c1b-r0007-9d0e1f2a". Unique by the study's uuid, not by its name.
+
+    A study that is a copy has a uuid of its own, and records that may still name the former one.
+    """
+    study = (uuid or record.provenance.study).replace("-", "")
     if not re.fullmatch("[A-Za-z0-9]+", study):  # others have written the record, and the id is part of a folder's name
         study = hashlib.sha256(study.encode()).hexdigest()
     return f"{study[:8]}-{_short_name(record)}"
@@ -112,6 +119,8 @@ class Mirror:
     def __init__(self, configuration: MirrorConfiguration, mode: Literal["offline", "online"], trouble: str = "") -> None:
         """`trouble` is why the mode is "offline", where that is to be reported at the end."""
         self._study = configuration.study
+        self._uuid = configuration.uuid
+        self._copied_from = configuration.copied_from
         self._folder = Path(configuration.folder)
         self._mode = mode
         self._project = settings().project or PROJECT
@@ -119,9 +128,15 @@ class Mirror:
         (self._folder / "wandb").mkdir(parents=True, exist_ok=True)
         self._open: dict[str, _Open] = {}
         self._offline_because = trouble
+        self._written: dict[str, Path] = {}  # the local folders of runs that this process has ended
         with contextlib.suppress(Exception):
             # The first run imports it, a third of a second: better now, while a worker still loads, than beside its training.
             importlib.import_module("wandb.sdk.launch")
+
+    @property
+    def note(self) -> str:
+        """Where the runs are: "offline", in files for a later upload, "online", or "disabled", nowhere."""
+        return self._mode
 
     def opened(self, record: RunRecord, epochs: Sequence[Epoch]) -> None:
         """Begin the W&B run, or begin it again, with all that is recorded."""
@@ -155,10 +170,15 @@ class Mirror:
         """End the W&B runs that are still open as interrupted; online this waits for their upload."""
         deadline = time.monotonic() + timeout
         while self._open:
-            _, opened = self._open.popitem()
+            record_id, opened = self._open.popitem()
+            opened.run.summary.update({"state": INTERRUPTED})
+            self._written[record_id] = Path(opened.run.dir).parent
             opened.run.finish(exit_code=_INTERRUPTED)
             if self._open and time.monotonic() > deadline:
                 return f"{len(self._open)} runs are not ended"
+        lost = sum(not is_folder(folder) for folder in self._written.values()) if self._mode == "offline" else 0
+        if lost:
+            return f"the files of {lost} runs were deleted while it was written"
         if self._offline_because:
             return f"W&B could not be used online ({self._offline_because}), so runs were written for a later upload"
         return None
@@ -180,7 +200,7 @@ class Mirror:
             project=self._project,
             group=self._study,
             job_type=record.kind.value,
-            id=wandb_id(record),
+            id=wandb_id(record, self._uuid),
             name=f"{self._study}-{_short_name(record)}",
             config=_config(record),
             dir=str(self._folder),
@@ -206,18 +226,31 @@ class Mirror:
         )
 
     def _end(self, opened: _Open, record: RunRecord, exit_code: int) -> None:
+        folder = self._finish(opened, record, exit_code)
+        if self._mode == "offline" and not is_folder(folder) and is_folder(self._folder):
+            print(f"{folder} was deleted: the run is written again", flush=True)
+            (self._folder / "wandb").mkdir(exist_ok=True)
+            again = _Open(run=self._begin(record))
+            for epoch in opened.epochs:
+                again.log(epoch)
+            folder = self._finish(again, record, exit_code)
+        self._written[record.run_id] = folder
+        if record.status.finished and is_folder(folder):
+            (folder / _COMPLETE).write_text(_content(record, opened.epochs))
+
+    def _finish(self, opened: _Open, record: RunRecord, exit_code: int) -> Path:
+        """Write what is known at the run's end. Returns its local folder."""
         opened.run.config.update(_config(record), allow_val_change=True)
         opened.run.summary.update(_summary(record))
         folder = Path(opened.run.dir).parent
         opened.run.finish(exit_code=exit_code)
-        if record.status.finished and is_folder(folder):
-            (folder / _COMPLETE).write_text(_content(record, opened.epochs))
+        return folder
 
-    def _folders(self, record: RunRecord) -> list[Path]:
-        """The local folders of this W&B run, `run-TIME-ID` and `offline-run-TIME-ID`."""
-        wandb, own = self._folder / "wandb", wandb_id(record)
+    def _folders(self, record: RunRecord, *uuids: str) -> list[Path]:
+        """The local folders of this W&B run, `run-TIME-ID` and `offline-run-TIME-ID`; with `uuids` those of other studies."""
+        wandb, ids = self._folder / "wandb", {wandb_id(record, uuid) for uuid in uuids or (self._uuid,)}
         found = {path: _LOCAL_FOLDER.fullmatch(path.name) for path in folders_in(wandb) if not is_link(path)}
-        return [path for path, parts in found.items() if parts is not None and parts["id"] == own]
+        return [path for path, parts in found.items() if parts is not None and parts["id"] in ids]
 
     def _is_complete(self, record: RunRecord, epochs: Sequence[Epoch]) -> bool:
         content = _content(record, epochs)
@@ -233,7 +266,8 @@ class Mirror:
         return self._mode != "online" or uploaded
 
     def _remove_folders(self, record: RunRecord) -> None:
-        for folder in self._folders(record):
+        """Also those that came along when the study was copied: uploaded from here they would be mixed with the original's."""
+        for folder in self._folders(record, self._uuid, *self._copied_from):
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -64,9 +64,10 @@ class Started:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """The copy is complete, or why it is not."""
+    """The copy is complete, or why it is not; `note` says what kind of copy it is, where there are several."""
 
     warning: str | None = None
+    note: str = ""
 
 
 Call = Opened | Measured | Closed | Finish

@@ -47,6 +47,8 @@ class DryRun:
         file, search = self.opened.file, self.opened.search
         return {
             "study": file.name,
+            "folder": str(self.opened.folder.path),
+            "plan_name": search.plan,
             "plan": to_plain(search.plan_content),
             "options": to_plain(search.options),
             "limits": to_plain(file.limits),
@@ -59,6 +61,9 @@ class DryRun:
             "threads": self.assignment.threads,
             "expected": to_plain(self.expected),
             "kept_back": to_plain(self.kept_back),
+            "time": self.expected.time(),
+            "disk": self.expected.disk(),
+            "budget": self._budget(),
         }
 
     def text(self) -> str:
@@ -78,14 +83,21 @@ class DryRun:
             f"time       {self.expected.time()}",
             f"disk       {self.expected.disk()}",
         ]
-        if file.limits.budget is not None:
-            kept = self.kept_back.describe() if self.kept_back is not None else "what to keep back of it is not measured yet"
-            lines.append(f"budget     {format_duration(file.limits.budget)}: {kept}")
+        if budget := self._budget():
+            lines.append(f"budget     {budget}")
         return "\n".join([*lines, "nothing was written"])
 
     def _misfits(self) -> list[Baseline]:
         """The reference settings that this plan does not try."""
         return [baseline for baseline in self.opened.plan.baselines if baseline.misfit]
+
+    def _budget(self) -> str:
+        """What becomes of the budget; "" where there is none."""
+        seconds = self.opened.file.limits.budget
+        if seconds is None:
+            return ""
+        kept = self.kept_back.describe() if self.kept_back is not None else "what to keep back of it is not measured yet"
+        return f"{format_duration(seconds)}: {kept}"
 
 
 def dry_run(request: Request, limits: Limits, resources: Resources, say: Callable[[str], None]) -> DryRun:
@@ -94,6 +106,8 @@ def dry_run(request: Request, limits: Limits, resources: Resources, say: Callabl
     store = RunsFolder(resources.runs)
     opened = open_study(request, store, resources.data_folder, clock, say)
     opened.validate(say, find_data=report_missing_data_set)
+    if opened.note:
+        say(opened.note)
     opened = replace(opened, file=replace(opened.file, limits=limits))
     assignment = resources.assignment()
     records = sorted(opened.folder.runs(Kind.TRIAL), key=lambda record: record.number)

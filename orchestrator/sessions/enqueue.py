@@ -34,7 +34,7 @@ def enqueue(folder: StudyFolder, words: Sequence[str], say: Callable[[str], None
         are = "finished" if before.finished >= search.trials else "begun or enqueued"
         enough = resume_command(folder, search, trials=max(len(before.trials) + waits, search.trials + 1))
         say(f"all {search.trials} trials of the study are {are}; to try this setting, run: {enough}")
-    elif not before.running:
+    elif before.holder is None:
         say(f"the study is not running; the setting is tried first after: {resume_command(folder, search)}")
 
 
@@ -62,7 +62,8 @@ def _tell_duplicates(
     if points.names <= params.keys():
         known = next((record for record in before.trials if _located(points, record.recipe.params) == given), None)
         if known is not None:
-            say(f"note: this is the setting of {known.run_id} ({known.status}); it will be trained again, with another seed")
+            same = f"the setting of {known.run_id} ({before.state(known)})"
+            say(f"note: this is {same}; it will be trained again, with another seed")
 
 
 def _located(points: Points, params: Mapping[str, Any]) -> dict[str, float] | None:

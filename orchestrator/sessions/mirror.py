@@ -7,9 +7,12 @@ from orchestrator.observers.database_url import check_storage, storage_of
 from orchestrator.observers.replay import replay
 from orchestrator.record import Kind
 from orchestrator.sessions.observers import open_mirror, open_published_copy
+from orchestrator.storage.identity import identity
+from orchestrator.storage.lock import COPIES
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_folder import StudyFolder
 from orchestrator.support.activity import doing
+from orchestrator.support.wording import several
 
 # Seconds that an upload may take: a day, because a slow line is no error and Ctrl-C is at hand.
 _SECONDS = 86_400.0
@@ -26,14 +29,27 @@ def rebuild_copies(folder: StudyFolder, store: RunsFolder, mode: str, storage: s
             f"{study.name!r} holds single runs, which have no copy but that in W&B: --mirror off leaves nothing to do"
         )
     url = storage_of(study, storage, say)
-    with folder.lock():
-        searched = [open_published_copy(study, url, store, folder)] if study.search is not None else []
-        observers = [*searched, *open_mirror(study, folder, mode)]
+    with folder.lock(COPIES):
         runs = sorted(folder.runs(), key=lambda record: (record.kind is not Kind.TRIAL, record.number))
+        found = identity(folder, store)
+        if found.note:
+            say(found.note)
+        study = found.file
+        folder.update(study)
+        trials = [record for record in runs if record.kind is Kind.TRIAL]
+        searched = [open_published_copy(study, url, store, folder, trials)] if study.search is not None else []
+        mirrors = open_mirror(study, folder, mode)
+        observers = [*searched, *mirrors]
         for observer in observers:
             replay(observer, ((record, folder.folder(record).epochs()) for record in runs))
         with doing(f"rebuilding the copies of {folder.name}"):
             warnings = [warning for observer in observers if (warning := observer.finish(_SECONDS))]
     if warnings:
         raise OrchestrateError("; ".join(warnings))
-    say(f"the copies of {folder.name} hold its {len(runs)} runs")
+    if searched:
+        say(f"Optuna's copy of {folder.name} holds its {several(len(trials), 'trial')}")
+    kind = mirrors[0].note if mirrors else "off"
+    if kind in ("off", "disabled"):
+        say(f"W&B has no copy of {folder.name}, because the mirror is {kind}")
+    else:
+        say(f"the W&B copy of {folder.name} holds its {several(len(runs), 'run')}, {kind}")

@@ -2,15 +2,17 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from orchestrator.errors import OrchestrateError, Unavailable
 from orchestrator.observers.base import Observer
 from orchestrator.observers.database_url import sqlite_url
 from orchestrator.observers.subprocess_observer import SubprocessObserver
+from orchestrator.record import RunRecord
 from orchestrator.search.written_values import written_as_far_as_known
 from orchestrator.storage.commands import mirror_command
+from orchestrator.storage.remembered_folders import recorded
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_file import StudyFile
 from orchestrator.storage.study_folder import StudyFolder
@@ -24,14 +26,16 @@ SECONDS_WHEN_INTERRUPTED = 3.0
 SECONDS_TO_BEGIN = 30.0
 
 
-def open_published_copy(study: StudyFile, storage: str, store: RunsFolder, folder: StudyFolder) -> SubprocessObserver:
-    """Optuna's copy of the study, in `storage` or, when that is "", in RUNS/optuna.db.
+def open_published_copy(
+    study: StudyFile, storage: str, store: RunsFolder, folder: StudyFolder, trials: Iterable[RunRecord]
+) -> SubprocessObserver:
+    """Optuna's copy of the study, in `storage` or, when that is "", in RUNS/optuna.db; `trials` are those that it is to hold.
 
     Raises Unavailable when the database cannot be reached, Mismatch when another study has the name there.
     """
     copy = SubprocessObserver(
         "orchestrator.observers.optuna:open_copy",
-        copy_configuration(study, storage, store),
+        copy_configuration(study, storage, store, folder, trials),
         log=folder.logs / "optuna.log",
         copy=f"Optuna's copy of {study.name}",
         cure=mirror_command(folder, study),
@@ -48,7 +52,9 @@ def open_published_copy(study: StudyFile, storage: str, store: RunsFolder, folde
     return copy
 
 
-def copy_configuration(study: StudyFile, storage: str, store: RunsFolder) -> dict[str, Any]:
+def copy_configuration(
+    study: StudyFile, storage: str, store: RunsFolder, folder: StudyFolder, trials: Iterable[RunRecord]
+) -> dict[str, Any]:
     """What the process of the published copy is told of the study: a plain `CopyConfiguration`."""
     search = study.require_search()
     space, written = search.plan_content["space"], written_as_far_as_known(search.plan_content["recipe"]["trainer"])
@@ -57,6 +63,9 @@ def copy_configuration(study: StudyFile, storage: str, store: RunsFolder) -> dic
         "url": storage or sqlite_url(store.published.resolve()),
         "study": study.name,
         "uuid": study.uuid,
+        "folder": recorded(folder.path),
+        "owns_database": not storage,
+        "recorded": [record.number for record in trials],
         "direction": search.plan_content["metric"]["direction"],
         "distributions": {name: dumps(content) for name, content in space.items()},
         "written": {name: [written(name, choice) for choice in given] for name, given in choices.items() if given},
@@ -69,14 +78,20 @@ def _advised(error: OrchestrateError) -> OrchestrateError:
     return error
 
 
-def open_mirror(study: StudyFile, folder: StudyFolder, mode: str) -> list[Observer]:
+def open_mirror(study: StudyFile, folder: StudyFolder, mode: str) -> list[SubprocessObserver]:
     """The mirror in Weights & Biases; none when it is off. What goes wrong with it is a warning at the end."""
     if mode == "off":
         return []
     return [
         SubprocessObserver(
             "orchestrator.observers.wandb:open_mirror",
-            {"study": study.name, "folder": str(folder.path.resolve()), "mode": mode},
+            {
+                "study": study.name,
+                "folder": str(folder.path.resolve()),
+                "mode": mode,
+                "uuid": study.uuid,
+                "copied_from": list(study.copied_from),
+            },
             log=folder.logs / "wandb.log",
             copy=f"the W&B copy of {study.name}",
             cure=mirror_command(folder, study),

@@ -22,11 +22,12 @@ from orchestrator.search.spaces import describe, space
 from orchestrator.search.written_values import any_choices, written_by
 from orchestrator.sessions.check_plan import check_known, check_space, check_trainer, checked_plan
 from orchestrator.sessions.fetch_data import ensure_data_set
+from orchestrator.storage.identity import identity
 from orchestrator.storage.remembered_folders import data_folder_of, recorded
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_file import Search, StudyFile
 from orchestrator.storage.study_folder import StudyFolder
-from orchestrator.storage.study_options import StudyOptions
+from orchestrator.storage.study_options import Limits, StudyOptions
 from orchestrator.support.clock import Clock
 from orchestrator.support.names import LONGEST_NAME, checked_name
 from orchestrator.support.serialization import to_plain
@@ -60,6 +61,8 @@ class OpenedStudy:
     folder: StudyFolder
     storage: str  # the whole URL, password included: never to be written anywhere; "" is the default
     data_folder: Path
+    recorded_uuid: str | None  # what study.json says until the session begins; None where there is no study yet
+    note: str  # what its user is told of the study's identity; "" where nothing is new
 
     @property
     def search(self) -> Search:
@@ -114,7 +117,8 @@ def open_study(
     wanted = request.study if request.study is not None else default_name(name, own_dataset, asked)
     folder = store.study(wanted)
     folder.refuse_if_locked()
-    before = folder.read() if folder.has_begun() else None
+    found = identity(folder, store) if folder.has_begun() else None
+    before = found.file if found is not None else None
     if before is not None and before.search is None:
         raise Mismatch(f"{folder.name!r} holds single runs of `orchestrate train`; give the study another name with --study NAME")
     had = before.search if before is not None else None
@@ -139,10 +143,8 @@ def open_study(
     if had is not None:
         _compare(folder.name, had, request, options, content)
     _check_runs(folder, plan)
-    file = StudyFile(
-        uuid=before.uuid if before else uuid.uuid4().hex,
-        name=folder.name,
-        created=before.created if before else clock.now(),
+    file = replace(
+        before or StudyFile(uuid=uuid.uuid4().hex, name=folder.name, created=clock.now()),
         search=Search(
             plan=_from_everywhere(request.plan),
             plan_content=content,
@@ -151,9 +153,18 @@ def open_study(
             storage=check_storage(request.storage) if request.storage is not None else shown_storage(had.storage if had else ""),
         ),
         data_folder=recorded(given_data) or (before.data_folder if before else ""),
+        limits=Limits(),
+        ended="",
     )
-    storage = storage_of(before, request.storage, say)
-    return OpenedStudy(file=file, plan=plan, folder=folder, storage=storage, data_folder=data_folder)
+    return OpenedStudy(
+        file=file,
+        plan=plan,
+        folder=folder,
+        storage=storage_of(before, request.storage, say),
+        data_folder=data_folder,
+        recorded_uuid=found.recorded_uuid if found is not None else None,
+        note=found.note if found is not None else "",
+    )
 
 
 def default_name(plan: str, own_dataset: str, dataset: str | None) -> str:

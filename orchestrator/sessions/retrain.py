@@ -12,6 +12,9 @@ from orchestrator.sessions.resources import Resources
 from orchestrator.sessions.single_run import check_recipe, complete_copies, find_record, result_line, train_run
 from orchestrator.sessions.submit import submit, target
 from orchestrator.storage.commands import command, resume_command, study_command
+from orchestrator.storage.file_names import FOLDERS
+from orchestrator.storage.identity import identity
+from orchestrator.storage.lock import work_on
 from orchestrator.storage.remembered_folders import data_folder_of
 from orchestrator.storage.run_folder import RunFolder, run_name
 from orchestrator.storage.runs import RunsFolder
@@ -109,9 +112,14 @@ def retrain(request: RetrainRequest, folder: StudyFolder, resources: Resources, 
     what = target(source.recipe.dataset, request.ood_folder, data_folder, partial=request.partial)
     device = resources.device_here()
     commit_id, dirty = commit(Path.cwd())
-    with folder.lock():
+    with folder.lock(FOLDERS[Kind.RETRAIN]) as tell_work:
+        found = identity(folder, RunsFolder(resources.runs))
+        if found.note:
+            say(found.note)
+        study = found.file
         provenance = Provenance(study=study.uuid, commit=commit_id, dirty=dirty, started=SystemClock().now())
         record = retrain_record(folder, source, epochs, provenance)
+        tell_work(work_on(record))
         run = folder.folder(record)
         if record.status is Status.COMPLETE and is_file(run.best_checkpoint):
             say(f"{record.run_id} is trained already")

@@ -23,6 +23,7 @@ from orchestrator.sessions.fetch_data import ensure_data_set
 from orchestrator.sessions.observers import observing, open_mirror
 from orchestrator.sessions.resources import Resources, start_workers
 from orchestrator.stopping.rules import StoppingRule, StopRequested, session_end
+from orchestrator.storage.progress import reached_by
 from orchestrator.storage.study_file import StudyFile
 from orchestrator.storage.study_folder import StudyFolder
 from orchestrator.support.activity import doing
@@ -119,7 +120,7 @@ def train_run(
 ) -> RunRecord:
     """Start a worker and train a run; the caller holds the study's lock. PAUSED where `orchestrate stop` asked for it.
 
-    `study` is written where study.json says something else. Raises OrchestrateError when the run fails.
+    `study` is what study.json is to say. Raises OrchestrateError when the run fails.
     """
     left = record.recipe.epochs - record.epochs
     work = Work(recipe=record.recipe, runs=1, epochs=left, fewest_epochs=left)
@@ -127,8 +128,7 @@ def train_run(
         start_workers(resources, folder, say, expected=record.recipe, single=True) as workers,
         slow_work(work, resources, folder.runs()) as slow,
     ):
-        if not folder.has_begun() or folder.read() != study:
-            folder.write(study)
+        folder.update(study)
         if (warning := slow.warning()) is not None:
             say(warning)
         copies, clock = open_mirror(study, folder, resources.mirror), SystemClock()
@@ -154,7 +154,11 @@ def train_run(
 def complete_copies(
     record: RunRecord, study: StudyFile, folder: StudyFolder, resources: Resources, say: Callable[[str], None]
 ) -> None:
-    """Copy what a command that was killed after the run's last record did not copy; a failure is only a warning."""
+    """Copy what a command that was killed after the run's last record did not copy; a failure is only a warning.
+
+    `study` is what study.json is to say.
+    """
+    folder.update(study)
     observers = open_mirror(study, folder, resources.mirror)
     with observing(observers, say):
         for observer in observers:
@@ -165,7 +169,7 @@ def result_line(record: RunRecord) -> str:
     """The result of a finished run, in one line."""
     parts = [f"{record.run_id}:"]
     if record.best is not None:
-        parts.append(f"best {record.metric.name} {record.best.value:.4f} after epoch {record.best.epoch} of {record.epochs},")
+        parts.append(f"best {record.metric.name} {record.best.value:.4f}, {reached_by(record)},")
     if record.test is not None:
         parts.append(f"test_acc {record.test.acc:.4f}, test_loss {record.test.loss:.4f} on {record.test.images:,} images")
     return " ".join(parts).removesuffix(",")

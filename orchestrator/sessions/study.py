@@ -10,6 +10,7 @@ from orchestrator.engine.dispatch import Dispatch
 from orchestrator.engine.earlier_sessions import suspend_interrupted
 from orchestrator.engine.new_trials import NewTrials, TrialTemplate
 from orchestrator.errors import Mismatch, TryAgainLater, Unavailable
+from orchestrator.observers.base import Observer
 from orchestrator.observers.console import Console
 from orchestrator.observers.in_training import InTraining
 from orchestrator.observers.replay import replay
@@ -28,6 +29,8 @@ from orchestrator.sessions.resources import Resources, start_workers
 from orchestrator.sessions.stopping_rules import idle_limits, stopping_rules
 from orchestrator.stopping.rules import StoppingRule
 from orchestrator.storage.commands import study_command
+from orchestrator.storage.identity import settled_in
+from orchestrator.storage.progress import reached_by
 from orchestrator.storage.queue import SettingQueue
 from orchestrator.storage.remembered_folders import remember_runs_folder
 from orchestrator.storage.runs import RunsFolder
@@ -56,11 +59,18 @@ def run_study(
     folder, trials = opened.folder, opened.search.trials
     with folder.lock():
         remember_runs_folder(resources.runs)
-        if folder.has_begun() and folder.read().uuid != opened.file.uuid:
+        if folder.has_begun() and folder.recorded().uuid != opened.recorded_uuid:
             raise TryAgainLater(f"study {folder.name!r} was just begun by another process; try again")
+        opened = replace(opened, file=settled_in(folder, opened.file))
         before = study_status(folder, opened.file)
         if before.finished >= trials:
-            say(f"study {folder.name} has {before.finished} finished trials of {trials} asked for: nothing to do")
+            say(f"study {folder.name} has {before.finished} finished trials, and {trials} are asked for: nothing to do")
+            if opened.note:
+                say(opened.note)
+            # Asked for fewer trials than there are, the study keeps its number.
+            search = folder.read().search if folder.has_begun() else opened.search
+            opened = replace(opened, file=replace(opened.file, search=search))
+            folder.update(opened.file)
             suspend_interrupted(folder, [record for record in before.trials if record.status is Status.RUNNING])
             _complete_copy(opened, store, say)
         else:
@@ -88,12 +98,12 @@ def _search(
             opened.validate(say)
         # Before the database knows the study's uuid, and only if the database takes it.
         with folder.writing(opened.file):
-            copy = open_published_copy(opened.file, opened.storage, store, folder)
+            copy = open_published_copy(opened.file, opened.storage, store, folder, before)
         _announce(opened, before, say)
         if (warning := slow.warning()) is not None:
             say(warning)
         console = Console(say, total=trials, workers=workers.workers, metric=opened.plan.metric, before=before, clock=clock)
-        copies = [copy, *open_mirror(opened.file, folder, resources.mirror)]
+        copies: list[Observer] = [copy, *open_mirror(opened.file, folder, resources.mirror)]
         in_training = InTraining(clock)
         observers = [*copies, console, in_training]
         with observing(observers, say), doing(lambda: console.between_runs(in_training.text())):
@@ -150,18 +160,21 @@ def _conductor(
 def _complete_copy(opened: OpenedStudy, store: RunsFolder, say: Callable[[str], None]) -> None:
     """Publish what a session that was killed after its last record did not publish; a failure is only a warning."""
     folder = opened.folder
+    trials = folder.runs(Kind.TRIAL)
     try:
-        with observing([copy := open_published_copy(folder.read(), opened.storage, store, folder)], say):
-            replay(copy, ((record, folder.folder(record).epochs()) for record in folder.runs(Kind.TRIAL)))
+        with observing([copy := open_published_copy(folder.read(), opened.storage, store, folder, trials)], say):
+            replay(copy, ((record, folder.folder(record).epochs()) for record in trials))
     except (Unavailable, Mismatch) as error:
         say(f"warning: the published copy was not updated: {error}")
 
 
 def _announce(opened: OpenedStudy, before: Sequence[RunRecord], say: Callable[[str], None]) -> None:
     """Say what the study is; at its beginning also which reference settings it tries first."""
+    if opened.note:
+        say(opened.note)
     options = opened.search.options
     finished = sum(record.status.finished for record in before)
-    begun = f"resumed with {finished} finished trials" if finished else "begun"
+    begun = f"resumed with {several(finished, 'finished trial')}" if before else "begun"
     trials, epochs = several(opened.search.trials, "trial"), several(options.epochs, "epoch")
     say(
         f"study {opened.folder.name} {begun}: {trials} of {epochs} on {options.dataset}, "
@@ -175,6 +188,15 @@ def _announce(opened: OpenedStudy, before: Sequence[RunRecord], say: Callable[[s
         tried = f"{', '.join(fit) or 'none'} {'are' if len(fit) > 1 else 'is'} tried first"
         others = f"; {misfits} {'does' if misfits == 1 else 'do'} not fit this plan (--dry-run says why)" if misfits else ""
         say(f"reference settings: {tried}{others}")
+
+
+def plain(after: StudyStatus) -> dict[str, Any]:
+    """What the session left, for --format json: all that `_summarise` says, and more."""
+    return {**after.plain(), "uncertainty": _uncertainty(after)}
+
+
+def _uncertainty(after: StudyStatus) -> str:
+    return describe_uncertainty(after.best, after.trials) if after.best is not None else ""
 
 
 def _sampled(after: StudyStatus, record: RunRecord) -> dict[str, Any]:
@@ -192,7 +214,7 @@ def _summarise(after: StudyStatus, folder: StudyFolder, say: Callable[[str], Non
     best = after.best
     if best is not None and best.best is not None:
         sampled = ", ".join(f"{name} {short(value)}" for name, value in _sampled(after, best).items())
-        say(f"best {best.metric.name} {best.best.value:.4f} after epoch {best.best.epoch} of {best.run_id}: {sampled}")
-        if uncertainty := describe_uncertainty(best, after.trials):
+        say(f"best {best.metric.name} {best.best.value:.4f}: {best.run_id}, {reached_by(best)}; {sampled}")
+        if uncertainty := _uncertainty(after):
             say(uncertainty)
         say(f"next: {study_command(folder, 'retrain-best', folder.name)}")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator import plugins
 from orchestrator.contracts import Frames
 from orchestrator.plugin_errors import blame_plugin
+from orchestrator.storage.progress import shown_state
 from orchestrator.storage.runs import RunsFolder
 
 if TYPE_CHECKING:
@@ -17,10 +18,12 @@ def frames(store: RunsFolder, studies: Sequence[str]) -> Frames:
     from reports.tables.frames import frames as frames_of
 
     folders = [store.known(name) for name in studies or store.studies()]
+    holders = {folder.name: folder.holder() for folder in folders}
     runs = [(folder, record) for folder in folders for record in folder.runs()]
     searches = [search for folder in folders if (search := folder.read().search) is not None]
     searched = [name for search in searches for name in search.plan_content["space"]]
-    return frames_of(((folder.name, record, folder.folder(record).epochs()) for folder, record in runs), searched)
+    found = ((folder.name, record, folder.folder(record).epochs()) for folder, record in runs)
+    return frames_of(found, searched, [shown_state(record, holders[folder.name]) for folder, record in runs])
 
 
 def reported(name: str, given: Frames, form: str, *, width: int | None = None) -> str:

@@ -16,6 +16,9 @@ from orchestrator.sessions.find_recipe import reference_of
 from orchestrator.sessions.resources import Resources
 from orchestrator.sessions.single_run import check_recipe, complete_copies, find_record, result_line, train_run
 from orchestrator.sessions.submit import check_same_data
+from orchestrator.storage.file_names import FOLDERS
+from orchestrator.storage.identity import identity, settled_in
+from orchestrator.storage.lock import work_on
 from orchestrator.storage.remembered_folders import data_folder_of, recorded, remember_runs_folder
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_file import StudyFile
@@ -46,7 +49,8 @@ def train(request: TrainRequest, resources: Resources, say: Callable[[str], None
 
     Raises OrchestrateError, also when the run fails.
     """
-    folder = RunsFolder(resources.runs).study(request.study)
+    store = RunsFolder(resources.runs)
+    folder = store.study(request.study)
     folder.refuse_if_locked()
     had = folder.read() if folder.has_begun() else None
     given_data = recorded(resources.data_folder)
@@ -57,11 +61,12 @@ def train(request: TrainRequest, resources: Resources, say: Callable[[str], None
     system = reference_of(recipe, lambda params: complete(trainer.hyperparameters, params))
     clock = SystemClock()
     commit_id, dirty = commit(Path.cwd())
-    with folder.lock():
+    with folder.lock(FOLDERS[Kind.SINGLE]) as tell_work:
         remember_runs_folder(resources.runs)
-        study = (folder.read() if folder.has_begun() else _new(folder, clock.now())).with_data_folder(given_data)
+        study = _settled(folder, store, clock.now(), say).with_data_folder(given_data)
         provenance = Provenance(study=study.uuid, commit=commit_id, dirty=dirty, started=clock.now())
         record = _record(folder, recipe, system, provenance)
+        tell_work(work_on(record))
         run = folder.folder(record)
         if record.status is Status.COMPLETE and is_file(run.best_checkpoint):
             now = replace(read_data(recipe.dataset, data_folder, "train").identity, test_names="")
@@ -82,8 +87,14 @@ def train(request: TrainRequest, resources: Resources, say: Callable[[str], None
     return record
 
 
-def _new(folder: StudyFolder, now: float) -> StudyFile:
-    return StudyFile(uuid=uuid.uuid4().hex, name=folder.name, created=now)
+def _settled(folder: StudyFolder, store: RunsFolder, now: float, say: Callable[[str], None]) -> StudyFile:
+    """What study.json is to say of this folder of single runs; the caller holds its lock."""
+    if not folder.has_begun():
+        return settled_in(folder, StudyFile(uuid=uuid.uuid4().hex, name=folder.name, created=now))
+    found = identity(folder, store)
+    if found.note:
+        say(found.note)
+    return found.file
 
 
 def _record(folder: StudyFolder, recipe: Recipe, system: ReferenceSystem | None, provenance: Provenance) -> RunRecord:

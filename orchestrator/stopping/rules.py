@@ -54,7 +54,7 @@ class StopRequested:
         """Nothing depends on the trials."""
 
     def end(self) -> SessionEnd | None:
-        """An end that suspends, as soon as the stop was requested."""
+        """An end that suspends, as soon as the stop was requested. Raises DiskError as `StudyFolder.stop_requested` does."""
         return SessionEnd(reason="stopped by `orchestrate stop`", suspend=True) if self._folder.stop_requested() else None
 
 

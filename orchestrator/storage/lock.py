@@ -3,18 +3,51 @@
 import contextlib
 import fcntl
 import functools
-import json
 import os
 import socket
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, final
 
-from orchestrator.errors import TryAgainLater
+from orchestrator.errors import BadData, DiskError, TryAgainLater
+from orchestrator.record import Kind, RunRecord
+from orchestrator.storage.file_names import FOLDERS
+from orchestrator.storage.run_folder import run_name
 from orchestrator.support.atomic_files import disk_errors
+from orchestrator.support.disk_lookups import content
+from orchestrator.support.serialization import dumps, from_plain, parse
 
 _SECONDS_TO_LOCK = 0.5
+
+TRIALS, COPIES = FOLDERS[Kind.TRIAL], "copies"
+
+
+def work_on(record: RunRecord) -> str:
+    """What a process works on that trains this one run: "retrain/0007-1a2b3c4d"."""
+    return f"{FOLDERS[record.kind]}/{run_name(record.run_id)}"
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """Who has a study's lock since when, and what for: for its trials, its copies, or one run, as `work_on` names it.
+
+    `process` is 0 where another process has the lock but its file does not say which.
+    """
+
+    process: int
+    host: str
+    since: str  # local time
+    work: str = TRIALS  # earlier versions did not say
+
+    def trains(self, record: RunRecord) -> bool:
+        """Whether it trains this run, if anybody does; in doubt it does."""
+        return self.process == 0 or self.work in (FOLDERS[record.kind], work_on(record))
+
+
+_UNKNOWN = Holder(process=0, host="", since="", work="")
 
 
 @final
@@ -24,10 +57,12 @@ class StudyLock:
     def __init__(self, file: Path, study: str) -> None:
         self._file = file
         self._study = study
+        self._held: IO[bytes] | None = None
+        self._since = ""
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[Callable[[], None]]:
-        """Hold the lock for this process; gives what writes this process into the file as its holder.
+    def held(self) -> Iterator[Callable[[str], None]]:
+        """Hold the lock for this process; gives what writes this process into the file as its holder, and what it works on.
 
         Raises TryAgainLater naming the holder, or DiskError, which the writing may raise too.
         """
@@ -36,12 +71,30 @@ class StudyLock:
                 free = _acquired(stream) and self._is_lock(stream.fileno())
             if not free:  # held, or removed between opening and locking it
                 raise self._refusal()
-            yield functools.partial(self._write_holder, stream)
+            self._held, self._since = stream, time.strftime("%Y-%m-%d %H:%M:%S")
+            try:
+                yield functools.partial(self._write_holder, stream)
+            finally:
+                self._held = None
+
+    def is_lost(self) -> bool:
+        """Whether this process holds a lock whose file is not in its place any more: it keeps nobody out. Raises DiskError."""
+        with disk_errors(f"read {self._file}"):
+            return self._held is not None and not self._is_lock(self._held.fileno())
 
     def refuse_if_locked(self) -> None:
         """Raise TryAgainLater now if `held` would."""
         if self.locked():
             raise self._refusal()
+
+    def holder(self) -> Holder | None:
+        """Who holds the lock now; None while nobody does. Raises DiskError."""
+        if not self.locked():
+            return None
+        try:
+            return from_plain(Holder, parse(content(self._file) or b""))
+        except BadData:  # it is being written, or is damaged
+            return _UNKNOWN
 
     def locked(self) -> bool:
         """Whether a process holds the lock now. Raises DiskError."""
@@ -67,25 +120,23 @@ class StudyLock:
     def _is_lock(self, descriptor: int) -> bool:
         try:
             return os.path.samestat(os.fstat(descriptor), self._file.stat())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
 
-    def _write_holder(self, stream: IO[bytes]) -> None:
-        since = time.strftime("%Y-%m-%d %H:%M:%S")
-        holder = json.dumps({"process": os.getpid(), "host": socket.gethostname(), "since": since})
+    def _write_holder(self, stream: IO[bytes], work: str) -> None:
+        holder = dumps(Holder(process=os.getpid(), host=socket.gethostname(), since=self._since, work=work))
         with disk_errors(f"write {self._file}"):
             stream.truncate(0)
             stream.write(holder.encode())
 
     def _refusal(self) -> TryAgainLater:
-        return TryAgainLater(f"study {self._study!r} is being run by {self._holder()}; wait for it, or stop it, then try again")
+        return TryAgainLater(f"study {self._study!r} is being run by {self._named()}; wait for it, or stop it, then try again")
 
-    def _holder(self) -> str:
-        try:
-            holder = json.loads(self._file.read_text())
-            return f"process {holder['process']} on {holder['host']} since {holder['since']}"
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
-            return "another process"
+    def _named(self) -> str:
+        holder = _UNKNOWN
+        with contextlib.suppress(BadData, DiskError):
+            holder = from_plain(Holder, parse(content(self._file) or b""))
+        return f"process {holder.process} on {holder.host} since {holder.since}" if holder.process else "another process"
 
 
 def _acquired(stream: IO[bytes]) -> bool:

@@ -4,6 +4,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace as replaced
 from pathlib import Path
 from typing import final
 
@@ -18,10 +19,11 @@ from orchestrator.support.serialization import dumps, from_plain, parse
 
 @final
 class RunFolder:
-    """The folder of one run."""
+    """The folder of one run. `run_id` is what its place calls the run; "" where only its files matter."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, run_id: str = "") -> None:
         self.path = path
+        self.run_id = run_id
         self.record_file = path / FileNames.record
         self.epochs_file = path / FileNames.epochs
         self.last_checkpoint = path / FileNames.last_checkpoint
@@ -38,13 +40,28 @@ class RunFolder:
         """Replace the record. Raises DiskError."""
         with disk_errors(f"write {self.record_file}"):
             if not is_folder(self.path):
-                self.path.mkdir(parents=True)
+                self.path.parent.mkdir(exist_ok=True)  # never the study's own folder: it may have been moved or deleted
+                self.path.mkdir()
                 sync_folder(self.path.parent)
             write_json(self.record_file, record)
 
     def read(self) -> RunRecord:
-        """The record. Raises MissingInput, BadData or DiskError."""
+        """The record, under the name that its place gives it. Raises MissingInput, BadData or DiskError."""
+        return self.named(self.recorded())
+
+    def recorded(self) -> RunRecord:
+        """The record with the names of when it was written. Raises MissingInput, BadData or DiskError."""
         return read_json_as(RunRecord, self.record_file)
+
+    def named(self, record: RunRecord) -> RunRecord:
+        """The record under the name that its place gives it: a study may have been renamed or copied since it was written."""
+        if self.run_id in ("", record.run_id):
+            return record
+        former, present = record.run_id.partition("/")[0], self.run_id.partition("/")[0]
+        repeats = record.replicate_of
+        if repeats is not None and repeats.startswith(f"{former}/"):
+            repeats = f"{present}/{repeats.removeprefix(f'{former}/')}"
+        return replaced(record, run_id=self.run_id, replicate_of=repeats)
 
     def append(self, epoch: Epoch) -> None:
         """Add one epoch, durably. Raises DiskError; a torn line that this leaves is dropped when read."""

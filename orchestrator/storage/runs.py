@@ -50,7 +50,10 @@ class RunsFolder:
         )
 
     def find_run(self, run_id: str) -> tuple[StudyFolder, RunFolder]:
-        """The run that `run_id` names, `part2/trials/0007` or `part2/7`. Raises UnknownName, with those that exist."""
+        """The run that `run_id` names, `part2/trials/0007` or `part2/7`.
+
+        Raises UnknownName, with those that exist, BadData as `StudyFolder.runs` does, or DiskError.
+        """
         parts = run_id.strip("/").split("/")
         if len(parts) == 2 and parts[1].isdecimal():
             parts = [parts[0], FOLDERS[Kind.TRIAL], f"{int(parts[1]):04d}"]
@@ -59,6 +62,7 @@ class RunsFolder:
         if len(parts) == 3 and parts[1] in kinds:
             run = study.run(kinds[parts[1]], parts[2])
             if run.has_record():
+                study.refuse_foreign(kinds[parts[1]], run)
                 return study, run
         raise UnknownName("run", run_id, [record.run_id for record in study.runs()])
 

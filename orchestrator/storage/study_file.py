@@ -39,6 +39,9 @@ class StudyFile:
     data_folder: str = ""  # absolute path, the default of later commands; "" where --data-dir was never given
     limits: Limits = field(default_factory=Limits)  # of the latest session
     ended: str = ""  # why the latest session ended with fewer trials; "" also while it runs, and after it was killed
+    place: str = ""  # absolute path of its folder when it was last worked on; "" in files of version 0.1
+    folder_number: int = 0  # of that folder, its inode: renaming keeps it, copying does not
+    copied_from: tuple[str, ...] = ()  # uuids of the studies that this one is a copy of, the oldest first
 
     def require_search(self, instead: str = "begin a study under another name") -> Search:
         """The search. Raises InvalidInput, with what to do `instead`, where there are single runs only."""

@@ -4,7 +4,8 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace as replaced
 from pathlib import Path
 from typing import final
 
@@ -12,7 +13,7 @@ from orchestrator.errors import BadData, DiskError, OrchestrateError
 from orchestrator.record import Kind, RunRecord
 from orchestrator.storage.file_names import FOLDERS, FileNames
 from orchestrator.storage.json_files import read_json_as, write_json
-from orchestrator.storage.lock import StudyLock
+from orchestrator.storage.lock import TRIALS, Holder, StudyLock
 from orchestrator.storage.run_folder import RunFolder, refuse_link, run_name
 from orchestrator.storage.study_file import StudyFile, upgraded
 from orchestrator.support.atomic_files import disk_errors, replace
@@ -45,15 +46,24 @@ class StudyFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             write_json(self.study_file, study)
 
+    def update(self, study: StudyFile) -> None:
+        """Replace study.json where it says something else. Raises BadData or DiskError."""
+        if not self.has_begun() or self.recorded() != study:
+            self.write(study)
+
     def read(self) -> StudyFile:
-        """What study.json says. Raises MissingInput, BadData or DiskError."""
+        """What study.json says, under the name that the folder has now. Raises MissingInput, BadData or DiskError."""
+        return replaced(self.recorded(), name=self.name)
+
+    def recorded(self) -> StudyFile:
+        """What study.json says, its name included. Raises MissingInput, BadData or DiskError."""
         return read_json_as(StudyFile, self.study_file, upgrade=upgraded)
 
     def run(self, kind: Kind, name: str) -> RunFolder:
         """The folder of a run of this study: `run(Kind.TRIAL, "0007")`."""
         path = self.path / FOLDERS[kind] / checked_name(name, "run")
         refuse_link(path)
-        return RunFolder(path)
+        return RunFolder(path, self.run_id(kind, name))
 
     def folder(self, record: RunRecord) -> RunFolder:
         """The folder of the run that this record is of."""
@@ -67,20 +77,30 @@ class StudyFolder:
         """The records of all runs of these kinds (of all kinds when none is named), in the order of their names.
 
         A folder without a record is a run that never began; it is left out. Raises BadData for a damaged record, for one
-        that belongs to another folder, so that no copied folder counts as a run of its own, and for a link; DiskError.
+        that belongs to another folder or study, so that no copied folder counts as a run of its own, and for a link; DiskError.
         """
         found = []
+        uuids = self._uuids()
         for kind in kinds or tuple(Kind):
             for folder in folders_in(self.path / FOLDERS[kind]):
                 refuse_link(folder)
-                run = RunFolder(folder)
+                run = RunFolder(folder, self.run_id(kind, folder.name))
                 if run.has_record():
-                    record = run.read()
-                    named = f"{record.number:04d}" if kind is Kind.TRIAL else folder.name
-                    if (record.kind, run_name(record.run_id), named) != (kind, folder.name, folder.name):
-                        raise BadData(f"{run.record_file} is the record of {shortened(record.run_id)}; move {folder} away")
-                    found.append(record)
+                    record = run.recorded()
+                    _refuse_foreign(record, kind, run, uuids)
+                    found.append(run.named(record))
         return found
+
+    def refuse_foreign(self, kind: Kind, run: RunFolder) -> None:
+        """Raise BadData for a record that belongs to another folder or study, as `runs` does."""
+        _refuse_foreign(run.recorded(), kind, run, self._uuids())
+
+    def _uuids(self) -> set[str]:
+        """What the study was called in its records, also before it was copied; empty where study.json is missing."""
+        if not self.has_begun():
+            return set()
+        study = self.recorded()
+        return {study.uuid, *study.copied_from}
 
     @contextlib.contextmanager
     def writing(self, study: StudyFile) -> Iterator[None]:
@@ -101,20 +121,21 @@ class StudyFolder:
             raise
 
     @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, work: str = TRIALS) -> Iterator[Callable[[str], None]]:
         """Hold the study for this process; the operating system releases it when the process dies.
 
-        An earlier `request_stop` no longer counts. A study that was not begun in the meantime leaves nothing in the runs folder.
-        Raises TryAgainLater naming the holder, or DiskError.
+        `work` is what this process works on, as `Holder` says it; calling what this gives changes it. An earlier `request_stop`
+        no longer counts. A study that was not begun in the meantime leaves nothing in the runs folder. Raises TryAgainLater
+        naming the holder, or DiskError.
         """
         first = not is_there(self.path.parent)
         with contextlib.ExitStack() as held:
             write_holder = held.enter_context(self._lock.held())
             held.callback(self._remove_if_not_begun, runs_too=first)
             self.clear_stop_request()
-            write_holder()
+            write_holder(work)
             self._become_latest()
-            yield
+            yield write_holder
 
     def worked_on(self) -> int:
         """When the study was worked on last, in nanoseconds since 1970-01-01 UTC; 0 for none. Raises DiskError."""
@@ -138,11 +159,15 @@ class StudyFolder:
         """Whether a process works on this study now. Raises DiskError."""
         return self._lock.locked()
 
+    def holder(self) -> Holder | None:
+        """Who works on this study now, and on which of its runs; None for nobody. Raises DiskError."""
+        return self._lock.holder()
+
     def _remove_if_not_begun(self, *, runs_too: bool) -> None:
         """Remove what this process made for a study that has not begun; `runs_too` if that was the runs folder as well."""
         # Files of others stay, and so do the folders around them; in doubt everything does.
         with contextlib.suppress(OSError, DiskError):
-            if not self.has_begun():
+            if not self.has_begun() and not self._lock.is_lost():
                 shutil.rmtree(self.logs, ignore_errors=True)
                 self.lock_file.unlink()
                 self.path.rmdir()
@@ -155,7 +180,16 @@ class StudyFolder:
             self.stop_file.touch()
 
     def stop_requested(self) -> bool:
-        """Whether the session was asked to end. Raises DiskError."""
+        """Whether the session was asked to end.
+
+        Raises DiskError, also where the folder, or its lock, is not the one any more that this process holds: what is recorded
+        from now on would be lost, or mixed with what another process records.
+        """
+        if self._lock.is_lost():
+            raise DiskError(
+                f"{self.path} or its lock was moved or deleted while this command worked on it, so it ends; "
+                "put the folder back, then run the same command"
+            )
         return is_there(self.stop_file)
 
     def clear_stop_request(self) -> None:
@@ -168,3 +202,13 @@ def _modified(file: Path) -> int:
     """When a file was written last, in nanoseconds since 1970-01-01 UTC; 0 for none. Raises DiskError."""
     found = status(file)
     return found.st_mtime_ns if found is not None else 0
+
+
+def _refuse_foreign(record: RunRecord, kind: Kind, run: RunFolder, uuids: Collection[str]) -> None:
+    """Raise BadData for a record of another folder, or of a study that has none of these uuids, where there are any."""
+    name = run.path.name
+    named = f"{record.number:04d}" if kind is Kind.TRIAL else name
+    if (record.kind, run_name(record.run_id), named) != (kind, name, name):
+        raise BadData(f"{run.record_file} is the record of {shortened(record.run_id)}; move {run.path} away")
+    if uuids and record.provenance.study not in uuids:
+        raise BadData(f"{run.record_file} is the record of a run of another study; move {run.path} away")

@@ -9,6 +9,7 @@ from orchestrator.contracts import Predictor
 from orchestrator.data_identity import DataIdentity
 from orchestrator.errors import BadData, MissingInput
 from orchestrator.plugin_errors import blame_plugin
+from orchestrator.recipe import Recipe
 from orchestrator.record import RunRecord
 from orchestrator.storage import checkpoint
 from orchestrator.storage.run_folder import RunFolder
@@ -53,9 +54,12 @@ def _best_checkpoint(folder: RunFolder) -> dict[str, Any]:
             f"there is no checkpoint {folder.best_checkpoint}: retrains, single runs and a study's best trials keep theirs"
         )
     try:
-        return checkpoint.read(folder.best_checkpoint)
+        found = checkpoint.read(folder.best_checkpoint)
     except BadData as error:
         raise BadData(f"{error}. Delete it and run the command that trained it again") from error
+    if folder.has_record() and from_plain(Recipe, found["recipe"]) != folder.recorded().recipe:
+        raise BadData(f"{folder.best_checkpoint} is of another run than {folder.record_file}; restore the one that belongs there")
+    return found
 
 
 def _predictor(found: Mapping[str, Any], device: str) -> Predictor:

@@ -1,6 +1,7 @@
-"""Which names studies, runs and plans can have."""
+"""Which names studies, runs and plans can have, and when two names are the same."""
 
 import re
+import unicodedata
 
 from orchestrator.errors import InvalidInput
 
@@ -26,3 +27,8 @@ def is_text(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def composed(name: str) -> str:
+    """The name with each accent in one character with its letter (NFC): macOS writes é as two, other systems as one."""
+    return unicodedata.normalize("NFC", name)

@@ -5,7 +5,7 @@
     study run kind number attempt setbacks     run as on the command line, "part2/trials/0007"; its trial's number; jobs
                                                started for it; how many of them were tried again
     micro_batch                                images that passed through the model at a time; 0: the whole batch
-    status failure failure_message             RUNNING PAUSED COMPLETE PRUNED FAILED; why it failed
+    status failure failure_message             RUNNING INTERRUPTED PAUSED COMPLETE PRUNED FAILED; why it failed
     metric direction rule                      how runs are compared
     best_value best_epoch best_val_loss        the metric's value, the epoch that it comes from, that epoch's loss in nats
     best_val_acc                               that epoch's validation accuracy, a fraction
@@ -90,10 +90,13 @@ _EPOCHS = {
 _MICROSECONDS = 1_000_000
 
 
-def frames(runs: Iterable[tuple[str, RunRecord, Sequence[Epoch]]], searched: Iterable[str] = ()) -> Frames:
+def frames(
+    runs: Iterable[tuple[str, RunRecord, Sequence[Epoch]]], searched: Iterable[str] = (), states: Sequence[str] | None = None
+) -> Frames:
     """The frames of runs, each given as the name of its study, its record and its epochs.
 
-    `searched` are the hyperparameters that the studies search; one that several studies search counts once.
+    `searched` are the hyperparameters that the studies search; one that several studies search counts once. `states` are the
+    runs' states as they are shown; None: as recorded.
     """
     run_rows: list[dict[str, Any]] = []
     param_rows: list[Mapping[str, Any]] = []
@@ -106,6 +109,8 @@ def frames(runs: Iterable[tuple[str, RunRecord, Sequence[Epoch]]], searched: Ite
         extra_rows += [epoch.extra for epoch in epochs]
     params = {f"params.{name}": _param_column([row.get(name) for row in param_rows]) for name in _names(param_rows)}
     extras = {f"extra.{name}": pd.Series([row.get(name) for row in extra_rows], dtype="float64") for name in _names(extra_rows)}
+    for row, state in zip(run_rows, states, strict=True) if states is not None else ():
+        row["status"] = state
     return Frames(
         runs=_frame(run_rows, _RUNS, params),
         epochs=_frame(epoch_rows, _EPOCHS, extras),

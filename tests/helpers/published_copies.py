@@ -20,7 +20,7 @@ SPACE = {"learning_rate": FloatDistribution(1e-4, 1.0, log=True), "batch_size": 
 Copier = Callable[..., PublishedStudy]
 
 
-def configuration(folder: Path, **changes: Any) -> dict[str, Any]:
+def configuration(folder: Path, /, **changes: Any) -> dict[str, Any]:
     return {
         "url": f"sqlite:///{folder}/optuna.db",
         "study": "part2",

@@ -1,6 +1,7 @@
 """The W&B mirror, checked by W&B's own files read back."""
 
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -293,3 +294,33 @@ def test_ids_of_all_runs_of_a_study_are_distinct_and_allowed() -> None:
     ids = [wandb_id(running(number, kind)) for number in range(3) for kind in Kind]
     assert len(set(ids)) == 3 * len(Kind)
     assert not set("".join(ids)) & set(":;,#?/'")
+
+
+@pytest.mark.slow
+def test_a_run_whose_files_are_deleted_while_it_is_written_is_written_again(
+    mirror: Callable[..., SubprocessObserver], tmp_path: Path
+) -> None:
+    epochs = curve(3)
+    observer = mirror()
+    observer.opened(running(0), [])
+    eventually(lambda: len(list((tmp_path / "wandb").glob("offline-run-*/*.wandb"))) == 1)
+    shutil.rmtree(tmp_path / "wandb")
+    for epoch in epochs:
+        observer.measured(running(0), epoch)
+    observer.closed(ended(running(0), epochs))
+    (run,) = complete(observer, tmp_path).values()
+    assert [row["epoch"] for row in run.rows()] == [1, 2, 3]
+
+
+@pytest.mark.slow
+def test_runs_whose_files_are_deleted_after_their_end_are_a_warning_with_its_cure(
+    mirror: Callable[..., SubprocessObserver], tmp_path: Path
+) -> None:
+    observer = mirror()
+    replay(observer, study_of(2))
+    eventually(lambda: len(list((tmp_path / "wandb").glob("offline-run-*/mirrored.sha256"))) == 2)
+    shutil.rmtree(tmp_path / "wandb")
+    warning = observer.finish(60)
+    assert warning is not None
+    assert "the files of 2 runs were deleted while it was written" in warning
+    assert "orchestrate mirror" in warning

@@ -156,9 +156,9 @@ def assert_published(
     search: SearchedSetting, folder: StudyFolder, storage: optuna.storages.RDBStorage, chosen: list[int]
 ) -> None:
     """Stock Optuna reads the plan's own choices in the copy of the first trials, and nothing is outside the space."""
-    configuration = copy_configuration(folder.read(), str(storage.url), RunsFolder(folder.path.parent))
-    copy = open_copy(json.loads(json.dumps(configuration)))
     records = sorted(folder.runs(Kind.TRIAL), key=lambda record: record.number)[: len(search.choices)]
+    configuration = copy_configuration(folder.read(), str(storage.url), RunsFolder(folder.path.parent), folder, records)
+    copy = open_copy(json.loads(json.dumps(configuration)))
     replay(copy, ((record, folder.folder(record).epochs()) for record in records))
     assert copy.finish(60.0) is None
     with any_choices():

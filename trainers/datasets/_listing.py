@@ -1,5 +1,6 @@
 """Which images lie in a folder, of which classes, and which of them are for the test. No image is opened here."""
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -10,7 +11,8 @@ from pathlib import Path
 from typing import final
 
 from orchestrator.errors import BadData, DiskError, MissingInput
-from orchestrator.support.disk_lookups import is_folder
+from orchestrator.support.disk_lookups import is_folder, names_in
+from orchestrator.support.names import composed
 
 _DECODED = (".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".webp")
 # Endings of images that torchvision does not decode: silently leaving one out would change the data set.
@@ -104,7 +106,8 @@ def listing(root: Path) -> Listing:
     Raises MissingInput where there is no such folder; BadData, with the name of what is wrong.
     """
     if not is_folder(root):
-        raise MissingInput(f"there is no folder {shown(root)}: a data set folder:PATH has one subfolder per class in PATH")
+        hint = _written_otherwise(root)
+        raise MissingInput(f"there is no folder {shown(root)}: a data set folder:PATH has one subfolder per class in PATH{hint}")
     found = _Found(root)
     top = {entry.name: entry for entry in found.entries(root) if entry.is_folder}
     if {"train", "test"} <= top.keys() and any(entry.is_folder for entry in found.entries(top["train"].path)):
@@ -127,6 +130,15 @@ def listing(root: Path) -> Listing:
     )
 
 
+def _written_otherwise(root: Path) -> str:
+    """A hint, where there is a folder whose name only looks the same; else ""."""
+    with contextlib.suppress(DiskError):
+        for name in names_in(root.parent):
+            if name != root.name and composed(name) == composed(root.name):
+                return f". Its name is written {name!a} on the disk, and {root.name!a} here"
+    return ""
+
+
 @final
 class _Found:
     """What was met on the way through a folder."""
@@ -139,7 +151,7 @@ class _Found:
     def by_class(self, folder: Path) -> dict[str, list[_Entry]]:
         """The images of each class, both in the order of their names. Raises BadData."""
         entries = self.entries(folder)
-        classes = {_utf8(entry): list(self._images(entry.path)) for entry in entries if entry.is_folder}
+        classes = {name: list(self._images(entry.path)) for name, entry in _classes(folder, entries).items()}
         beside = [entry for entry in entries if not entry.is_folder and self._is_image(entry)]
         if classes and beside:
             raise BadData(f"{shown(beside[0].path)} lies beside the folders of the classes: move it into one of them")
@@ -202,7 +214,19 @@ class _Found:
             if error.errno == errno.ELOOP:
                 raise BadData(f"{shown(folder)} cannot be read: {error.strerror}") from error
             raise DiskError(f"cannot read {shown(folder)}: {error.strerror or error}") from error
-        return sorted(found, key=lambda entry: os.fsencode(entry.name))
+        return sorted(found, key=lambda entry: (os.fsencode(composed(entry.name)), os.fsencode(entry.name)))
+
+
+def _classes(folder: Path, entries: Sequence[_Entry]) -> dict[str, _Entry]:
+    """The folder of each class, whose name is compared as it looks, not as a system writes its accents."""
+    found: dict[str, _Entry] = {}
+    for entry in entries:
+        if entry.is_folder and (other := found.setdefault(composed(_utf8(entry)), entry)) is not entry:
+            raise BadData(
+                f"{shown(folder)}: two folders have the same name, with its accents written in two ways, "
+                f"{other.name!a} and {entry.name!a}; rename one, or make them one"
+            )
+    return found
 
 
 def _utf8(entry: _Entry) -> str:
@@ -217,11 +241,16 @@ def _divided(classes: Mapping[str, list[_Entry]]) -> tuple[dict[str, list[_Entry
     """A stratified tenth of the images, one of each class at least, is for the test."""
     train, test = {}, {}
     for name, images in classes.items():
-        by_hash = sorted(images, key=lambda image: hashlib.sha256(os.fsencode(f"{image.path.parent.name}/{image.name}")).digest())
+        by_hash = sorted(images, key=_hash)
         held_out = {image.name for image in by_hash[: max(1, round(len(images) / _TEST_SHARE))]}
         train[name] = [image for image in images if image.name not in held_out]
         test[name] = [image for image in images if image.name in held_out]
     return train, test
+
+
+def _hash(image: _Entry) -> bytes:
+    """What decides whether an image is for the test: the same on every system."""
+    return hashlib.sha256(os.fsencode(composed(f"{image.path.parent.name}/{image.name}"))).digest()
 
 
 def _check_class(root: Path, name: str, train: int, test: int) -> None:

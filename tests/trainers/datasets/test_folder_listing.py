@@ -2,15 +2,16 @@
 
 import os
 import struct
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 
 from orchestrator import plugins
-from orchestrator.errors import BadData
+from orchestrator.errors import BadData, MissingInput
 from tests.helpers.image_folders import decoded_folders, pictures
 from tests.helpers.in_process_cli import refused
 from trainers.datasets._listing import listing
@@ -146,3 +147,54 @@ def test_classes_that_only_one_part_has_are_refused(tmp_path: Path, data: Path) 
     pictures(tmp_path / "pictures" / "test", classes=2)
     with pytest.raises(BadData, match="only one of them has 'two'"):
         plugins.dataset(f"folder:{tmp_path / 'pictures'}").check(data)
+
+
+def empty_images(folder: Path, form: Literal["NFC", "NFD"], *, images: int = 20) -> Path:
+    """Classes of empty files, whose names have accents in the form of one system or the other."""
+    for name in ("café", "cafz", "thé"):  # é as two characters comes before z, and as one after it
+        for number in range(images):
+            file = folder / unicodedata.normalize(form, name) / unicodedata.normalize(form, f"é{number}.png")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(b"")
+    return folder
+
+
+def test_a_folder_has_the_same_labels_and_test_images_whichever_system_wrote_its_names(tmp_path: Path) -> None:
+    here, there = (listing(empty_images(tmp_path / form, form)) for form in ("NFC", "NFD"))
+    assert here.classes == there.classes == ("cafz", "café", "thé")
+    for one, other in ((here.train, there.train), (here.test, there.test)):
+        assert [(unicodedata.normalize("NFC", image.name), image.label) for image in other] == [
+            (image.name, image.label) for image in one
+        ]
+
+
+def test_train_and_test_of_two_systems_have_the_same_classes(tmp_path: Path) -> None:
+    empty_images(tmp_path / "pictures" / "train", "NFC")
+    empty_images(tmp_path / "pictures" / "test", "NFD")
+    found = listing(tmp_path / "pictures")
+    assert found.classes == ("cafz", "café", "thé")
+    assert np.bincount([image.label for image in found.test]).tolist() == [20, 20, 20]
+
+
+def test_two_classes_that_look_the_same_are_told_apart_in_the_message(tmp_path: Path) -> None:
+    for form in ("NFC", "NFD"):
+        empty_images(tmp_path / "pictures", form)
+    with pytest.raises(BadData) as refusal:
+        listing(tmp_path / "pictures")
+    assert r"'cafe\u0301' and 'caf\xe9'" in str(refusal.value)
+
+
+def test_a_folder_whose_name_only_looks_the_same_is_named(tmp_path: Path) -> None:
+    empty_images(tmp_path / unicodedata.normalize("NFD", "café"), "NFD")
+    with pytest.raises(MissingInput) as refusal:
+        listing(tmp_path / "café")
+    assert r"written 'cafe\u0301' on the disk, and 'caf\xe9' here" in str(refusal.value)
+
+
+def test_a_plug_in_is_found_however_its_name_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "search_spaces" / (unicodedata.normalize("NFD", "café") + ".py")
+    file.parent.mkdir()
+    file.write_text("DATASET = 'digits'\nplan = 4\n")
+    monkeypatch.setattr("search_spaces.__path__", [str(file.parent)])
+    assert plugins.plan("café")[2] == 4
