@@ -10,11 +10,11 @@ from typing import Any, TextIO
 import click
 
 from orchestrator import own_packages
-from orchestrator.cli.interruptions import Terminated, raise_interruptions
 from orchestrator.cli.lazy_group import LazyGroup
 from orchestrator.cli.messages import heartbeat, say
-from orchestrator.cli.process_list import hide_passwords_from_process_list
-from orchestrator.cli.standard_streams import prepare
+from orchestrator.cli.process.interruptions import Terminated, raise_interruptions
+from orchestrator.cli.process.process_list import hide_passwords_from_process_list
+from orchestrator.cli.process.standard_streams import prepare
 from orchestrator.errors import DiskError, InvalidInput, OrchestrateError
 from orchestrator.support.environment import remove_switches
 from orchestrator.support.names import is_text

@@ -7,7 +7,7 @@ import click
 
 from orchestrator.cli.lazy_group import Command
 from orchestrator.cli.options import FORMATS, format_option
-from orchestrator.cli.standard_streams import data_width, emit
+from orchestrator.cli.process.standard_streams import data_width, emit
 
 if TYPE_CHECKING:
     from orchestrator.contracts import ReferenceSystem

@@ -7,7 +7,7 @@ from typing import Any, cast, final
 
 import click
 
-from orchestrator.cli.standard_streams import only_data_on_stdout
+from orchestrator.cli.process.standard_streams import only_data_on_stdout
 from orchestrator.errors import UnknownName
 from orchestrator.support.activity import doing
 

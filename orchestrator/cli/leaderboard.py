@@ -6,7 +6,7 @@ import click
 
 from orchestrator.cli.lazy_group import Command
 from orchestrator.cli.options import FORMATS, format_option, runs_option
-from orchestrator.cli.standard_streams import data_width, emit
+from orchestrator.cli.process.standard_streams import data_width, emit
 
 
 @click.command("leaderboard", cls=Command, short_help="List all runs, best first.")

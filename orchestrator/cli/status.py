@@ -8,7 +8,7 @@ import click
 
 from orchestrator.cli.lazy_group import Command
 from orchestrator.cli.options import chosen_study, format_option, runs_option
-from orchestrator.cli.standard_streams import emit
+from orchestrator.cli.process.standard_streams import emit
 from orchestrator.support.wording import printable
 
 

@@ -17,7 +17,7 @@ from orchestrator.cli.options import (
     unsettled_runs_option,
 )
 from orchestrator.cli.parameter_types import Location
-from orchestrator.cli.standard_streams import emit
+from orchestrator.cli.process.standard_streams import emit
 from orchestrator.support.wording import printable
 
 

@@ -11,7 +11,7 @@ from orchestrator.executors.devices import DeviceAssignment
 from orchestrator.record import Kind, Provenance, RunRecord, Status
 from orchestrator.scheduling.optuna_pruners import warm_up
 from orchestrator.search.samplers import STARTUP_SETTINGS
-from orchestrator.sessions.estimates import Estimate, Sizes, comparable_runs, estimate
+from orchestrator.sessions.estimates.trials import Estimate, Sizes, comparable_runs, estimate
 from orchestrator.sessions.fetch_data import report_missing_data_set
 from orchestrator.sessions.open_study import OpenedStudy, Request, open_study
 from orchestrator.sessions.resources import Resources

@@ -18,7 +18,7 @@ from orchestrator.observers.replay import replay
 from orchestrator.plugin_errors import blame_plugin
 from orchestrator.recipe import Recipe
 from orchestrator.record import Kind, RunRecord, Status
-from orchestrator.sessions.cpu_time import Work, slow_work
+from orchestrator.sessions.estimates.cpu_time import Work, slow_work
 from orchestrator.sessions.fetch_data import ensure_data_set
 from orchestrator.sessions.observers import observing, open_mirror
 from orchestrator.sessions.resources import Resources, start_workers

@@ -21,7 +21,7 @@ from orchestrator.search import spaces
 from orchestrator.search.optuna_study import fitting
 from orchestrator.search.written_values import written_as_far_as_known
 from orchestrator.selection.uncertainty import describe_uncertainty
-from orchestrator.sessions.cpu_time import Work, slow_work
+from orchestrator.sessions.estimates.cpu_time import Work, slow_work
 from orchestrator.sessions.find_recipe import typical_recipe
 from orchestrator.sessions.observers import observing, open_mirror, open_published_copy
 from orchestrator.sessions.open_study import OpenedStudy, Request, open_study

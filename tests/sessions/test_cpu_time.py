@@ -10,8 +10,8 @@ import pytest
 
 from orchestrator.recipe import Recipe
 from orchestrator.record import RunRecord
-from orchestrator.sessions import cpu_time
-from orchestrator.sessions.cpu_time import Work, slow_work
+from orchestrator.sessions.estimates import cpu_time
+from orchestrator.sessions.estimates.cpu_time import Work, slow_work
 from orchestrator.sessions.resources import Resources
 from tests.helpers.in_process_cli import call
 from tests.helpers.paths import PLUGINS

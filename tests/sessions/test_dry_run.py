@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.record import Kind, Status
-from orchestrator.sessions.estimates import Sizes, estimate
+from orchestrator.sessions.estimates.trials import Sizes, estimate
 from orchestrator.storage.queue import SettingQueue
 from orchestrator.storage.runs import RunsFolder
 from tests.helpers.in_process_cli import Result, call, exit_code

@@ -1,1 +1,0 @@
-"""Commands as processes: what they write where, and what signals do to them."""

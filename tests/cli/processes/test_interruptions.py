@@ -17,7 +17,7 @@ _PROGRAM = """
 import signal, sys, time
 signal.signal(signal.SIGINT, signal.{before})
 sys.path.insert(0, {folder!r})
-from orchestrator.cli.interruptions import Terminated, raise_interruptions
+from orchestrator.cli.process.interruptions import Terminated, raise_interruptions
 raise_interruptions()
 try:
     import interrupted_module

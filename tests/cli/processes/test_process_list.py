@@ -5,7 +5,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from orchestrator.cli.process_list import without_storage
+from orchestrator.cli.process.process_list import without_storage
 from orchestrator.support.secrets import holds_password
 from tests.helpers.subprocess_cli import start, wait_for
 

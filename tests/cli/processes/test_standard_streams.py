@@ -15,7 +15,7 @@ import pytest
 from orchestrator.cli import cli
 from orchestrator.cli.lazy_group import Command
 from orchestrator.cli.messages import say
-from orchestrator.cli.standard_streams import data_width, emit, only_data_on_stdout
+from orchestrator.cli.process.standard_streams import data_width, emit, only_data_on_stdout
 from orchestrator.storage.runs import RunsFolder
 from tests.cli.studies import QUIET, shell
 from tests.helpers.in_process_cli import call
@@ -215,7 +215,7 @@ def test_data_are_utf_8_and_errors_readable_in_every_locale(variables: dict[str,
 
 def test_the_terminal_decides_the_width_and_a_pipe_has_none() -> None:
     program = """if True:
-        from orchestrator.cli.standard_streams import data_width, only_data_on_stdout
+        from orchestrator.cli.process.standard_streams import data_width, only_data_on_stdout
         with only_data_on_stdout():
             print(data_width())
     """
@@ -244,7 +244,7 @@ def test_every_command_keeps_stdout_for_data() -> None:
 
 # In these, data leave through `emit` and messages through `say`; the modules that run in a process of their own have a log.
 ROOMS = ("cli", "engine", "search", "scheduling", "selection", "sessions", "stopping", "storage", "submission", "support")
-MAY_PRINT = {"orchestrator/cli/messages.py", "orchestrator/cli/standard_streams.py", "orchestrator/cli/__init__.py"}
+MAY_PRINT = {"orchestrator/cli/messages.py", "orchestrator/cli/process/standard_streams.py", "orchestrator/cli/__init__.py"}
 
 
 def test_only_two_functions_print() -> None:

@@ -16,7 +16,7 @@ from orchestrator.errors import OrchestrateError
 from orchestrator.executors.devices import worker_settings
 from orchestrator.recipe import Recipe
 from orchestrator.record import RunRecord
-from orchestrator.sessions.estimates import comparable_runs
+from orchestrator.sessions.estimates.trials import comparable_runs
 from orchestrator.sessions.resources import Resources
 from orchestrator.storage.remembered_folders import DEFAULT_DATA
 from orchestrator.support.activity import doing
