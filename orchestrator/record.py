@@ -57,7 +57,7 @@ class FailureKind(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class SourceLine:
     """A line of code that an exception came through."""
 
     file: str
@@ -73,7 +73,7 @@ class Failure:
     message: str
     error: str = ""  # the class of the exception, where there was one
     # The last line of the user's code, or else of ours, that an exception came through; then the one that raised, if another.
-    places: tuple[Place, ...] = field(default=(), compare=False)
+    source_lines: tuple[SourceLine, ...] = field(default=(), compare=False)
     # The file in the study's `logs` that has the whole traceback, or what a lost worker printed; "" where it went elsewhere.
     log: str = field(default="", compare=False)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from orchestrator import own_packages
 from orchestrator.contracts import Diverged
 from orchestrator.errors import BadData, DiskError, MissingInput
-from orchestrator.record import Failure, FailureKind, Place
+from orchestrator.record import Failure, FailureKind, SourceLine
 from orchestrator.support.disk_lookups import is_of_the_disk
 from orchestrator.support.gpu_memory import is_out_of_memory
 
@@ -20,21 +20,21 @@ _OURS = (_HERE, *(_HERE.parent / name for name in own_packages.NAMES))
 
 def described(error: Exception) -> Failure:
     """The failure that an exception means."""
-    return Failure(kind=_kind(error), message=_one_line(error), error=type(error).__name__, places=places(error))
+    return Failure(kind=_kind(error), message=_one_line(error), error=type(error).__name__, source_lines=source_lines(error))
 
 
-def places(error: BaseException) -> tuple[Place, ...]:
+def source_lines(error: BaseException) -> tuple[SourceLine, ...]:
     """Where an exception arose, for somebody who looks for the reason; () for one that was never raised.
 
     The last line of the user's own code that it came through, or of ours where there is none; and the line that raised it, often
     one of a library, where that is another one.
     """
     frames = [(frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__)]
-    found = [Place(file=_recordable(code.co_filename), line=line, function=code.co_qualname) for code, line in frames]
+    found = [SourceLine(file=_recordable(code.co_filename), line=line, function=code.co_qualname) for code, line in frames]
     if not found:
         return ()
-    ours = [place for place in found if _is_below(place.file, *_OURS)]
-    theirs = [place for place in found if not _is_below(place.file, *_OURS) and not _is_of_a_library(place.file)]
+    ours = [each for each in found if _is_below(each.file, *_OURS)]
+    theirs = [each for each in found if not _is_below(each.file, *_OURS) and not _is_of_a_library(each.file)]
     nearest, raised = (theirs or ours or found)[-1], found[-1]
     return (nearest,) if nearest == raised else (nearest, raised)
 
