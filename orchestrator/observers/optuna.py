@@ -100,7 +100,7 @@ class PublishedStudy:
         except OrchestrateError:
             raise
         except Exception as error:
-            raise Unavailable(f"{where} cannot be used: {_cause(error)}") from error
+            raise Unavailable(f"{where} cannot be used: {root_cause(error)}") from error
 
     def opened(self, record: RunRecord, epochs: Sequence[Epoch]) -> None:
         """Show the trial as RUNNING, with all that is recorded."""
@@ -156,7 +156,7 @@ class PublishedStudy:
             self._unreachable_since = min(self._unreachable_since, time.monotonic())
             self._next_attempt = time.monotonic() + self._delay
             self._delay = min(2 * self._delay, _LAST_DELAY)
-            if (cause := _cause(error)) != self._trouble:
+            if (cause := root_cause(error)) != self._trouble:
                 self._trouble = cause
                 print(f"cannot write the database: {cause}", flush=True)
         else:
@@ -230,7 +230,7 @@ class PublishedStudy:
         for other in self._storage.get_all_studies():
             noted = other.user_attrs
             same = noted.get(UUID) == self._configuration.uuid and other._study_id != study_id
-            if same and self._owner.has_left(noted.get(FOLDER, "")):
+            if same and self._owner.has_left(other.study_name, noted.get(FOLDER, "")):
                 print(f"the copied study {other.study_name!r} is called {self._configuration.study!r} now", flush=True)
                 self._storage.delete_study(other._study_id)
 
@@ -326,7 +326,7 @@ def connect(url: str) -> RDBStorage:
     return storage
 
 
-def _cause(error: Exception) -> str:
+def root_cause(error: Exception) -> str:
     """What the database said, which Optuna wraps in a general message."""
     found: BaseException = error
     while found.__cause__ is not None:
