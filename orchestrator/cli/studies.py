@@ -20,7 +20,10 @@ from orchestrator.support.activity import doing
 
 @click.group("studies", cls=LazyGroup, default="list", short_help="List, rename, archive or delete studies.")
 def studies() -> None:
-    """List, rename, archive or delete whole studies. Without a command, they are listed."""
+    """List, rename, archive or delete whole studies.
+
+    Without a command they are listed; the options are those of `orchestrate studies list`.
+    """
 
 
 @studies.command("list", short_help="List all studies, the one worked on last first.")
