@@ -21,7 +21,7 @@ def folder(tmp_path: Path) -> Path:
     (folder / "empty").mkdir()
     (folder / "study.json").write_text("{}")
     (folder / "study.lock").write_text("held")
-    (folder / "trials" / "0000" / "best.pt").write_bytes(os.urandom(3_000_000))
+    (folder / "trials" / "0000" / "best.pt").write_bytes(os.urandom(100_000))
     (folder / "trials" / "0000" / ("é中 \n" + "n" * 150)).touch()
     (folder / "latest").symlink_to("trials/0000")
     return folder
