@@ -71,7 +71,7 @@ def test_when_every_trial_fails_it_is_said_why(capsys: pytest.CaptureFixture[str
     assert table[0].endswith(",failure_message")
     assert table[1].endswith("RuntimeError: this trainer was told to fail; failed after 2 attempts")
     refused(capsys, 66, "retrain-best", "--runs", tmp_path / "runs", *QUIET, says=("no COMPLETE trial",))
-    (see,) = re.findall(r"see: orchestrate (show mine/trials/0001 --runs .*)$", result.messages, re.MULTILINE)
+    (see,) = re.findall(r"see: orchestrate (show mine/trials/0001.*)$", result.messages, re.MULTILINE)
     shown = call(capsys, *shlex.split(see)).output
     assert "\nfailed: crashed: RuntimeError: this trainer was told to fail; failed after 2 attempts\n" in shown
     assert len(re.findall(rf"\n +in {PLUGINS}/trainers/curve\.py, line \d+, Curve\._misbehave\n", shown)) == 2  # and the setback

@@ -53,7 +53,8 @@ def rename_study(store: RunsFolder, former: str, name: str, storage: str | None,
             settled = identity(new, store)
             new.update(settled.file)
             trials = new.runs(Kind.TRIAL)
-            copy = open_published_copy(settled.file, url, store, new, trials) if before.search is not None else None
+            searches = before.search is not None
+            copy = open_published_copy(settled.file, url, store, new, trials, formerly=former) if searches else None
         except BaseException:
             _move(new.path, old.path)
             old.update(before)
