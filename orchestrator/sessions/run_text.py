@@ -213,4 +213,5 @@ def _provenance(known: Mapping[str, Any]) -> dict[str, str]:
 
 def _file(each: Mapping[str, Any]) -> str:
     epoch = f", epoch {each['epoch']}" if each["epoch"] is not None else ""
-    return each["path"] + (f" ({in_bytes(each['bytes'])}{epoch})" if each["bytes"] is not None else "")
+    size = f" ({in_bytes(each['bytes'])}{epoch})" if each["bytes"] is not None else ""
+    return f"{each['path']}{size}"

@@ -33,7 +33,7 @@ from tests.helpers.in_process_cli import call, refused
 from tests.helpers.records import epochs_of, record_of
 
 CURVE = epochs_of((0.4, 0.6, 0.5))
-SPACE = {"learning_rate": {}, "dropout": {}, "gone": {}}
+SPACE: dict[str, dict[str, Any]] = {"learning_rate": {}, "dropout": {}, "gone": {}}
 OPTIONS = StudyOptions(dataset="digits", seed=0, epochs=6, pruner="median", sampler="tpe")
 
 
