@@ -1,7 +1,7 @@
 """Jobs, which workers get, and events, which workers report: plain values that travel as JSON."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from orchestrator.recipe import Recipe
@@ -124,6 +124,12 @@ class WorkerLost:
     message: str
     run_id: str = ""
     attempt: int = 0
+    log: str = ""  # what it printed, in the study's folder of logs; "" elsewhere
 
 
 Event = Began | Reduced | Measured | Saved | Paused | Finished | Failed | WorkerLost
+
+
+def with_log(event: Event, log: str) -> Event:
+    """The event; of a failure with the log that its worker prints tracebacks to."""
+    return replace(event, failure=replace(event.failure, log=log)) if isinstance(event, Failed) else event

@@ -57,12 +57,25 @@ class FailureKind(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SourceLine:
+    """A line of code that an exception came through."""
+
+    file: str
+    line: int
+    function: str  # with its class: "Training.epoch"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """A failure's kind, and one line that says what happened."""
+    """A failure's kind, and one line that says what happened. The same on another worker, or from another line, is equal."""
 
     kind: FailureKind
     message: str
     error: str = ""  # the class of the exception, where there was one
+    # The last line of the user's code, or else of ours, that an exception came through; then the one that raised, if another.
+    source_lines: tuple[SourceLine, ...] = field(default=(), compare=False)
+    # The file in the study's `logs` that has the whole traceback, or what a lost worker printed; "" where it went elsewhere.
+    log: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +119,7 @@ class Metric:
     def of(self, epoch: Epoch) -> float:
         """The metric of one epoch: a field of `Epoch`, or one of its extra values. NaN where it was not measured."""
         value = getattr(epoch, self.name, None)
-        return float(value if value is not None else epoch.extra.get(self.name, math.nan))
+        return float(value if isinstance(value, int | float) else epoch.extra.get(self.name, math.nan))
 
     def best(self, epochs: Sequence[Epoch]) -> Best | None:
         """The objective value of these epochs, or None while none of them has a finite value."""

@@ -34,13 +34,26 @@ class Command(click.Command):
 
 @final
 class LazyGroup(click.Group):
-    """A click group; `modules` maps each command, in the order of the help, to the module of this package that defines it."""
+    """A click group; `modules` maps each command, in the order of the help, to the module of this package that defines it.
+
+    Where it has a `default`, the options of that command need no command before them, and so it is what no word at all means.
+    """
 
     command_class = Command  # of what is defined with the group's own decorator
 
-    def __init__(self, *arguments: Any, modules: Mapping[str, str] | None = None, **settings: Any) -> None:
+    def __init__(
+        self, *arguments: Any, modules: Mapping[str, str] | None = None, default: str | None = None, **settings: Any
+    ) -> None:
         super().__init__(*arguments, **settings)
         self._modules = modules or {}
+        self._default = default
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the command line. Raises click's UsageError."""
+        named = bool(args) and (not args[0].startswith("-") or args[0] in ctx.help_option_names)
+        if self._default is not None and not named and not ctx.resilient_parsing:
+            args = [self._default, *args]
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of all commands."""

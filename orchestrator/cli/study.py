@@ -118,14 +118,18 @@ def _dry_run(request: "Request", limits: "Limits", resources: "Resources", form:
 
 
 def _last_failure(outcome: "StudyStatus", resources: "Resources") -> str:
+    from orchestrator.storage.commands import command
+
     last = outcome.trials[-1]
+    logs = resources.runs / outcome.study.name / "logs"
     reason = f"{last.failure.kind}: {last.failure.message}" if last.failure is not None else "no reason was recorded"
     printed = {
         "in-process": "was printed when it failed",
-        "processes": f"is in {resources.runs / outcome.study.name / 'logs'}",
-        "ray": f"is in {resources.runs / outcome.study.name / 'logs'} of its worker's machine",
+        "processes": f"is in {logs}",
+        "ray": f"is in {logs} of its worker's machine",
     }
-    return f"the last one, {last.run_id}, failed with {reason}; its traceback {printed[resources.executor]}"
+    see = command(resources.runs, "show", last.run_id)
+    return f"the last one, {last.run_id}, failed with {reason}; its traceback {printed[resources.executor]}; see: {see}"
 
 
 COMMANDS: dict[str, Any] = {"study": study}

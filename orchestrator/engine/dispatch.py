@@ -148,7 +148,8 @@ class Dispatch:
                 return self._failed(active, event.failure)
             case WorkerLost():
                 message = f"{event.message}: {active.hung}" if active.hung else event.message
-                return self._failed(active, Failure(kind=FailureKind.HUNG if active.hung else FailureKind.LOST, message=message))
+                kind = FailureKind.HUNG if active.hung else FailureKind.LOST
+                return self._failed(active, Failure(kind=kind, message=message, log=event.log))
 
     def _began(self, active: ActiveRun, event: Began) -> Update:
         self._data.check(active.record, images=event.facts.data_digest, classes=event.facts.classes_digest)

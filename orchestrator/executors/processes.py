@@ -18,7 +18,7 @@ from orchestrator.errors import BadData, OrchestrateError
 from orchestrator.executors import wire
 from orchestrator.executors.devices import worker_settings
 from orchestrator.executors.wire import Command, Grant, Stop
-from orchestrator.jobs import Began, Event, Failed, Finished, Job, Paused, WorkerLost
+from orchestrator.jobs import Began, Event, Failed, Finished, Job, Paused, WorkerLost, with_log
 from orchestrator.recipe import Recipe
 from orchestrator.support.atomic_files import disk_errors
 from orchestrator.support.serialization import to_plain
@@ -111,7 +111,7 @@ class Processes:
             said, alive = slot.hear()
             for event in said:
                 self._note(slot, event)
-            happened += said
+            happened += [with_log(event, slot.log.name) for event in said]
             if not alive:
                 happened.append(self._replace(slot))
         return happened
@@ -151,7 +151,7 @@ class Processes:
         job, message = slot.job, slot.end()
         if job is None:
             return WorkerLost(worker=slot.index, message=message)
-        return WorkerLost(worker=slot.index, message=message, run_id=job.run_id, attempt=job.attempt)
+        return WorkerLost(worker=slot.index, message=message, run_id=job.run_id, attempt=job.attempt, log=slot.log.name)
 
     def _replace(self, slot: "_Slot") -> WorkerLost:
         lost = self._lose(slot)

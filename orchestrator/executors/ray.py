@@ -20,7 +20,7 @@ from orchestrator.executors.ray_placement import placement
 from orchestrator.executors.ray_slot import RaySlot, answered, write_checkpoints
 from orchestrator.executors.ray_worker import Opened, Probe, RayWorker, Said
 from orchestrator.executors.wire import Grant, Stop
-from orchestrator.jobs import Began, Event, Failed, Finished, Job, Paused, WorkerLost
+from orchestrator.jobs import Began, Event, Failed, Finished, Job, Paused, WorkerLost, with_log
 from orchestrator.storage.run_folder import RunFolder
 from orchestrator.support.activity import doing
 from orchestrator.support.atomic_files import disk_errors
@@ -193,7 +193,7 @@ class RayActors:
         events = []
         for line in said.events.splitlines():
             event = wire.EVENTS.decode(line)
-            events.append(event)
+            events.append(with_log(event, slot.log))
             if isinstance(event, Began):
                 self._deaths_in_a_row = 0
             if job is None or (event.run_id, event.attempt) != (job.run_id, job.attempt):

@@ -40,6 +40,11 @@ class RaySlot:
         self.calls = deque([actor.open.remote(self.probe)])
         self.filled = self._answered = time.monotonic()
 
+    @property
+    def log(self) -> str:
+        """The file in the study's folder of logs that it prints to; "" where it prints on a machine that does not see it."""
+        return Path(self.probe.log).name if self.shares_disk else ""
+
     def opens(self, opened: Opened) -> None:
         """The actor has started, and takes jobs now."""
         self.opened, self.shares_disk, self.host = True, opened.shares_disk, opened.host
@@ -66,7 +71,7 @@ class RaySlot:
         """The event for a worker that was lost, with the job that it had."""
         if self.job is None:
             return WorkerLost(worker=self.index, message=message)
-        return WorkerLost(worker=self.index, message=message, run_id=self.job.run_id, attempt=self.job.attempt)
+        return WorkerLost(worker=self.index, message=message, run_id=self.job.run_id, attempt=self.job.attempt, log=self.log)
 
     def kill(self) -> None:
         """End the actor, whatever it does; its calls are forgotten."""

@@ -11,6 +11,7 @@ from typing import Any, final
 from orchestrator.errors import BadData, DiskError
 from orchestrator.storage.file_names import FileNames
 from orchestrator.support.disk_lookups import content, is_folder
+from orchestrator.support.names import NAME
 from orchestrator.support.serialization import parse
 
 UUID, FOLDER = "uuid", "folder"  # attributes of a study in the database
@@ -37,9 +38,20 @@ class CopyOwner:
         """
         return self.owns_database or _is_gone(owner, place)
 
-    def has_left(self, place: str) -> bool:
-        """Whether a copy of another name, which was noted as this study's, is of before it was renamed."""
+    def has_left(self, name: str, place: str) -> bool:
+        """Whether a copy of another `name`, which was noted as this study's, is of before it was renamed."""
+        if self.owns_database and self.folder and NAME.fullmatch(name) and not _holds(Path(self.folder).parent / name, self.uuid):
+            return True  # also where the place was noted by a machine that has another name now, as each container has
         return _is_gone(self.uuid, place) if place else self.owns_database  # version 0.1 noted no place
+
+    def was_published_as(self, name: str, uuid: object, place: str) -> bool:
+        """Whether the copy of this `name`, noted as of this uuid and place, is this study's, whose folder was just deleted.
+
+        A copied folder that never went on has the uuid of its original, whose copy stays.
+        """
+        if self.owns_database and name == Path(self.folder).name:
+            return True
+        return uuid == self.uuid and (place == self.place or self.has_left(name, place))
 
 
 def _is_gone(uuid: str, place: str) -> bool:

@@ -24,6 +24,10 @@ class DatabaseFile:
         self._path = Path(name) if is_file else None
         self._opened: tuple[int, int] | None = None
 
+    def is_missing(self) -> bool:
+        """Whether the database is a file, and none lies there. Raises DiskError."""
+        return self._path is not None and self._found() is None
+
     def opened(self) -> None:
         """The file that lies there now is the one that is written from now on."""
         self._opened = self._found()

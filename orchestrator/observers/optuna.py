@@ -51,6 +51,7 @@ class CopyConfiguration:
     folder: str = ""  # of the study, its absolute path
     owns_database: bool = False  # whether the database lies in the study's own runs folder
     recorded: tuple[int, ...] | None = None  # numbers of the trials that are recorded now; None: not known
+    formerly: str = ""  # what the study was called until this session renamed it
 
 
 def open_copy(configuration: Mapping[str, Any]) -> "PublishedStudy":
@@ -100,7 +101,7 @@ class PublishedStudy:
         except OrchestrateError:
             raise
         except Exception as error:
-            raise Unavailable(f"{where} cannot be used: {_cause(error)}") from error
+            raise Unavailable(f"{where} cannot be used: {root_cause(error)}") from error
 
     def opened(self, record: RunRecord, epochs: Sequence[Epoch]) -> None:
         """Show the trial as RUNNING, with all that is recorded."""
@@ -156,7 +157,7 @@ class PublishedStudy:
             self._unreachable_since = min(self._unreachable_since, time.monotonic())
             self._next_attempt = time.monotonic() + self._delay
             self._delay = min(2 * self._delay, _LAST_DELAY)
-            if (cause := _cause(error)) != self._trouble:
+            if (cause := root_cause(error)) != self._trouble:
                 self._trouble = cause
                 print(f"cannot write the database: {cause}", flush=True)
         else:
@@ -227,10 +228,11 @@ class PublishedStudy:
 
     def _remove_former(self, study_id: int) -> None:
         """Remove what this same study was published as before it was renamed."""
+        formerly = self._configuration.formerly if self._configuration.owns_database else ""
         for other in self._storage.get_all_studies():
-            noted = other.user_attrs
-            same = noted.get(UUID) == self._configuration.uuid and other._study_id != study_id
-            if same and self._owner.has_left(noted.get(FOLDER, "")):
+            name, noted = other.study_name, other.user_attrs
+            same = noted.get(UUID) == self._configuration.uuid and self._owner.has_left(name, noted.get(FOLDER, ""))
+            if other._study_id != study_id and (same or name == formerly):
                 print(f"the copied study {other.study_name!r} is called {self._configuration.study!r} now", flush=True)
                 self._storage.delete_study(other._study_id)
 
@@ -326,7 +328,7 @@ def connect(url: str) -> RDBStorage:
     return storage
 
 
-def _cause(error: Exception) -> str:
+def root_cause(error: Exception) -> str:
     """What the database said, which Optuna wraps in a general message."""
     found: BaseException = error
     while found.__cause__ is not None:

@@ -15,7 +15,7 @@ from orchestrator.support.activity import doing
 from orchestrator.support.wording import several
 
 # Seconds that an upload may take: a day, because a slow line is no error and Ctrl-C is at hand.
-_SECONDS = 86_400.0
+SECONDS_TO_REBUILD = 86_400.0
 
 
 def rebuild_copies(folder: StudyFolder, store: RunsFolder, mode: str, storage: str | None, say: Callable[[str], None]) -> None:
@@ -43,7 +43,7 @@ def rebuild_copies(folder: StudyFolder, store: RunsFolder, mode: str, storage: s
         for observer in observers:
             replay(observer, ((record, folder.folder(record).epochs()) for record in runs))
         with doing(f"rebuilding the copies of {folder.name}"):
-            warnings = [warning for observer in observers if (warning := observer.finish(_SECONDS))]
+            warnings = [warning for observer in observers if (warning := observer.finish(SECONDS_TO_REBUILD))]
     if warnings:
         raise OrchestrateError("; ".join(warnings))
     if searched:

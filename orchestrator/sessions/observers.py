@@ -27,15 +27,16 @@ SECONDS_TO_BEGIN = 30.0
 
 
 def open_published_copy(
-    study: StudyFile, storage: str, store: RunsFolder, folder: StudyFolder, trials: Iterable[RunRecord]
+    study: StudyFile, storage: str, store: RunsFolder, folder: StudyFolder, trials: Iterable[RunRecord], *, formerly: str = ""
 ) -> SubprocessObserver:
     """Optuna's copy of the study, in `storage` or, when that is "", in RUNS/optuna.db; `trials` are those that it is to hold.
 
+    `formerly` is what the study was called until this session renamed it: that copy goes.
     Raises Unavailable when the database cannot be reached, Mismatch when another study has the name there.
     """
     copy = SubprocessObserver(
         "orchestrator.observers.optuna:open_copy",
-        copy_configuration(study, storage, store, folder, trials),
+        copy_configuration(study, storage, store, folder, trials) | {"formerly": formerly},
         log=folder.logs / "optuna.log",
         copy=f"Optuna's copy of {study.name}",
         cure=mirror_command(folder, study),

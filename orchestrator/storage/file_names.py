@@ -9,6 +9,7 @@
     RUNS/STUDY/retrain/0007-1a2b3c4d/        the same files, submission.csv, and the names in it: classes.csv, images.csv
     RUNS/train/single/resnet18-…-1a2b3c4d/   a run of a recipe without a search; study.json beside it has no search
     RUNS/optuna.db                           the published copy of all studies
+    RUNS/.deleted-STUDY-1a2b3c4d/            what is left of a study while it is deleted
 
 Only the conductor's process writes records and epochs; only the worker that holds the current attempt writes checkpoints.
 A worker writes a checkpoint in its attempt's folder and renames it from there, so that taking that folder away fences it off
@@ -41,3 +42,4 @@ class FileNames:
     attempt = "attempt-"  # and its number
     ended_attempt = "ended-"  # and something random
     published = "optuna.db"
+    deleted = ".deleted-"  # and the name of a study whose files are being deleted, and something random

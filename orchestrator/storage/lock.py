@@ -21,7 +21,8 @@ from orchestrator.support.serialization import dumps, from_plain, parse
 
 _SECONDS_TO_LOCK = 0.5
 
-TRIALS, COPIES = FOLDERS[Kind.TRIAL], "copies"
+# What a process works on that trains no single run: the trials, the copies, or the folder, to rename, archive or delete it.
+TRIALS, COPIES, FOLDER = FOLDERS[Kind.TRIAL], "copies", "folder"
 
 
 def work_on(record: RunRecord) -> str:
@@ -32,7 +33,7 @@ def work_on(record: RunRecord) -> str:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holder:
-    """Who has a study's lock since when, and what for: for its trials, its copies, or one run, as `work_on` names it.
+    """Who has a study's lock since when, and what for: its trials, copies or folder, or one run, as `work_on` names it.
 
     `process` is 0 where another process has the lock but its file does not say which.
     """

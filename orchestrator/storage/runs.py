@@ -50,7 +50,7 @@ class RunsFolder:
         )
 
     def find_run(self, run_id: str) -> tuple[StudyFolder, RunFolder]:
-        """The run that `run_id` names, `part2/trials/0007` or `part2/7`.
+        """The run that `run_id` names, `part2/trials/0007` or `part2/7`; or a study that has one run only.
 
         Raises UnknownName, with those that exist, BadData as `StudyFolder.runs` does, or DiskError.
         """
@@ -58,6 +58,8 @@ class RunsFolder:
         if len(parts) == 2 and parts[1].isdecimal():
             parts = [parts[0], FOLDERS[Kind.TRIAL], f"{int(parts[1]):04d}"]
         study = self.known(parts[0])
+        if len(parts) == 1 and len(runs := study.runs()) == 1:
+            parts = runs[0].run_id.split("/")
         kinds = {folder: kind for kind, folder in FOLDERS.items()}
         if len(parts) == 3 and parts[1] in kinds:
             run = study.run(kinds[parts[1]], parts[2])

@@ -7,7 +7,7 @@ from typing import Any, final
 from orchestrator.record import INTERRUPTED, FailureKind, Kind, RunRecord, Status, best_complete
 from orchestrator.storage.in_progress import RunInProgress, in_progress, run_seconds_left, search_seconds_left
 from orchestrator.storage.in_progress import lines as in_progress_lines
-from orchestrator.storage.lock import COPIES, TRIALS, Holder
+from orchestrator.storage.lock import COPIES, FOLDER, TRIALS, Holder
 from orchestrator.storage.progress import reached, shown_state
 from orchestrator.storage.queue import SettingQueue
 from orchestrator.storage.study_file import StudyFile
@@ -202,6 +202,8 @@ def _work(found: Mapping[str, Any]) -> str:
     since = f" since {holder['since']} on {holder['host']} (process {holder['process']})" if holder["process"] else ""
     if holder["work"] == COPIES:
         return f"its copies are being rebuilt{since}"
+    if holder["work"] == FOLDER:
+        return f"its folder is being renamed, archived or deleted{since}"
     if holder["work"] not in ("", TRIALS):
         return f"{holder['work']} is being trained{since}"
     budget = [f"budget {format_duration(limits['budget'])}"] if limits["budget"] is not None else []

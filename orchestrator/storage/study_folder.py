@@ -121,20 +121,24 @@ class StudyFolder:
             raise
 
     @contextlib.contextmanager
-    def lock(self, work: str = TRIALS) -> Iterator[Callable[[str], None]]:
+    def lock(self, work: str = TRIALS, *, used: bool = True) -> Iterator[Callable[[str], None]]:
         """Hold the study for this process; the operating system releases it when the process dies.
 
         `work` is what this process works on, as `Holder` says it; calling what this gives changes it. An earlier `request_stop`
-        no longer counts. A study that was not begun in the meantime leaves nothing in the runs folder. Raises TryAgainLater
-        naming the holder, or DiskError.
+        no longer counts. A study that was not begun in the meantime leaves nothing in the runs folder. With `used` it is from now
+        on the one that was worked on last. Raises TryAgainLater naming the holder, or DiskError.
         """
         first = not is_there(self.path.parent)
         with contextlib.ExitStack() as held:
+            before = _modified(self.lock_file)
             write_holder = held.enter_context(self._lock.held())
             held.callback(self._remove_if_not_begun, runs_too=first)
             self.clear_stop_request()
             write_holder(work)
-            self._become_latest()
+            if used:
+                self._become_latest()
+            else:
+                held.callback(self._was_worked_on, before)
             yield write_holder
 
     def worked_on(self) -> int:
@@ -150,6 +154,12 @@ class StudyFolder:
         moment = max(time.time_ns(), newest + 1)
         with disk_errors(f"write {self.lock_file}"):
             os.utime(self.lock_file, ns=(moment, moment))
+
+    def _was_worked_on(self, moment: int) -> None:
+        """Be worked on last at this moment, as `worked_on` gives it; not where the folder is called otherwise by now."""
+        with contextlib.suppress(OSError, DiskError):
+            if not self._lock.is_lost():
+                os.utime(self.lock_file, ns=(moment, moment))
 
     def refuse_if_locked(self) -> None:
         """Raise TryAgainLater now if `lock` would."""

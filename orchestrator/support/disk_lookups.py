@@ -6,6 +6,7 @@ Path.glob, exists and their kind hide errors, each version of Python others; `te
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from orchestrator.errors import DiskError
@@ -81,6 +82,27 @@ def names_in(folder: Path) -> list[str]:
 def folders_in(folder: Path) -> list[Path]:
     """The folders in a folder, in the order of their names, and its links, which the caller refuses. Raises DiskError."""
     return [path for name in names_in(folder) if is_link(path := folder / name) or is_folder(path)]
+
+
+def below(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """All that lies below a folder, in the order of the names: files, folders before what is in them, and links as such.
+
+    What is deleted meanwhile is left out. Raises DiskError.
+    """
+    waiting = [folder / name for name in reversed(names_in(folder))]
+    while waiting:
+        path = waiting.pop()
+        found = status(path, follow_links=False)
+        if found is None:
+            continue
+        yield path, found
+        if stat.S_ISDIR(found.st_mode):
+            waiting += [path / name for name in reversed(names_in(path))]
+
+
+def bytes_below(folder: Path) -> int:
+    """The bytes of all files below a folder. Raises DiskError."""
+    return sum(found.st_size for _, found in below(folder) if stat.S_ISREG(found.st_mode))
 
 
 def content(path: Path) -> bytes | None:

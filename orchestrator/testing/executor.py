@@ -108,6 +108,7 @@ class ExecutorConformance:
         failed = until(executor, Failed)[-1]
         assert isinstance(failed, Failed)
         assert "told to fail" in failed.failure.message
+        assert failed.failure.source_lines
         executor.start(replace(job(tmp_path), run_id=_NEXT_RUN))
         assert isinstance(until(executor, Finished, Failed)[-1], Finished)
 

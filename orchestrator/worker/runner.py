@@ -134,8 +134,9 @@ class Runner:
 
 
 def _failed(job: Job, error: Exception) -> Failed:
-    """The event for an error that ended a job; the whole traceback goes to the worker's log."""
+    """The event for an error that ended a job; the whole traceback goes to the worker's log, under the name of the run."""
     with contextlib.suppress(OSError):  # a full disk refuses the log too, and must be reported as what it is
+        print(f"--- {job.run_id}, attempt {job.attempt}, failed:", file=sys.stderr)
         traceback.print_exception(error, file=sys.stderr)
     return Failed(run_id=job.run_id, attempt=job.attempt, failure=described(error))
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -70,6 +71,10 @@ def test_when_every_trial_fails_it_is_said_why(capsys: pytest.CaptureFixture[str
     assert table[0].endswith(",failure_message")
     assert table[1].endswith("RuntimeError: this trainer was told to fail; failed after 2 attempts")
     refused(capsys, 66, "retrain-best", "--runs", tmp_path / "runs", *QUIET, says=("no COMPLETE trial",))
+    (see,) = re.findall(r"see: orchestrate (show mine/trials/0001.*)$", result.messages, re.MULTILINE)
+    shown = call(capsys, *shlex.split(see)).output
+    assert "\nfailed: crashed: RuntimeError: this trainer was told to fail; failed after 2 attempts\n" in shown
+    assert len(re.findall(rf"\n +in {PLUGINS}/trainers/curve\.py, line \d+, Curve\._misbehave\n", shown)) == 2  # and the setback
 
 
 def test_a_closed_pipe_is_no_error() -> None:

@@ -1,5 +1,7 @@
 """Folders are the truth: a study that was renamed, copied or deleted by hand goes on, and so do its copies."""
 
+import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import pytest
 
 from orchestrator.storage.runs import RunsFolder
 from tests.cli.studies import QUIET
-from tests.helpers.in_process_cli import call
+from tests.helpers.in_process_cli import call, content, refused
 from tests.helpers.in_process_study import opened
 from tests.helpers.wandb_files import read_folder
 
@@ -40,6 +42,52 @@ def test_a_renamed_and_then_copied_study_goes_on_as_two(runs: Path, capsys: pyte
     assert published(runs) == {"kept": 3, "copy": 3}
     store = RunsFolder(runs)
     assert store.study("kept").recorded().uuid != store.study("copy").recorded().uuid
+
+
+def test_a_study_is_renamed_with_its_copy_and_deleted_with_it(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    renamed = call(capsys, "studies", "rename", "curves", "kept", "--runs", runs)
+    assert (renamed.code, renamed.output) == (0, ""), renamed.messages
+    assert published(runs) == {"kept": 3}
+    (resume,) = re.findall("^to resume it: orchestrate (.*)$", renamed.messages, re.MULTILINE)
+    assert "nothing to do" in call(capsys, *shlex.split(resume), *QUIET).messages
+    assert published(runs) == {"kept": 3}
+    deleted = call(capsys, "studies", "delete", "kept", "--yes", "--runs", runs)
+    assert (deleted.code, deleted.output) == (0, ""), deleted.messages
+    assert deleted.messages.startswith("deleted study kept with 3 trials, 1 retrain, ")
+    assert published(runs) == {}
+    assert [path.name for path in runs.iterdir() if not path.name.startswith("optuna.db")] == []
+
+
+@pytest.mark.parametrize(
+    ("trouble", "code", "says"),
+    [("broken", 69, "Nothing was begun"), ("taken", 78, "has another study 'kept', of an unknown folder")],
+)
+def test_a_study_whose_copy_cannot_follow_keeps_its_name(
+    trouble: str, code: int, says: str, runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database = runs.parent / "elsewhere.db"
+    if trouble == "broken":
+        database.mkdir()
+    else:
+        storage = optuna.storages.RDBStorage(f"sqlite:///{database}")
+        optuna.create_study(storage=storage, study_name="kept", direction="maximize").add_trial(optuna.create_trial(value=1.0))
+        storage.engine.dispose()
+    before = content(runs)
+    words = ("--runs", runs, "--storage", f"sqlite:///{database}")
+    refused(capsys, code, "studies", "rename", "curves", "kept", *words, says=(says,))
+    assert content(runs) == before
+    if trouble == "broken":
+        refused(
+            capsys,
+            code,
+            "studies",
+            "delete",
+            "curves",
+            "--yes",
+            *words,
+            says=("study 'curves' is deleted, and what was published",),
+        )
+        assert [path.name for path in runs.iterdir() if not path.name.startswith("optuna.db")] == []
 
 
 def test_a_deleted_study_is_begun_again_by_the_same_command(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -48,7 +48,7 @@ def test_an_unknown_study_is_answered_with_the_known_ones(command: str, runs: Pa
     refuse(2, command, "curve", "--runs", runs, says=("unknown study 'curve'; known: curves; the runs folder is", str(runs)))
 
 
-@pytest.mark.parametrize("command", ["retrain", "submit"])
+@pytest.mark.parametrize("command", ["retrain", "show", "submit"])
 @pytest.mark.parametrize("run", ["curves/9", "curves/trials/0009", "curves/trials", "curves", "curves/../curves/trials/0001"])
 def test_an_unknown_run_is_answered_with_the_known_ones(command: str, run: str, runs: Path, refuse: Refuse) -> None:
     refuse(2, command, run, "--runs", runs, says=("curves/trials/0000",))

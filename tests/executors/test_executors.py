@@ -39,6 +39,16 @@ class TestProcesses(ExecutorConformance):
     def make(self, folder: Path) -> Executor:
         return in_processes(folder)
 
+    def test_a_failure_names_the_log_that_has_its_traceback(self, executor: Executor, tmp_path: Path) -> None:
+        assert isinstance(executor, Processes)
+        executor.start(job(tmp_path, failure="raise"))
+        failed = until(executor, Failed)[-1]
+        assert isinstance(failed, Failed)
+        printed = (executor._logs / failed.failure.log).read_text()
+        assert "--- s/trials/0000, attempt 1, failed:\nTraceback (most recent call last):\n" in printed
+        for at in failed.failure.source_lines:
+            assert f'File "{at.file}", line {at.line}, in ' in printed
+
 
 @pytest.mark.slow
 class TestSharedGpus(ExecutorConformance):
@@ -84,6 +94,7 @@ def test_a_worker_that_dies_is_reported_and_replaced(tmp_path: Path) -> None:
         assert isinstance(lost, WorkerLost)
         assert (lost.run_id, lost.attempt) == ("s/trials/0000", 1)
         assert "signal 9" in lost.message
+        assert lost.log == "worker-0.log"
         executor.start(job(tmp_path, trainer="curve", attempt=2))
         assert isinstance(until(executor, Finished, Failed)[-1], Finished)
     finally:
@@ -128,6 +139,7 @@ def test_a_trial_whose_worker_dies_is_retried_from_its_checkpoint(tmp_path: Path
     assert [record.status.finished for record in records] == [True] * 4
     assert Path(marker).exists()
     assert (records[1].attempt, len(records[1].setbacks), records[1].epochs) == (2, 1, 8)
+    assert records[1].setbacks[0].log == "worker-0.log"
     assert records[1].setbacks[0].kind == "lost"
     assert any("retry 1 of 2" in line for line in said)
     calm = conduct(tmp_path / "calm", 4, fixed={1: {**fixed[1], "misbehaviour": ""}})

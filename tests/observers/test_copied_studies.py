@@ -8,7 +8,9 @@ from pathlib import Path
 import optuna
 import pytest
 
-from orchestrator.errors import Mismatch
+from orchestrator.errors import Mismatch, Unavailable
+from orchestrator.observers.copy_owner import CopyOwner
+from orchestrator.observers.published_studies import remove_copies
 from orchestrator.observers.replay import replay
 from tests.helpers.observed_runs import UUID, study_of
 from tests.helpers.published_copies import Copier, trials
@@ -76,6 +78,63 @@ def test_a_renamed_study_leaves_no_second_copy(copier: Copier, tmp_path: Path) -
     replay(renamed, study_of(2))
     assert renamed.finish(10) is None
     assert names(tmp_path) == ["kept"]
+
+
+def test_a_study_that_was_published_under_another_host_name_leaves_no_second_copy(copier: Copier, tmp_path: Path) -> None:
+    """As in containers, each of which is a machine of its own."""
+    place = study_in(tmp_path / "runs" / "part2")
+    before = copier(folder=place, owns_database=True)
+    before._storage.set_study_user_attr(before._claim(), "folder", f"far.example:{place}")
+    copier(study="other", folder=study_in(tmp_path / "runs" / "other"), owns_database=True)
+    assert names(tmp_path) == ["other", "part2"]  # a copied folder that did not go on
+    Path(place).rename(tmp_path / "runs" / "kept")
+    copier(study="kept", folder=str(tmp_path / "runs" / "kept"), owns_database=True)
+    assert names(tmp_path) == ["kept", "other"]
+
+
+@pytest.mark.parametrize(
+    ("deleted", "uuid", "owns", "noted", "left"),
+    [
+        ("part2", UUID, True, "", []),
+        ("part2", UUID, False, "", []),
+        ("part2", UUID, True, "far.example", []),
+        ("part2", UUID, False, "far.example", ["part2"]),  # perhaps of a copy on that machine
+        ("part2", OTHER, True, "", []),  # of an earlier study of that name
+        ("part2", "", True, "", []),  # study.json is damaged
+        ("part2", OTHER, False, "", ["part2"]),  # a colleague's
+        ("copy", UUID, True, "", ["part2"]),  # a copied folder that never went on
+        ("copy", UUID, False, "", ["part2"]),
+        ("kept", UUID, True, "", []),  # renamed by hand before
+        ("kept", UUID, False, "", []),
+    ],
+)
+def test_what_was_published_of_a_deleted_study_is_removed_and_nothing_else(
+    deleted: str, uuid: str, owns: bool, noted: str, left: list[str], copier: Copier, tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs"
+    place = study_in(runs / "part2")
+    copy = copier(folder=place, owns_database=owns)
+    replay(copy, study_of(1))
+    assert copy.finish(10) is None
+    if noted:
+        copy._storage.set_study_user_attr(copy._claim(), "folder", f"{noted}:{place}")
+    if deleted == "copy":
+        shutil.copytree(place, runs / "copy")
+    elif deleted == "kept":
+        Path(place).rename(runs / "kept")
+    shutil.rmtree(runs / deleted)
+    url = f"sqlite:///{tmp_path}/optuna.db"
+    removed = remove_copies(url, CopyOwner(uuid=uuid, folder=str(runs / deleted), owns_database=owns))
+    assert removed == ([] if left else ["part2"])
+    assert names(tmp_path) == left
+
+
+def test_a_database_that_is_not_there_is_not_made_and_one_that_is_broken_is_told(tmp_path: Path) -> None:
+    owner = CopyOwner(uuid=UUID, folder=str(tmp_path / "runs" / "part2"), owns_database=True)
+    assert remove_copies(f"sqlite:///{tmp_path}/none.db", owner) == []
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(Unavailable, match=f"the database sqlite:///{tmp_path} cannot be used: .*unable to open database file"):
+        remove_copies(f"sqlite:///{tmp_path}", owner)
 
 
 def test_a_copied_folder_that_did_not_go_on_keeps_what_was_published_of_its_original(copier: Copier, tmp_path: Path) -> None:

@@ -89,7 +89,10 @@ def fuzz(capsys: pytest.CaptureFixture[str], runs: Path, name: str, seed: int, t
     file.write_text(whole)
 
 
-LOOKING = ("status curves", "status curves --format json", "leaderboard curves", "leaderboard curves --format csv")
+LOOKING = (
+    *("status curves", "status curves --format json", "leaderboard curves", "leaderboard curves --format csv"),
+    *("show curves/1", "show curves/1 --format json", "studies", "studies list --format csv"),
+)
 
 
 @pytest.mark.parametrize("name", ["study.json", "trials/0001/record.json", "trials/0001/epochs.jsonl"])

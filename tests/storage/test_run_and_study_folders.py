@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -192,8 +193,9 @@ def test_runs_are_found_by_their_ids(folder: StudyFolder) -> None:
     one = record(folder)
     folder.folder(one).write(one)
     store = RunsFolder(folder.path.parent)
-    for name in ("s/trials/0007", "s/7", "s/0007", "s/trials/0007/"):
+    for name in ("s/trials/0007", "s/7", "s/0007", "s/trials/0007/", "s", "s/"):  # the study alone, while it has one run
         assert store.find_run(name)[1].path == folder.folder(one).path
+    folder.run(Kind.RETRAIN, "0007").write(replace(one, run_id="s/retrain/0007", kind=Kind.RETRAIN))
     for name in ("s/8", "s/trials/../trials/0007", "s/trials", "s"):
         with pytest.raises((UnknownName, InvalidInput)):
             store.find_run(name)

@@ -19,6 +19,7 @@ LOOKUPS: list[Callable[[Path], Any]] = [
     disk_lookups.is_link,
     disk_lookups.names_in,
     disk_lookups.folders_in,
+    disk_lookups.bytes_below,
     disk_lookups.content,
 ]
 LOOKUP = pytest.mark.parametrize("lookup", LOOKUPS, ids=lambda lookup: lookup.__name__)
@@ -65,3 +66,20 @@ def test_what_is_there_is_told_apart(tmp_path: Path) -> None:
     assert disk_lookups.content(tmp_path / "a file") == b"content"
     with pytest.raises(DiskError, match="cannot read"):
         disk_lookups.names_in(tmp_path / "a file")
+
+
+def test_all_that_lies_below_a_folder_is_found_and_links_are_not_followed(tmp_path: Path) -> None:
+    for name, size in (("b/c/file", 5), ("b/a", 7), ("z", 11)):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(bytes(size))
+    (tmp_path / "b" / "up").symlink_to("..")
+    found = [str(path.relative_to(tmp_path)) for path, _ in disk_lookups.below(tmp_path)]
+    assert found == ["b", "b/a", "b/c", "b/c/file", "b/up", "z"]
+    assert disk_lookups.bytes_below(tmp_path) == 23
+
+
+def test_a_folder_below_that_cannot_be_read_is_not_counted_as_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    refuse(monkeypatch, tmp_path / "a" / "b", errno.EACCES)
+    with pytest.raises(DiskError, match=f"cannot read {tmp_path}/a/b"):
+        disk_lookups.bytes_below(tmp_path)

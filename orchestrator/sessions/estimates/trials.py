@@ -7,6 +7,7 @@ from typing import final
 
 from orchestrator.record import Kind, RunRecord, Status
 from orchestrator.support.durations import format_duration
+from orchestrator.support.wording import in_bytes
 
 _ENOUGH_RUNS = 5  # to tell how early trials are pruned
 
@@ -39,7 +40,7 @@ class Estimate:
         """For messages."""
         if self.bytes is None:
             return "unknown: no run of this trainer on this data set is in the runs folder yet"
-        return f"{_megabytes(self.bytes.low)} to {_megabytes(self.bytes.high)}, from {self.runs} measured runs"
+        return f"{in_bytes(self.bytes.low)} to {in_bytes(self.bytes.high)}, from {self.runs} measured runs"
 
 
 @final
@@ -110,7 +111,3 @@ def _range(values: Sequence[float]) -> Range:
     ordered = sorted(values)
     last = len(ordered) - 1
     return Range(low=ordered[round(0.1 * last)], high=ordered[round(0.9 * last)])
-
-
-def _megabytes(size: float) -> str:
-    return f"{size / 1e6:.3g} MB" if size < 1e9 else f"{size / 1e9:.3g} GB"
