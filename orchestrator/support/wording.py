@@ -1,9 +1,14 @@
 """Numbers and values as messages write them."""
 
+import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from orchestrator.support.serialization import to_plain
+
+_MOST_DAMAGED = 100  # files in a message
+_MOST_NAMES = 5  # in a line
 
 
 def several(count: int, noun: str) -> str:
@@ -19,6 +24,34 @@ def short(value: object) -> str:
 def in_full(value: object) -> str:
     """A hyperparameter's value, as a user may write it; lists and mappings as in a recipe file."""
     return json.dumps(to_plain(value), ensure_ascii=False) if isinstance(value, Mapping | list | tuple) else str(value)
+
+
+def shown(path: Path | str) -> str:
+    """A path as a message may quote it, whatever bytes its name is made of."""
+    return str(path).encode("utf-8", "backslashreplace").decode()
+
+
+def first_of(names: Sequence[str]) -> str:
+    """The first of many names, and how many more there are."""
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(map(shown, names[:_MOST_NAMES])) + more
+
+
+def listed_damage(damaged: Mapping[str, str]) -> str:
+    """Damaged files by their names, each in a line with the reason, which is a sentence without its subject."""
+    lines = [f"{shown(name)} {why}" for name, why in itertools.islice(sorted(damaged.items()), _MOST_DAMAGED)]
+    more = [f"and {len(damaged) - _MOST_DAMAGED} more"] if len(damaged) > _MOST_DAMAGED else []
+    return "\n  ".join(lines + more)
+
+
+def damage_refusal(folder: Path, damaged: Mapping[str, str]) -> str:
+    """Why the files in a folder are not used, and what to do: all of the damaged ones are named."""
+    if len(damaged) == 1:
+        return f"{shown(folder)}/{listed_damage(damaged)}: repair it or remove it, or leave it out with --skip-damaged"
+    return (
+        f"{len(damaged)} files of {shown(folder)} cannot be used: repair or remove them, or leave them out with "
+        f"--skip-damaged\n  {listed_damage(damaged)}"
+    )
 
 
 def printable(text: str) -> str:
