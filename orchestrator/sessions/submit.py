@@ -245,9 +245,9 @@ def _check_images(
     ids = images.expected_ids(submission)
     if run is not None and record is not None and images.own:
         check_same_data(record.run_id, known, read_data(dataset, data_folder, "train").identity)
-        if file == run.submission:
-            check_name_tables(name_tables(run, names, images.paths(ids)), record.run_id)
     check_content(submission, file, ids, form=form)
+    if run is not None and record is not None and images.own and file == run.submission:
+        check_name_tables(name_tables(run, names, images.paths(ids)), record.run_id)
     return f"{len(ids):,} rows for {images.describe()}, in order, each label {form.describe()}"
 
 

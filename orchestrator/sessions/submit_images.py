@@ -195,6 +195,8 @@ def _same(one: os.stat_result, other: os.stat_result) -> bool:
 def _header(request: ImagesRequest, sample: Sample | None) -> tuple[str, str]:
     """The names of the two columns. Raises InvalidInput."""
     first, second = sample.header if sample is not None else _HEADER
+    if request.id_column is None and request.label_column is None:
+        return first, second
     first = request.id_column if request.id_column is not None else first
     second = request.label_column if request.label_column is not None else second
     if first == second or not all(name and is_text(name) for name in (first, second)):
