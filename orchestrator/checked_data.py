@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, final
 
-from orchestrator.contracts import DataSet, DataSetInfo, DataSetNames, ImageFiles, Labelled, LeftOut, ReadImages, Unlabelled
+from orchestrator.contracts import DataSet, DataSetInfo, DataSetNames, ImageFiles, Labelled, LeftOut, ReadImages
 from orchestrator.errors import BadData
 from orchestrator.plugin_errors import blame_plugin
 from orchestrator.support.serialization import shortened
@@ -105,21 +105,22 @@ class CheckedDataSet:
         with blame_plugin(self._what):
             return own(folder)
 
-    def _unlabelled(self, folder: Path) -> Unlabelled | None:
+    def _unlabelled(self, folder: Path) -> ImageFiles | None:
         own = self._own_names().unlabelled
         assert own is not None
         with blame_plugin(self._what):
             found = own(folder)
-        if found is not None:
-            self._refuse(_problem_of_kind(found, Unlabelled, "its unlabelled images are"))
-        return found
+        return self._checked(found, "its unlabelled images are") if found is not None else None
 
     def _image_files(self, folder: Path) -> ImageFiles:
         own = self._own_names().image_files
         assert own is not None
         with blame_plugin(self._what):
             found = own(folder)
-        self._refuse(_problem_of_kind(found, ImageFiles, "its image_files give"))
+        return self._checked(found, "its image_files give")
+
+    def _checked(self, found: ImageFiles, what: str) -> ImageFiles:
+        self._refuse(_problem_of_kind(found, ImageFiles, what))
         self._refuse(_problem_of_names(found.names, "image files", None))
         return replace(found, read=lambda names: self._read(found, names))
 

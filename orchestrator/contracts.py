@@ -71,33 +71,23 @@ class ReadImages:
 class ImageFiles:
     """The image files in one folder, without classes. `read` takes names of them, and gives all, in parts that fit in memory."""
 
+    folder: Path
     names: tuple[str, ...]  # in one order on every system
     read: Callable[[Sequence[str]], Iterable[ReadImages]]  # raises DiskError; a damaged file is no error
     others: tuple[str, ...] = ()  # hidden files, and files that are no images
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unlabelled:
-    """Images of a data set that have no classes: its submissions predict them."""
-
-    folder: Path  # of their files, for `DataSetNames.image_files`
     sample: Path | None = None  # a sample submission, which came with them
-    skip_damaged: bool = False  # whether the user asked for this data set to leave damaged files out
+    skip_damaged: bool = False  # whether the user asked to leave damaged files out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataSetNames:
-    """What a data set says beside its images and labels, read from the data folder, raising as `check` does. None: nothing.
-
-    Only `image_files` is given another folder, that of any images: it reads them exactly as the data set reads its own. It
-    raises MissingInput, BadData or DiskError.
-    """
+    """What a data set says beside its images and labels, read from the data folder, raising as `check` does. None: nothing."""
 
     classes: Callable[[Path], Sequence[str]] | None = None  # in the order of the labels
     images: Callable[[Path, Literal["train", "test"]], Sequence[str]] | None = None  # that a user knows, in the order of `load`
     left_out: Callable[[Path], LeftOut] | None = None
-    image_files: Callable[[Path], ImageFiles] | None = None
-    unlabelled: Callable[[Path], Unlabelled | None] | None = None
+    image_files: Callable[[Path], ImageFiles] | None = None  # in any folder, to be read exactly as its own images are
+    unlabelled: Callable[[Path], ImageFiles | None] | None = None  # its own images without classes, for submissions
 
 
 class DataSet(Protocol):

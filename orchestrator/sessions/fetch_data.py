@@ -6,7 +6,7 @@ from pathlib import Path
 from orchestrator import plugins
 from orchestrator.contracts import DataSet, LeftOut
 from orchestrator.errors import MissingInput
-from orchestrator.sessions.submit_images import ImagesRequest, find_images, image_files, own_images
+from orchestrator.sessions.submit_images import ImagesRequest, find_images, own_images
 from orchestrator.support.activity import doing
 from orchestrator.support.wording import several, shown
 
@@ -79,12 +79,12 @@ def unlabelled_note(dataset: str, folder: Path) -> str:
     unlabelled = own_images(dataset, folder)
     if unlabelled is None:
         return ""
-    count = len(image_files(dataset, unlabelled.folder).names)
     ids = f"as in {shown(unlabelled.sample)}" if unlabelled.sample is not None else "the names of the files"
     names = plugins.dataset(dataset).names.images
     labelled = f"{len(names(folder, 'test')):,} " if names is not None else ""
+    count, place = several(len(unlabelled.names), "image"), shown(unlabelled.folder)
     return (
-        f"{several(count, 'image')} without classes in {shown(unlabelled.folder)}: submissions predict them, with ids {ids}. "
+        f"{count} without classes in {place}: submissions predict them, with ids {ids}. "
         f"They have no accuracy: test_acc is measured on {labelled}labelled images, which are not trained on"
     )
 

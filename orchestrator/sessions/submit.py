@@ -16,7 +16,6 @@ from orchestrator.sessions.submit_images import (
     ImagesToPredict,
     check_output,
     find_images,
-    image_files,
     of_sample,
     own_images,
     predict,
@@ -92,7 +91,7 @@ def most_predictions(dataset: str, info: DataSetInfo, data_folder: Path) -> int:
     if geometry is not None and _any_there(data_folder / "ood-test", geometry):
         return len(geometry.ids())
     if (unlabelled := own_images(dataset, data_folder)) is not None:
-        return len(image_files(dataset, unlabelled.folder).names)
+        return len(unlabelled.names)
     return info.train_images  # few data sets have more test than training images
 
 

@@ -10,7 +10,7 @@ from typing import final
 import numpy as np
 
 from orchestrator import plugins
-from orchestrator.contracts import ImageFiles, Predictor, Unlabelled
+from orchestrator.contracts import ImageFiles, Predictor
 from orchestrator.errors import BadData, InvalidInput, MissingInput
 from orchestrator.storage.runs import study_around
 from orchestrator.submission.predictions import ProgressCallback, Rows, damaged_files, predict_image_files
@@ -47,7 +47,6 @@ class ImagesRequest:
 class ImagesToPredict:
     """Images without classes, listed and matched with the sample submission, if there is one."""
 
-    folder: Path
     files: ImageFiles
     by_id: Mapping[str, str]  # id -> name of the file, in the order of the rows
     sample: Sample | None
@@ -59,13 +58,13 @@ class ImagesToPredict:
     def describe(self) -> str:
         """One phrase for messages."""
         if not self.files.names:  # a sample submission alone
-            return f"the {several(len(self.by_id), 'id')} of {shown(self.folder)}"
+            return f"the {several(len(self.by_id), 'id')} of {shown(self.files.folder)}"
         sample = f", as in {shown(self.sample.path)}" if self.sample is not None else ""
-        return f"the {several(len(self.by_id), 'image')} without classes in {shown(self.folder)}{sample}"
+        return f"the {several(len(self.by_id), 'image')} without classes in {shown(self.files.folder)}{sample}"
 
     def paths(self, ids: Sequence[str]) -> list[tuple[str, str]]:
         """Each id with the path of its file in the folder of the data set."""
-        return [(name, f"{self.folder.name}/{self.by_id[name]}") for name in ids]
+        return [(name, f"{self.files.folder.name}/{self.by_id[name]}") for name in ids]
 
     def form(self, names: Sequence[str], classes: int) -> tuple[SubmissionForm, str]:
         """How the rows are written, and a note ("" for none). Raises InvalidInput or BadData."""
@@ -75,13 +74,14 @@ class ImagesToPredict:
     def refuse_damaged(self, damaged: Mapping[str, str]) -> None:
         """Raise BadData for damaged files, unless they are to be left out; and where none is left."""
         if damaged and not self.skip_damaged:
-            raise BadData(damage_refusal(self.folder, damaged))
+            raise BadData(damage_refusal(self.files.folder, damaged))
         if len(damaged) == len(self.by_id):
-            raise BadData(f"{shown(self.folder)} has no image that can be read, but {several(len(damaged), 'damaged file')}")
+            count = several(len(damaged), "damaged file")
+            raise BadData(f"{shown(self.files.folder)} has no image that can be read, but {count}")
 
     def check(self) -> Mapping[str, str]:
         """Read all images, so that damage is known before a training. Returns what is left out. Raises BadData or DiskError."""
-        with doing(f"reading the images in {shown(self.folder)}"):
+        with doing(f"reading the images in {shown(self.files.folder)}"):
             damaged = damaged_files(self.files, self.files.names)
         self.refuse_damaged(damaged)
         return damaged
@@ -95,7 +95,7 @@ class ImagesToPredict:
         return tuple(name for name in ids if name not in missing or self.by_id[name] not in damaged)
 
 
-def own_images(dataset: str, data_folder: Path) -> Unlabelled | None:
+def own_images(dataset: str, data_folder: Path) -> ImageFiles | None:
     """The images without classes that a data set came with. Raises as its `check` does."""
     unlabelled = plugins.dataset(dataset).names.unlabelled
     return unlabelled(data_folder) if unlabelled is not None else None
@@ -106,22 +106,20 @@ def find_images(dataset: str, data_folder: Path, request: ImagesRequest) -> Imag
 
     Raises InvalidInput, MissingInput, or BadData where images and sample submission do not belong together.
     """
-    found = Unlabelled(folder=request.folder) if request.folder is not None else own_images(dataset, data_folder)
-    if found is None:
+    files = image_files(dataset, request.folder) if request.folder is not None else own_images(dataset, data_folder)
+    if files is None:
         if request.empty:
             return None
         raise InvalidInput(f"{dataset} has no images without classes: give a folder of them with --images DIR")
-    files = image_files(dataset, found.folder)
-    path = request.sample or found.sample
+    path = request.sample or files.sample
     sample = read_sample(path) if path is not None else None
     return ImagesToPredict(
-        folder=found.folder,
         files=files,
-        by_id=files_by_id(files.names, found.folder, sample),
+        by_id=files_by_id(files.names, files.folder, sample),
         sample=sample,
         header=_header(request, sample),
         labels=request.labels,
-        skip_damaged=request.skip_damaged or found.skip_damaged,
+        skip_damaged=request.skip_damaged or files.skip_damaged,
         own=request.folder is None,
     )
 
@@ -132,8 +130,7 @@ def of_sample(request: ImagesRequest, sample: Path) -> ImagesToPredict:
         raise InvalidInput("--skip-damaged needs the images: give their folder with --images DIR")
     read = read_sample(sample)
     return ImagesToPredict(
-        folder=sample,
-        files=ImageFiles(names=(), read=lambda names: ()),  # noqa: ARG005 - there are none
+        files=ImageFiles(folder=sample, names=(), read=lambda names: ()),  # noqa: ARG005 - there are none
         by_id=dict.fromkeys(read.ids, ""),
         sample=read,
         header=_header(request, read),
@@ -159,7 +156,7 @@ def image_files(dataset: str, folder: Path) -> ImageFiles:
 
 def predict(images: ImagesToPredict, predictor: Predictor, classes: int, progress: ProgressCallback) -> tuple[Rows, str]:
     """The rows for the images, and which of them were left out, in a phrase ("" for none). Raises BadData or DiskError."""
-    with bar_or(f"predicting the images in {shown(images.folder)}"):
+    with bar_or(f"predicting the images in {shown(images.files.folder)}"):
         found = predict_image_files(images.files, predictor, classes=classes, skip_damaged=images.skip_damaged, progress=progress)
     images.refuse_damaged(found.damaged)
     ids = [name for name, file in images.by_id.items() if file in found.classes]
@@ -181,7 +178,7 @@ def check_output(output: Path, images: ImagesToPredict) -> None:
     if is_link(output) or (found is not None and not stat.S_ISREG(found.st_mode)):
         raise InvalidInput(f"{shown(output)} is no file that can be replaced: give another --output")
     if found is not None:
-        inputs = [images.folder / name for name in images.files.names]
+        inputs = [images.files.folder / name for name in images.files.names]
         inputs += [images.sample.path] if images.sample is not None else []
         for path in inputs:
             if path.name == output.name and (other := status(path)) is not None and _same(other, found):

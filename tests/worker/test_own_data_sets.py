@@ -216,13 +216,16 @@ def test_names_are_as_many_as_classes_and_all_different(names: str, says: str, o
 @pytest.mark.parametrize(
     ("names", "says"),
     [
-        ("unlabelled=lambda folder: 'test'", "its unlabelled images are a str where an orchestrator.contracts.Unlabelled is"),
+        ("unlabelled=lambda folder: 'test'", "its unlabelled images are a str where an orchestrator.contracts.ImageFiles is"),
         (
             "image_files=lambda folder: ['x']",
             "its image_files give a list where an orchestrator.contracts.ImageFiles is expected",
         ),
         ("image_files=lambda folder: folder.x", "failed: AttributeError"),
-        ("image_files=lambda folder: ImageFiles(names=('x', 'x'), read=iter)", "two of its image files are named 'x'"),
+        (
+            "image_files=lambda folder: ImageFiles(folder=folder, names=('x',) * 2, read=iter)",
+            "two of its image files are named 'x'",
+        ),
     ],
 )
 def test_what_it_says_of_files_is_checked(names: str, says: str, own: Path, tmp_path: Path) -> None:
@@ -249,7 +252,7 @@ def test_what_it_says_of_files_is_checked(names: str, says: str, own: Path, tmp_
     ],
 )
 def test_the_image_files_that_it_reads_are_checked(parts: str, says: str, own: Path, tmp_path: Path) -> None:
-    files = f"image_files=lambda folder: ImageFiles(names=('x', 'y'), read=lambda names: {parts})"
+    files = f"image_files=lambda folder: ImageFiles(folder=folder, names=('x', 'y'), read=lambda names: {parts})"
     read = plugins.dataset(write(own, f"names = DataSetNames({files})")).names.image_files
     assert read is not None
     with pytest.raises(BadData, match=re.escape(says)):

@@ -34,7 +34,7 @@ def image_files(*, size: int, channels: int = _COLOURS) -> Callable[[Path], Imag
         def read(names: Sequence[str]) -> Iterator[ReadImages]:
             return _read(folder, names, listed.unreadable, size, channels)
 
-        return ImageFiles(names=listed.names, read=read, others=listed.others)
+        return ImageFiles(folder=folder, names=listed.names, read=read, others=listed.others)
 
     return of
 
@@ -58,4 +58,5 @@ def _grey(images: Images) -> Images:
     """uint8 N×3×S×S as N×1×S×S."""
     weights = np.array(_GREY, dtype=np.uint32)[:, None, None]
     weighted = (images * weights).sum(axis=1, keepdims=True, dtype=np.uint32)
-    return ((weighted + (1 << _GREY_SHIFT - 1)) >> _GREY_SHIFT).astype(np.uint8)
+    grey: Images = ((weighted + (1 << _GREY_SHIFT - 1)) >> _GREY_SHIFT).astype(np.uint8)
+    return grey

@@ -10,7 +10,7 @@ from typing import Literal, final
 
 import numpy as np
 
-from orchestrator.contracts import DataSet, DataSetInfo, DataSetNames, Labelled, LeftOut, Unlabelled
+from orchestrator.contracts import DataSet, DataSetInfo, DataSetNames, ImageFiles, Labelled, LeftOut
 from orchestrator.errors import InvalidInput
 from orchestrator.support.disk_lookups import is_file
 from orchestrator.support.wording import shown
@@ -70,13 +70,13 @@ class ImageFolder:
         """The files that are none of the images. Raises as `check` does."""
         return self._cache(folder).left_out()
 
-    def _unlabelled(self, folder: Path) -> Unlabelled | None:  # noqa: ARG002 - they are where the user has them
+    def _unlabelled(self, folder: Path) -> ImageFiles | None:  # noqa: ARG002 - they are where the user has them
         """The images in a flat test/, and the sample submission beside it. Raises MissingInput, BadData or DiskError."""
         found = listing(self._root).unlabelled
         if found is None:
             return None
         sample = next((self._root / name for name in _SAMPLES if is_file(self._root / name)), None)
-        return Unlabelled(folder=found, sample=sample, skip_damaged=self._skip)
+        return replace(image_files(size=self._size)(found), sample=sample, skip_damaged=self._skip)
 
     def check(self, folder: Path) -> None:
         """Check that there are images, and that they are decoded as they are now. Raises MissingInput, BadData or DiskError."""

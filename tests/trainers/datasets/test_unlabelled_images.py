@@ -97,7 +97,7 @@ def test_the_data_set_names_the_folder_and_its_sample(sample: str | None, tmp_pa
         assert unlabelled is not None
         found = unlabelled(data)
         assert found is not None
-        assert (found.folder, found.skip_damaged) == (root / "test", skip)
+        assert (found.folder, len(found.names), found.skip_damaged) == (root / "test", 20, skip)
         assert found.sample == (root / sample if sample is not None else None)
     plain = plugins.dataset(f"folder:{root / 'train'}").names.unlabelled
     assert plain is not None
