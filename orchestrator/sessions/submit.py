@@ -127,12 +127,15 @@ def submit(
     with doing(f"loading the weights of {record.run_id}"):
         model = load_model(folder, record, device)
     progress = PredictionProgress(say)
-    if what.images is not None:
-        made = _of_images(what.images, folder, record, model, data_folder, progress, say)
-    elif what.files is not None:
-        made = _of_files(what.files, record, model, data_folder, progress)
-    else:
-        made = _of_test_images(folder, record, model, data_folder, progress)
+    try:
+        if what.images is not None:
+            made = _of_images(what.images, folder, record, model, data_folder, progress, say)
+        elif what.files is not None:
+            made = _of_files(what.files, record, model, data_folder, progress)
+        else:
+            made = _of_test_images(folder, record, model, data_folder, progress)
+    finally:
+        progress.end()
     path = folder.submission if output is None else output
     write_submission(path, made.rows, form=made.form, names=made.names if output is None else {})
     by = f", predicted by {record.run_id}" if output is not None else ""

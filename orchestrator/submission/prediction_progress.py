@@ -18,6 +18,7 @@ class PredictionProgress:
         self._say = say
         self._said = time.monotonic()
         self._begun = self._said
+        self._in_line = False  # whether a line on the terminal waits for its end
 
     def __call__(self, done: int, total: int) -> None:
         """So many images are predicted, of so many."""
@@ -25,8 +26,16 @@ class PredictionProgress:
         rate = done / max(now - self._begun, 1e-9)
         line = f"predicted {done:,} of {total:,} images, {rate:,.0f} images/s, {(total - done) / rate:.0f} s left"
         if on_terminal():
-            sys.stderr.write(f"\r{line}\x1b[K" + ("\n" if done == total else ""))
+            sys.stderr.write(f"\r{line}\x1b[K")
             sys.stderr.flush()
+            self._in_line = True
         elif now - self._said >= _SECONDS_BETWEEN_LINES:
             self._said = now
             self._say(line)
+
+    def end(self) -> None:
+        """Nothing more is predicted, perhaps because of an error: what is said next begins a line."""
+        if self._in_line:
+            sys.stderr.write("\n")
+            sys.stderr.flush()
+        self._in_line = False
