@@ -3,12 +3,12 @@
 import math
 import numbers
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, final
 
-from orchestrator.contracts import DataSet, DataSetInfo, DataSetNames, Labelled, LeftOut
+from orchestrator.contracts import DataSet, DataSetInfo, DataSetNames, ImageFiles, Labelled, LeftOut, ReadImages
 from orchestrator.errors import BadData
 from orchestrator.plugin_errors import blame_plugin
 from orchestrator.support.serialization import shortened
@@ -50,6 +50,8 @@ class CheckedDataSet:
             classes=self._class_names if own.classes is not None else None,
             images=self._image_names if own.images is not None else None,
             left_out=self._left_out if own.left_out is not None else None,
+            image_files=self._image_files if own.image_files is not None else None,
+            unlabelled=self._unlabelled if own.unlabelled is not None else None,
         )
 
     def info(self, folder: Path) -> DataSetInfo:
@@ -102,6 +104,42 @@ class CheckedDataSet:
         assert own is not None
         with blame_plugin(self._what):
             return own(folder)
+
+    def _unlabelled(self, folder: Path) -> ImageFiles | None:
+        own = self._own_names().unlabelled
+        assert own is not None
+        with blame_plugin(self._what):
+            found = own(folder)
+        return self._checked(found, "its unlabelled images are") if found is not None else None
+
+    def _image_files(self, folder: Path) -> ImageFiles:
+        own = self._own_names().image_files
+        assert own is not None
+        with blame_plugin(self._what):
+            found = own(folder)
+        return self._checked(found, "its image_files give")
+
+    def _checked(self, found: ImageFiles, what: str) -> ImageFiles:
+        self._refuse(_problem_of_kind(found, ImageFiles, what))
+        self._refuse(_problem_of_names(found.names, "image files", None))
+        return replace(found, read=lambda names: self._read(found, names))
+
+    def _read(self, files: ImageFiles, names: Sequence[str]) -> Iterator[ReadImages]:
+        """What the data set reads, with every part checked, and each file in one of them."""
+        left = set(names)
+        with blame_plugin(self._what):
+            parts = iter(files.read(names))
+        while True:
+            with blame_plugin(self._what):
+                part = next(parts, None)
+                problem = _problem_of_part(part, left) if part is not None else ""
+            self._refuse(problem)
+            if part is None:
+                break
+            left.difference_update(part.names, part.damaged)
+            yield part
+        if left:
+            self._refuse(f"it does not say what its image file {shortened(min(left))!r} holds")
 
     def _refuse(self, problem: str) -> None:
         if problem:
@@ -159,6 +197,28 @@ def _problem_of_pixels(images: Any, info: DataSetInfo, part: str) -> str:
     if part == "train" and len(images) != info.train_images:
         return f"it has {len(images):,} training images, and its info says {info.train_images:,}"
     return "" if len(images) else f"it has no {part} images"
+
+
+def _problem_of_kind(found: object, kind: type, what: str) -> str:
+    return "" if isinstance(found, kind) else f"{what} {_a(found)} where an {kind.__module__}.{kind.__name__} is expected"
+
+
+def _problem_of_part(part: object, left: set[str]) -> str:
+    """Of some image files that were read, of those that are `left`."""
+    import numpy as np
+
+    if not isinstance(part, ReadImages):
+        return _problem_of_kind(part, ReadImages, "it reads image files as")
+    told = [*part.names, *part.damaged]
+    if len(set(told)) < len(told) or not left.issuperset(told):
+        return "it reads an image file twice, or one that it was not asked for"
+    images: Any = part.images
+    if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim != 4:
+        found = f"{images.dtype}, {_times(images.shape)}" if isinstance(images, np.ndarray) else _a(images)
+        return f"it reads image files as {found} where uint8 is expected, N×C×H×W"
+    if len(images) != len(part.names):
+        return f"it reads {several(len(images), 'image')} from {several(len(part.names), 'image file')}"
+    return ""
 
 
 def _problem_of_labels(labels: Any, images: int, classes: int, part: str) -> str:

@@ -5,7 +5,7 @@ Protocols stand at the borders, final classes inside. Nothing here imports torch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, final, runtime_checkable
@@ -59,12 +59,35 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReadImages:
+    """Some image files, as a data set reads them."""
+
+    names: Sequence[str]  # of the N files that are sound
+    images: np.ndarray  # in the order of their names, uint8 N×C×H×W
+    damaged: Mapping[str, str] = field(default_factory=dict)  # name of another file -> why: a sentence without its subject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageFiles:
+    """The image files in one folder, without classes. `read` takes names of them, and gives all, in parts that fit in memory."""
+
+    folder: Path
+    names: tuple[str, ...]  # in one order on every system
+    read: Callable[[Sequence[str]], Iterable[ReadImages]]  # raises DiskError; a damaged file is no error
+    others: tuple[str, ...] = ()  # hidden files, and files that are no images
+    sample: Path | None = None  # a sample submission, which came with them
+    skip_damaged: bool = False  # whether the user asked to leave damaged files out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DataSetNames:
-    """How the names of a data set are read from the data folder, raising as `check` does; None where there are none."""
+    """What a data set says beside its images and labels, read from the data folder, raising as `check` does. None: nothing."""
 
     classes: Callable[[Path], Sequence[str]] | None = None  # in the order of the labels
     images: Callable[[Path, Literal["train", "test"]], Sequence[str]] | None = None  # that a user knows, in the order of `load`
     left_out: Callable[[Path], LeftOut] | None = None
+    image_files: Callable[[Path], ImageFiles] | None = None  # in any folder, to be read exactly as its own images are
+    unlabelled: Callable[[Path], ImageFiles | None] | None = None  # its own images without classes, for submissions
 
 
 class DataSet(Protocol):
@@ -72,7 +95,7 @@ class DataSet(Protocol):
 
     @property
     def names(self) -> DataSetNames:
-        """How classes and images are called; `DataSetNames()` where they have no names."""
+        """How classes and images are called, and how files are read; `DataSetNames()` where there is nothing to say."""
 
     def info(self, folder: Path) -> DataSetInfo:
         """Facts about the images. A published set reads nothing; other images are measured, raising as `check` does."""

@@ -12,7 +12,7 @@ from orchestrator.record import Kind, Provenance, RunRecord, Status
 from orchestrator.scheduling.optuna_pruners import warm_up
 from orchestrator.search.samplers import STARTUP_SETTINGS
 from orchestrator.sessions.estimates.trials import Estimate, Sizes, comparable_runs, estimate
-from orchestrator.sessions.fetch_data import report_missing_data_set
+from orchestrator.sessions.fetch_data import report_missing_data_set, unlabelled_note
 from orchestrator.sessions.open_study import OpenedStudy, Request, open_study
 from orchestrator.sessions.resources import Resources
 from orchestrator.sessions.stopping_rules import budget
@@ -41,6 +41,7 @@ class DryRun:
     settings: tuple[dict[str, Any], ...]  # of the first new trials, as far as they do not depend on results that are to come
     expected: Estimate
     kept_back: Afterwards | None  # of a budget, for what follows the search, as measured so far
+    unlabelled: str  # what becomes of the data set's images without classes; "" where it has none
 
     def plain(self) -> dict[str, Any]:
         """For --format json."""
@@ -56,6 +57,7 @@ class DryRun:
             "left": self.left,
             "resumed": list(self.resumed),
             "misfits": {baseline.system: baseline.misfit for baseline in self._misfits()},
+            "unlabelled": self.unlabelled,
             "settings": to_plain(self.settings),
             "workers": list(self.assignment.devices),
             "threads": self.assignment.threads,
@@ -74,6 +76,7 @@ class DryRun:
             f"study      {file.name}, in {self.opened.folder.path}: {self.left} of {search.trials} trials are left",
             f"plan       {search.plan} on {options.dataset}: {options.epochs} epochs a trial, sampler {options.sampler}, "
             f"pruner {options.pruner}, seed {options.seed}",
+            *([f"submission {self.unlabelled}"] if self.unlabelled else []),
             *(f"space      {name}: {distribution}" for name, distribution in self.opened.plan.space.items()),
             f"workers    {len(self.assignment.devices)} on {', '.join(dict.fromkeys(self.assignment.devices))}, "
             f"{self.assignment.threads} threads each",
@@ -121,6 +124,7 @@ def dry_run(request: Request, limits: Limits, resources: Resources, say: Callabl
         settings=_settings(opened, records, min(left - len(resumed), opened.search.trials - len(records), _SHOWN_SETTINGS)),
         expected=_expected(opened, store, records, left, assignment),
         kept_back=_kept_back(opened, records, clock),
+        unlabelled=unlabelled_note(opened.search.options.dataset, opened.data_folder),
     )
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from orchestrator import plugins
 from orchestrator.contracts import DataSet, LeftOut
 from orchestrator.errors import MissingInput
+from orchestrator.sessions.submit_images import ImagesRequest, find_images, own_images
 from orchestrator.support.activity import doing
-from orchestrator.support.wording import several
+from orchestrator.support.wording import several, shown
 
 _MOST_LISTED = 5  # files in a line
 
@@ -16,8 +17,8 @@ def ensure_data_set(dataset: str, folder: Path, say: Callable[[str], None]) -> N
     """Check that the files of a data set are in `folder`, and fetch them first if they are missing.
 
     A user's own data set is also read once: what is wrong with it is found before anything is trained. Damaged files that are
-    left out are told. Raises MissingInput, which says what is missing, both ways to get it, and why it could not be fetched;
-    BadData for damaged files; DiskError.
+    left out are told, and what becomes of images without classes. Raises MissingInput, which says what is missing, both ways to
+    get it, and why it could not be fetched; BadData for damaged files; DiskError.
     """
     source = plugins.dataset(dataset)
     source.info(folder)  # a user's own images cannot be fetched: it says so, and of published sets it reads nothing
@@ -34,6 +35,8 @@ def ensure_data_set(dataset: str, folder: Path, say: Callable[[str], None]) -> N
             raise MissingInput(f"{missing}. Tried just now: {reason}") from offline
         source.check(folder)
     _check_further(dataset, source, folder, say)
+    if note := unlabelled_note(dataset, folder):
+        say(f"note: {note}")
 
 
 def report_missing_data_set(dataset: str, folder: Path, say: Callable[[str], None]) -> None:
@@ -49,8 +52,13 @@ def report_missing_data_set(dataset: str, folder: Path, say: Callable[[str], Non
 
 
 def describe_data_set(dataset: str, folder: Path) -> Iterator[str]:
-    """Lines about a data set that was checked: what it has, images per class, and what was left out. Raises as its `load`."""
+    """Lines about a data set that was checked: what it has, images per class, and what was left out. Raises as its `load`.
+
+    Its images without classes are read first, and matched with the sample submission.
+    """
     source = plugins.dataset(dataset)
+    unlabelled = find_images(dataset, folder, ImagesRequest())
+    damaged = unlabelled.check() if unlabelled is not None else {}
     info = source.info(folder)
     train, test = ([0] * info.classes, [0] * info.classes)
     for counts, part in ((train, source.load(folder, "train")), (test, source.load(folder, "test"))):
@@ -60,7 +68,25 @@ def describe_data_set(dataset: str, folder: Path) -> Iterator[str]:
     yield f"{dataset} is complete and verified: {images}"
     yield from _per_class(source.names.classes(folder) if source.names.classes is not None else None, train, test)
     if source.names.left_out is not None:
-        yield from _left_out(source.names.left_out(folder))
+        yield from left_out(source.names.left_out(folder))
+    if unlabelled is not None:
+        yield unlabelled_note(dataset, folder)
+        yield from left_out(LeftOut(damaged=damaged, others=unlabelled.files.others))
+
+
+def unlabelled_note(dataset: str, folder: Path) -> str:
+    """What becomes of the images without classes that a data set came with, and what test_acc is then; "" where it has none."""
+    unlabelled = own_images(dataset, folder)
+    if unlabelled is None:
+        return ""
+    ids = f"as in {shown(unlabelled.sample)}" if unlabelled.sample is not None else "the names of the files"
+    names = plugins.dataset(dataset).names.images
+    labelled = f"{len(names(folder, 'test')):,} " if names is not None else ""
+    count, place = several(len(unlabelled.names), "image"), shown(unlabelled.folder)
+    return (
+        f"{count} without classes in {place}: submissions predict them, with ids {ids}. "
+        f"They have no accuracy: test_acc is measured on {labelled}labelled images, which are not trained on"
+    )
 
 
 def _check_further(dataset: str, source: DataSet, folder: Path, say: Callable[[str], None]) -> None:
@@ -82,7 +108,8 @@ def _per_class(names: Sequence[str] | None, train: Sequence[int], test: Sequence
         yield f"warning: no model can learn these classes, which have no training image: {_first(missing)}"
 
 
-def _left_out(found: LeftOut) -> Iterator[str]:
+def left_out(found: LeftOut) -> Iterator[str]:
+    """Lines about files that are left out."""
     hidden = [name for name in found.others if name.rpartition("/")[2].startswith(".")]
     no_images = [name for name in found.others if name not in hidden]
     if hidden:
@@ -91,7 +118,7 @@ def _left_out(found: LeftOut) -> Iterator[str]:
         yield f"left out: {several(len(no_images), 'file')} without the ending of an image: {_first(no_images)}"
     if found.damaged:
         yield f"left out: {several(len(found.damaged), 'damaged file')}:"
-        yield from (f"  {name} {why}" for name, why in found.damaged.items())
+        yield from (f"  {shown(name)} {why}" for name, why in found.damaged.items())
 
 
 def _first(names: Sequence[str]) -> str:

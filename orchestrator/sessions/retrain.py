@@ -110,6 +110,8 @@ def retrain(request: RetrainRequest, folder: StudyFolder, resources: Resources, 
     check_recipe(retrain_recipe(source, epochs), data_folder, say)
     # Whatever is missing for the submission is reported now, not after hours of training.
     what = target(source.recipe.dataset, request.ood_folder, data_folder, partial=request.partial)
+    if what.images is not None:
+        what.images.check()
     device = resources.device_here()
     commit_id, dirty = commit(Path.cwd())
     with folder.lock(FOLDERS[Kind.RETRAIN]) as tell_work:

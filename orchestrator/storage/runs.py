@@ -70,3 +70,15 @@ class RunsFolder:
 
     def _worked_on(self, name: str) -> int:
         return self.study(name).worked_on()
+
+
+def study_around(file: Path) -> Path | None:
+    """The folder of the study or run that a file lies in, wherever links lead, or the runs folder of a published copy.
+
+    None for a file that is nobody's. Raises DiskError.
+    """
+    folder = file.absolute().parent.resolve()
+    if file.name.startswith(FileNames.published) and RunsFolder(folder).studies():
+        return folder
+    owners = (FileNames.study, FileNames.record)
+    return next((place for place in (folder, *folder.parents) if any(is_file(place / name) for name in owners)), None)

@@ -1,12 +1,12 @@
 """Predicts the classes of images in chunks."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.contracts import Predictor
+from orchestrator.contracts import ImageFiles, Predictor
 from orchestrator.errors import BadData
 from orchestrator.plugin_errors import blame_plugin
 from orchestrator.submission.out_of_distribution import CheckedFiles, Images, map_images
@@ -25,6 +25,14 @@ class Rows:
     labels: Labels
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictedFiles:
+    """What image files came to: the class of each that is sound, and why the others are damaged, both by name."""
+
+    classes: Mapping[str, int]
+    damaged: Mapping[str, str]
+
+
 def predict_files(files: CheckedFiles, predictor: Predictor, *, classes: int, progress: ProgressCallback | None = None) -> Rows:
     """The most probable class of every image in `files`, ordered by file, severity and image.
 
@@ -40,6 +48,32 @@ def predict_test_images(images: Images, predictor: Predictor, *, classes: int, p
     """The most probable class of every test image (uint8 N×C×H×W) with ids 0 … N-1. Raises BadData as `predict_files`."""
     chunks = _predict(images, predictor, classes)
     return Rows(ids=image_ids(len(images)), labels=_collect(chunks, len(images), progress))
+
+
+def predict_image_files(
+    files: ImageFiles, predictor: Predictor, *, classes: int, skip_damaged: bool, progress: ProgressCallback | None = None
+) -> PredictedFiles:
+    """The most probable class of every image file, read in parts that fit in memory.
+
+    Without `skip_damaged` nothing is predicted any more from the first damaged file on: the others are only read, so that all
+    damaged ones are known. Raises DiskError, and BadData as `predict_files`.
+    """
+    found: dict[str, int] = {}
+    damaged: dict[str, str] = {}
+    for part in files.read(files.names):
+        damaged.update(part.damaged)
+        if damaged and not skip_damaged:
+            continue
+        labels = [label for chunk in _predict(part.images, predictor, classes) for label in chunk.tolist()]
+        found.update(zip(part.names, labels, strict=True))
+        if progress is not None:
+            progress(len(found) + len(damaged), len(files.names))
+    return PredictedFiles(classes=found, damaged=damaged)
+
+
+def damaged_files(files: ImageFiles, names: Sequence[str]) -> Mapping[str, str]:
+    """Which of these image files are damaged, and why: all are read, and nothing is predicted. Raises DiskError."""
+    return {name: why for part in files.read(names) for name, why in part.damaged.items()}
 
 
 def image_ids(images: int) -> list[str]:

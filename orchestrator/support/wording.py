@@ -1,12 +1,16 @@
 """Numbers and values as messages write them."""
 
+import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 
 from orchestrator.support.serialization import to_plain
 
 _UNITS = {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
+_MOST_DAMAGED = 100  # files in a message
+_MOST_NAMES = 5  # in a line
 
 
 def several(count: int, noun: str) -> str:
@@ -36,6 +40,34 @@ def moment(seconds: float) -> str:
         return f"{datetime.fromtimestamp(seconds):%Y-%m-%d %H:%M:%S}"
     except (ValueError, OverflowError, OSError):  # the last hours of the year 9999, in the east
         return f"{seconds:.0f} s after 1970"
+
+
+def shown(path: Path | str) -> str:
+    """A path as a message may quote it, whatever bytes its name is made of."""
+    return str(path).encode("utf-8", "backslashreplace").decode()
+
+
+def first_of(names: Sequence[str]) -> str:
+    """The first of many names, and how many more there are."""
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(map(shown, names[:_MOST_NAMES])) + more
+
+
+def listed_damage(damaged: Mapping[str, str]) -> str:
+    """Damaged files by their names, each in a line with the reason, which is a sentence without its subject."""
+    lines = [f"{shown(name)} {why}" for name, why in itertools.islice(sorted(damaged.items()), _MOST_DAMAGED)]
+    more = [f"and {len(damaged) - _MOST_DAMAGED} more"] if len(damaged) > _MOST_DAMAGED else []
+    return "\n  ".join(lines + more)
+
+
+def damage_refusal(folder: Path, damaged: Mapping[str, str]) -> str:
+    """Why the files in a folder are not used, and what to do: all of the damaged ones are named."""
+    if len(damaged) == 1:
+        return f"{shown(folder)}/{listed_damage(damaged)}: repair it or remove it, or leave it out with --skip-damaged"
+    return (
+        f"{len(damaged)} files of {shown(folder)} cannot be used: repair or remove them, or leave them out with "
+        f"--skip-damaged\n  {listed_damage(damaged)}"
+    )
 
 
 def printable(text: str) -> str:

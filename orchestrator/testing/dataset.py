@@ -56,6 +56,24 @@ class DataSetConformance:
         for part in _PARTS:
             assert len(set(source.names.images(folder, part))) == len(source.load(folder, part).labels)
 
+    def test_an_image_file_is_read_as_the_image_that_it_holds(self, source: DataSet, folder: Path, tmp_path: Path) -> None:
+        if source.names.image_files is None:
+            pytest.skip("it does not say how it reads image files")
+        import torch
+
+        from trainers.preview.png import png
+
+        images = source.load(folder, "test").images[:3]
+        files = tmp_path / "image files"
+        files.mkdir()
+        for number, image in enumerate(images):
+            (files / f"{number}.png").write_bytes(png(torch.from_numpy(image).expand(3, -1, -1)))
+        found = source.names.image_files(files)
+        assert found.names == tuple(f"{number}.png" for number in range(len(images)))
+        read = list(found.read(found.names))
+        assert [name for part in read for name in part.names] == list(found.names)
+        assert np.array_equal(np.concatenate([part.images for part in read]), images)
+
     def test_statistics_are_those_of_the_training_images(self, source: DataSet, folder: Path, info: DataSetInfo) -> None:
         images = source.load(folder, "train").images
         assert len(images) == info.train_images

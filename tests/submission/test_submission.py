@@ -15,6 +15,7 @@ from orchestrator.errors import BadData, DiskError, MissingInput
 from orchestrator.submission import predictions, submission_file
 from orchestrator.submission.out_of_distribution import CHALLENGE, OutOfDistribution, check_files
 from orchestrator.submission.predictions import Rows
+from orchestrator.submission.submission_file import numbered
 from orchestrator.support.fault_injection import VARIABLE, CrashPoint
 
 CLASSES = 100
@@ -53,7 +54,7 @@ def test_each_image_is_predicted_in_its_own_row(tmp_path: Path) -> None:
         check_files(tmp_path, SMALL), by_number, classes=CLASSES, progress=lambda *numbers: done.append(numbers)
     )
     path = tmp_path / "submission.csv"
-    submission_file.write_submission(path, rows, classes=CLASSES)
+    submission_file.write_submission(path, rows, form=numbered(CLASSES))
     lines = path.read_text().splitlines()
     expected = [
         f"distortion{file:02d}_{severity}_{image},{((file * 2 + severity - 1) * 1_300 + image) % CLASSES}"
@@ -119,7 +120,7 @@ def challenge_rows() -> Rows:
 def test_the_whole_challenge_is_written_in_order(tmp_path: Path) -> None:
     rows = challenge_rows()
     path = tmp_path / "submission_ood.csv"
-    submission_file.write_submission(path, rows, classes=100)
+    submission_file.write_submission(path, rows, form=numbered(100))
     lines = path.read_text().splitlines()
     assert len(lines) == 950_001
     assert lines[0] == "id,label"
@@ -128,7 +129,7 @@ def test_the_whole_challenge_is_written_in_order(tmp_path: Path) -> None:
     lines[777_777], lines[777_778] = lines[777_778], lines[777_777]
     path.write_text("\n".join(lines))
     with pytest.raises(BadData, match=r"line 777778: expected the row of distortion15_3_7776, found 'distortion15_3_7777,"):
-        submission_file.check_submission(path, CHALLENGE.ids(), classes=100)
+        submission_file.check_submission(path, CHALLENGE.ids(), form=numbered(100))
 
 
 IDS = ("0", "1", "2")
@@ -139,7 +140,7 @@ GOOD = "id,label\n0,7\n1,0\n2,9\n"
 def test_what_kaggle_reads_alike_is_right(tmp_path: Path, content: str) -> None:
     path = tmp_path / "submission.csv"
     path.write_bytes(content.encode())
-    submission_file.check_submission(path, IDS, classes=10)
+    submission_file.check_submission(path, IDS, form=numbered(10))
 
 
 @pytest.mark.parametrize(
@@ -170,7 +171,7 @@ def test_the_first_wrong_line_is_named(tmp_path: Path, content: str, message: st
     path = tmp_path / "submission.csv"
     path.write_text(content)
     with pytest.raises(BadData) as caught:
-        submission_file.check_submission(path, IDS, classes=10)
+        submission_file.check_submission(path, IDS, form=numbered(10))
     assert str(caught.value).startswith(f"{path}, {message}")
 
 
@@ -178,12 +179,12 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "submission.csv"
     path.write_bytes(b"id,label\n0,\xff\n")
     with pytest.raises(BadData, match="decode"):
-        submission_file.check_submission(path, IDS, classes=10)
+        submission_file.check_submission(path, IDS, form=numbered(10))
 
 
 def test_a_missing_submission_is_missing(tmp_path: Path) -> None:
     with pytest.raises(MissingInput, match="no submission"):
-        submission_file.check_submission(tmp_path / "submission.csv", IDS, classes=10)
+        submission_file.check_submission(tmp_path / "submission.csv", IDS, form=numbered(10))
 
 
 @pytest.mark.parametrize("labels", [[7, 10, 9], [7, -1, 9], [7.0, 0.0, 9.0]])
@@ -191,20 +192,20 @@ def test_labels_that_are_no_classes_leave_the_old_file(tmp_path: Path, labels: l
     path = tmp_path / "submission.csv"
     path.write_text("the old one")
     with pytest.raises(BadData, match="expected a whole number from 0 to 9"):
-        submission_file.write_submission(path, Rows(ids=IDS, labels=np.array(labels)), classes=10)
+        submission_file.write_submission(path, Rows(ids=IDS, labels=np.array(labels)), form=numbered(10))
     assert path.read_text() == "the old one"
     assert [file.name for file in tmp_path.iterdir()] == ["submission.csv"]
 
 
 def test_rows_and_labels_of_different_number_are_a_programming_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="shorter"):
-        submission_file.write_submission(tmp_path / "submission.csv", Rows(ids=IDS, labels=np.array([1, 2])), classes=10)
+        submission_file.write_submission(tmp_path / "submission.csv", Rows(ids=IDS, labels=np.array([1, 2])), form=numbered(10))
 
 
 def test_a_folder_that_is_not_there_is_a_disk_error(tmp_path: Path) -> None:
     with pytest.raises(DiskError, match="cannot write"):
         submission_file.write_submission(
-            tmp_path / "absent" / "submission.csv", Rows(ids=IDS, labels=np.array([1, 2, 3])), classes=10
+            tmp_path / "absent" / "submission.csv", Rows(ids=IDS, labels=np.array([1, 2, 3])), form=numbered(10)
         )
 
 
@@ -221,12 +222,12 @@ def test_a_full_disk_and_a_kill_leave_the_old_file(tmp_path: Path) -> None:
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
         try:
-            submission_file.write_submission(path, rows, classes=10)
+            submission_file.write_submission(path, rows, form=submission_file.numbered(10))
         except DiskError as error:
             print(error, os.listdir(path.parent), flush=True)
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         Path.replace = lambda *paths: os.kill(os.getpid(), signal.SIGKILL)
-        submission_file.write_submission(path, rows, classes=10)
+        submission_file.write_submission(path, rows, form=submission_file.numbered(10))
     """)
     path = tmp_path / "submission.csv"
     path.write_text("the old one")
@@ -259,7 +260,7 @@ from orchestrator.submission import predictions, submission_file
 folder = Path(sys.argv[1])
 rows = predictions.Rows(ids=("0", "1", "2"), labels=np.array([7, 0, 9]))
 names = {folder / name: (folder / f"new {name}").read_bytes() for name in ("classes.csv", "images.csv")}
-submission_file.write_submission(folder / "submission.csv", rows, classes=10, names=names)
+submission_file.write_submission(folder / "submission.csv", rows, form=submission_file.numbered(10), names=names)
 """
 
 
@@ -289,7 +290,9 @@ def test_a_kill_never_leaves_a_submission_beside_names_of_another(point: CrashPo
 
 def write_with_names(folder: Path, labels: list[int]) -> None:
     names = {folder / name: NEW[name] for name in ("classes.csv", "images.csv")}
-    submission_file.write_submission(folder / "submission.csv", Rows(ids=IDS, labels=np.array(labels)), classes=10, names=names)
+    submission_file.write_submission(
+        folder / "submission.csv", Rows(ids=IDS, labels=np.array(labels)), form=numbered(10), names=names
+    )
 
 
 def test_what_cannot_be_written_leaves_submission_and_names(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from tests.helpers.in_process_cli import call, content, refused
 SOURCE = """
 from dataclasses import replace
 import numpy as np
-from orchestrator.contracts import DataSetInfo, DataSetNames, Labelled
+from orchestrator.contracts import DataSetInfo, DataSetNames, ImageFiles, Labelled, ReadImages
 
 INFO = DataSetInfo(
     classes=3, channels=1, size=8, mean=(0.5,), std=(0.25,), padding=1, flip=False, train_images=60, validation_images=6,
@@ -211,6 +211,52 @@ def test_names_are_as_many_as_classes_and_all_different(names: str, says: str, o
     assert source.names.classes is not None
     with pytest.raises(BadData, match=says):
         source.names.classes(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        ("unlabelled=lambda folder: 'test'", "its unlabelled images are a str where an orchestrator.contracts.ImageFiles is"),
+        (
+            "image_files=lambda folder: ['x']",
+            "its image_files give a list where an orchestrator.contracts.ImageFiles is expected",
+        ),
+        ("image_files=lambda folder: folder.x", "failed: AttributeError"),
+        (
+            "image_files=lambda folder: ImageFiles(folder=folder, names=('x',) * 2, read=iter)",
+            "two of its image files are named 'x'",
+        ),
+    ],
+)
+def test_what_it_says_of_files_is_checked(names: str, says: str, own: Path, tmp_path: Path) -> None:
+    found = plugins.dataset(write(own, f"names = DataSetNames({names})")).names
+    use = found.unlabelled or found.image_files
+    assert use is not None
+    with pytest.raises(BadData, match=says):
+        use(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("parts", "says"),
+    [
+        ("[1]", "it reads image files as an int where an orchestrator.contracts.ReadImages is expected"),
+        ("[ReadImages(names=['x'], images=images(2))]", "it reads 2 images from 1 image file"),
+        ("[ReadImages(names=['z'], images=images(1))]", "it reads an image file twice, or one that it was not asked for"),
+        ("[ReadImages(names=['x', 'x'], images=images(2))]", "it reads an image file twice"),
+        ("[ReadImages(names=['x'], images=images(1))] * 2", "it reads an image file twice"),
+        ("[ReadImages(names=['x', 'y'], images=images(2) / 255)]", "as float64, 2×1×8×8 where uint8 is expected, N×C×H×W"),
+        ("[ReadImages(names=['x'], images=[1])]", "as a list where uint8 is expected"),
+        ("[ReadImages(names=['x'], images=images(1))]", "it does not say what its image file 'y' holds"),
+        ("map(len, [1])", "failed: TypeError"),
+        ("[].x", "failed: AttributeError"),
+    ],
+)
+def test_the_image_files_that_it_reads_are_checked(parts: str, says: str, own: Path, tmp_path: Path) -> None:
+    files = f"image_files=lambda folder: ImageFiles(folder=folder, names=('x', 'y'), read=lambda names: {parts})"
+    read = plugins.dataset(write(own, f"names = DataSetNames({files})")).names.image_files
+    assert read is not None
+    with pytest.raises(BadData, match=re.escape(says)):
+        list(read(tmp_path).read(("x", "y")))
 
 
 def test_errors_that_are_nobodys_fault_are_not_blamed_on_a_plug_in(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from orchestrator.errors import BadData, MissingInput
 from orchestrator.support.atomic_files import disk_errors
 from orchestrator.support.disk_lookups import is_file
 from orchestrator.support.shell_words import command, quoted
+from trainers.datasets._image_files import image_files
 from trainers.support.download import Checksum, download
 
 
@@ -62,7 +63,9 @@ class Cifar:
     @property
     def names(self) -> DataSetNames:
         """Classes have names, images have none."""
-        return DataSetNames(classes=self._class_names)
+        return DataSetNames(
+            classes=self._class_names, image_files=image_files(size=self._info.size, channels=self._info.channels)
+        )
 
     def _class_names(self, folder: Path) -> Sequence[str]:
         """The names of the classes, in the order of their numbers. Raises MissingInput or BadData."""

@@ -15,9 +15,9 @@ import numpy as np
 
 from orchestrator.support.atomic_files import disk_errors
 from orchestrator.support.environment import cores
+from orchestrator.support.wording import shown
 from trainers.datasets._decoders import Damaged, Decoder, Images, decoders
 from trainers.datasets._image_structure import dimensions, orientation, problem
-from trainers.datasets._listing import shown
 
 _MOST_PIXELS = 100_000_000  # 300 MB decoded: a file of a few KB can claim far more
 _MOST_DECODERS = 8

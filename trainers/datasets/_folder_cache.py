@@ -10,7 +10,6 @@ import contextlib
 import fcntl
 import hashlib
 import io
-import itertools
 import json
 import os
 import secrets
@@ -31,10 +30,10 @@ from orchestrator.support.activity import bar_or, on_terminal
 from orchestrator.support.atomic_files import disk_errors, sync_folder
 from orchestrator.support.disk_lookups import content, is_file, names_in
 from orchestrator.support.serialization import from_plain, parse, to_plain
-from orchestrator.support.wording import several
+from orchestrator.support.wording import damage_refusal, listed_damage, several, shown
 from trainers.datasets._decoders import Images
 from trainers.datasets._decoding import decoding
-from trainers.datasets._listing import ImageFile, Listing, listing, shown
+from trainers.datasets._listing import ImageFile, Listing, listing
 from trainers.support.download import Checksum
 
 Part = Literal["train", "test"]
@@ -44,7 +43,6 @@ _FORMAT = 2  # to be raised when the same files would be decoded otherwise
 _BLOCK = 128  # images decoded at a time
 _ASIDE = ".part"
 _LOCK = "lock"  # of what is aside, held by the process that makes it
-_MOST_LISTED = 100  # damaged files in a message
 _DARKEST_STD = 1 / 255  # of a channel that is the same everywhere: normalisation divides by it
 
 
@@ -133,7 +131,7 @@ class FolderCache:
             place = self._make(listed)
             facts = _facts(place)
         if listed.unreadable and not self._skip:  # they came after the others were decoded
-            raise self._refusal(listed.unreadable)
+            raise BadData(damage_refusal(self._root, listed.unreadable))
         return place, facts
 
     def _place(self, listed: Listing) -> Path:
@@ -146,7 +144,7 @@ class FolderCache:
             listed.without(())
         except BadData:  # too few, perhaps because the others are of a format that cannot be read
             if listed.unreadable and not self._skip:
-                raise self._refusal(listed.unreadable) from None
+                raise BadData(damage_refusal(self._root, listed.unreadable)) from None
             raise
         with disk_errors(f"write {place}"):
             self._folders.mkdir(parents=True, exist_ok=True)
@@ -210,19 +208,11 @@ class FolderCache:
     def _check_damage(self, listed: Listing, damaged: Mapping[str, str]) -> None:
         """Refuse damaged files, or where they are left out, what is left of a class. Raises BadData."""
         if not self._skip and (found := {**listed.unreadable, **damaged}):
-            raise self._refusal(found)
+            raise BadData(damage_refusal(self._root, found))
         try:
             listed.without(damaged)
         except BadData as error:
-            raise BadData(f"{error}; {several(len(damaged), 'damaged file')} left out: {_listed(damaged)}") from None
-
-    def _refusal(self, damaged: Mapping[str, str]) -> BadData:
-        if len(damaged) == 1:
-            return BadData(f"{shown(self._root)}/{_listed(damaged)}: repair it or remove it, or leave it out with --skip-damaged")
-        return BadData(
-            f"{len(damaged)} files of {shown(self._root)} cannot be used: repair or remove them, or leave them out with "
-            f"--skip-damaged\n  {_listed(damaged)}"
-        )
+            raise BadData(f"{error}; {several(len(damaged), 'damaged file')} left out: {listed_damage(damaged)}") from None
 
     def _blocks(self, part: str, images: int) -> Iterator[int]:
         """The first number of each block of images; on a terminal with a bar."""
@@ -263,12 +253,6 @@ class _Statistics:
 def _files(listed: Listing, facts: Facts, part: Part) -> Sequence[ImageFile]:
     kept = listed.without(facts.damaged)
     return kept.train if part == "train" else kept.test
-
-
-def _listed(damaged: Mapping[str, str]) -> str:
-    lines = [f"{shown(name)} {why}" for name, why in itertools.islice(sorted(damaged.items()), _MOST_LISTED)]
-    more = [f"and {len(damaged) - _MOST_LISTED} more"] if len(damaged) > _MOST_LISTED else []
-    return "\n  ".join(lines + more)
 
 
 def _facts(place: Path) -> Facts:

@@ -13,6 +13,7 @@ from typing import final
 from orchestrator.errors import BadData, DiskError, MissingInput
 from orchestrator.support.disk_lookups import is_folder, names_in
 from orchestrator.support.names import composed
+from orchestrator.support.wording import shown
 
 _DECODED = (".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".webp")
 # Endings of images that torchvision does not decode: silently leaving one out would change the data set.
@@ -40,7 +41,8 @@ _MOST_BYTES = 256 << 20  # of an image file
 
 _FEWEST_CLASSES = 2
 _FEWEST_TRAIN = 4  # images of a class: validation and confirmation take one each
-_TEST_SHARE = 10  # one in so many images is for the test, where the folder does not say which
+_TEST_SHARE = 10  # one in so many labelled images is for the test, where the folder does not say which
+_TRAIN, _TEST = "train", "test"  # folders that are no classes
 
 
 @final
@@ -65,6 +67,7 @@ class Listing:
     test: tuple[ImageFile, ...]
     unreadable: Mapping[str, str]  # name of an image that is never decoded -> why: a sentence without its subject
     others: tuple[str, ...] = field(compare=False)  # names of hidden files and of files that are no images
+    unlabelled: Path | None = field(default=None, compare=False)  # the folder of images without classes, which are not listed
 
     @property
     def digest(self) -> str:
@@ -93,16 +96,39 @@ class _Entry:
     modified: int
 
 
-def shown(path: Path | str) -> str:
-    """A path as a message may quote it, whatever bytes its name is made of."""
-    return str(path).encode("utf-8", "backslashreplace").decode()
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlatListing:
+    """The images that lie in a folder itself, without classes."""
+
+    names: tuple[str, ...]  # of all images, in their order
+    unreadable: Mapping[str, str]  # those of them that are never decoded -> why: a sentence without its subject
+    others: tuple[str, ...]  # names of hidden files and of files that are no images
+
+
+def flat_listing(folder: Path) -> FlatListing:
+    """The images in a folder that has no folders in it. Raises MissingInput, BadData or DiskError."""
+    if not is_folder(folder):
+        raise MissingInput(f"there is no folder {shown(folder)}{_written_otherwise(folder)}")
+    found = _Found(folder)
+    names = []
+    for entry in found.entries(folder):
+        if entry.is_folder:
+            raise BadData(f"{shown(entry.path)} is a folder, where only images without classes can be: give a folder of images")
+        if found.is_image(entry) or entry.name in found.unreadable:
+            names.append(entry.name)
+    if not names:
+        raise BadData(f"{shown(folder)} has no images (PNG, JPEG or WebP)")
+    return FlatListing(names=tuple(names), unreadable=found.unreadable, others=tuple(sorted(found.others)))
 
 
 def listing(root: Path) -> Listing:
     """The images of `root`: one subfolder per class, or train/ and test/ with one subfolder per class each.
 
-    Without train/ and test/, a tenth of each class is for the test: the images whose names have the smallest sha256, so that
-    neither the order on the disk nor the other classes decide. Hidden files, and files without an image's ending, are no images.
+    Where test/ has images and no subfolders, they are without classes, as those of a competition: beside train/ with its classes,
+    or beside two classes at least. They are no part of the data set. Without labelled images in test/, a tenth of each class is
+    for the test: the images whose names have the smallest sha256, so that neither the order on the disk nor the other classes
+    decide. Hidden files, and files without an image's ending, are no images.
     Raises MissingInput where there is no such folder; BadData, with the name of what is wrong.
     """
     if not is_folder(root):
@@ -110,11 +136,19 @@ def listing(root: Path) -> Listing:
         raise MissingInput(f"there is no folder {shown(root)}: a data set folder:PATH has one subfolder per class in PATH{hint}")
     found = _Found(root)
     top = {entry.name: entry for entry in found.entries(root) if entry.is_folder}
-    if {"train", "test"} <= top.keys() and any(entry.is_folder for entry in found.entries(top["train"].path)):
-        train, test = found.by_class(top["train"].path), found.by_class(top["test"].path)
+    unlabelled = top[_TEST].path if _TEST in top and found.is_flat(top[_TEST].path) else None
+    if {_TRAIN, _TEST} <= top.keys() and any(entry.is_folder for entry in found.entries(top[_TRAIN].path)):
+        train = found.by_class(top[_TRAIN].path)
+        train, test = _divided(train) if unlabelled is not None else (train, found.by_class(top[_TEST].path))
         if different := sorted(train.keys() ^ test.keys()):
-            raise BadData(f"{shown(root)}: train/ and test/ have different classes; only one of them has {_quoted(different)}")
-    else:
+            raise BadData(
+                f"{shown(root)}: train/ and test/ have different classes; only one of them has {_quoted(different)}. "
+                "Images without classes lie in test/ itself"
+            )
+    elif unlabelled is not None and _TRAIN not in top and len(top) > _FEWEST_CLASSES:
+        train, test = _divided(found.by_class(root, without=_TEST))
+    else:  # two classes may be called train and test
+        unlabelled = None
         train, test = _divided(found.by_class(root))
     if len(train) < _FEWEST_CLASSES:
         raise BadData(
@@ -126,7 +160,8 @@ def listing(root: Path) -> Listing:
         train=tuple(_labelled(root, train)),
         test=tuple(_labelled(root, test)),
         unreadable=found.unreadable,
-        others=tuple(sorted(found.others)),
+        others=tuple(sorted(name for name in found.others if unlabelled is None or not name.startswith(f"{_TEST}/"))),
+        unlabelled=unlabelled,
     )
 
 
@@ -148,11 +183,16 @@ class _Found:
         self.unreadable: dict[str, str] = {}
         self.others: set[str] = set()
 
-    def by_class(self, folder: Path) -> dict[str, list[_Entry]]:
-        """The images of each class, both in the order of their names. Raises BadData."""
+    def is_flat(self, folder: Path) -> bool:
+        """Whether images lie in a folder itself, and no folders. Raises BadData."""
         entries = self.entries(folder)
+        return not any(entry.is_folder for entry in entries) and any(_has_ending(entry.path) for entry in entries)
+
+    def by_class(self, folder: Path, *, without: str = "") -> dict[str, list[_Entry]]:
+        """The images of each class, both in the order of their names; the folder `without` is none. Raises BadData."""
+        entries = [entry for entry in self.entries(folder) if not (entry.is_folder and entry.name == without)]
         classes = {name: list(self._images(entry.path)) for name, entry in _classes(folder, entries).items()}
-        beside = [entry for entry in entries if not entry.is_folder and self._is_image(entry)]
+        beside = [entry for entry in entries if not entry.is_folder and self.is_image(entry)]
         if classes and beside:
             raise BadData(f"{shown(beside[0].path)} lies beside the folders of the classes: move it into one of them")
         return classes
@@ -164,10 +204,11 @@ class _Found:
                     f"{shown(entry.path)} is a folder in the class {folder.name!r}: a class is one folder of images; below "
                     f"{shown(self._root)} are the classes, or train/ and test/ with the classes in each"
                 )
-            if self._is_image(entry):
+            if self.is_image(entry):
                 yield entry
 
-    def _is_image(self, entry: _Entry) -> bool:
+    def is_image(self, entry: _Entry) -> bool:
+        """Whether a file is an image that can be read. One that cannot is noted, and so is a file that is none."""
         ending = entry.path.suffix.lower()
         why = ""
         if ending in _NOT_DECODED:
@@ -215,6 +256,11 @@ class _Found:
                 raise BadData(f"{shown(folder)} cannot be read: {error.strerror}") from error
             raise DiskError(f"cannot read {shown(folder)}: {error.strerror or error}") from error
         return sorted(found, key=lambda entry: (os.fsencode(composed(entry.name)), os.fsencode(entry.name)))
+
+
+def _has_ending(path: Path) -> bool:
+    """Whether a file is called as an image is, of whatever format."""
+    return path.suffix.lower() in (*_DECODED, *_NOT_DECODED)
 
 
 def _classes(folder: Path, entries: Sequence[_Entry]) -> dict[str, _Entry]:

@@ -7,7 +7,9 @@ from typing import Literal, final
 import numpy as np
 
 from orchestrator.contracts import DataSetInfo, DataSetNames, Labelled
+from trainers.datasets._image_files import image_files
 
+_SIZE = 8  # pixels
 _WHITE = 16  # the brightest value of the images
 _TEST_EVERY, _TEST_FIRST = 10, 5
 
@@ -16,14 +18,14 @@ _TEST_EVERY, _TEST_FIRST = 10, 5
 class Digits:
     """8×8 pixels, one channel, ten classes. Every tenth image of each class, in the order of the file, is for the test."""
 
-    names = DataSetNames()
+    names = DataSetNames(image_files=image_files(size=_SIZE, channels=1))
 
     def info(self, folder: Path) -> DataSetInfo:  # noqa: ARG002 - the images come with scikit-learn
         """Facts about the images, and defaults for training on them; reads nothing."""
         return DataSetInfo(
             classes=10,
             channels=1,
-            size=8,
+            size=_SIZE,
             mean=(0.30545,),
             std=(0.37603,),
             padding=1,  # a pixel is an eighth of the image
@@ -47,7 +49,7 @@ class Digits:
         # The file that load_digits of scikit-learn reads: importing scikit-learn takes a worker as long as torch does.
         file = str(distribution("scikit-learn").locate_file("sklearn/datasets/data/digits.csv.gz"))
         table = np.loadtxt(file, delimiter=",")
-        images = np.rint(table[:, :-1] * (255 / _WHITE)).astype(np.uint8).reshape(-1, 1, 8, 8)
+        images = np.rint(table[:, :-1] * (255 / _WHITE)).astype(np.uint8).reshape(-1, 1, _SIZE, _SIZE)
         labels = table[:, -1].astype(np.int64)
         held_out = np.zeros(len(labels), dtype=bool)
         for digit in range(10):

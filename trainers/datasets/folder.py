@@ -10,10 +10,13 @@ from typing import Literal, final
 
 import numpy as np
 
-from orchestrator.contracts import DataSet, DataSetInfo, DataSetNames, Labelled, LeftOut
+from orchestrator.contracts import DataSet, DataSetInfo, DataSetNames, ImageFiles, Labelled, LeftOut
 from orchestrator.errors import InvalidInput
+from orchestrator.support.disk_lookups import is_file
+from orchestrator.support.wording import shown
 from trainers.datasets._folder_cache import Facts, FolderCache
-from trainers.datasets._listing import shown
+from trainers.datasets._image_files import image_files
+from trainers.datasets._listing import listing
 
 _SIZE = 32  # pixels
 _SMALLEST, _LARGEST = 8, 1024  # pixels
@@ -26,6 +29,8 @@ _MOST_VALIDATION = 5_000  # images
 _BATCH_SIZES = (4, 8, 16, 32, 64, 128, 256, 512)  # images
 _FEWEST_STEPS = 9  # in an epoch, as for the digits
 _CHOICES = 4
+
+_SAMPLES = ("sample_submission.csv", "sampleSubmission.csv")  # as competitions call them
 
 
 @final
@@ -44,8 +49,14 @@ class ImageFolder:
 
     @property
     def names(self) -> DataSetNames:
-        """Classes are called as their subfolders, images as their files."""
-        return DataSetNames(classes=self._class_names, images=self._image_names, left_out=self._left_out)
+        """Classes are called as their subfolders, images as their files; those in a flat test/ have no classes."""
+        return DataSetNames(
+            classes=self._class_names,
+            images=self._image_names,
+            left_out=self._left_out,
+            image_files=image_files(size=self._size),
+            unlabelled=self._unlabelled,
+        )
 
     def _class_names(self, folder: Path) -> Sequence[str]:
         """The names of the subfolders, in their order. Raises as `check` does."""
@@ -58,6 +69,14 @@ class ImageFolder:
     def _left_out(self, folder: Path) -> LeftOut:
         """The files that are none of the images. Raises as `check` does."""
         return self._cache(folder).left_out()
+
+    def _unlabelled(self, folder: Path) -> ImageFiles | None:  # noqa: ARG002 - they are where the user has them
+        """The images in a flat test/, and the sample submission beside it. Raises MissingInput, BadData or DiskError."""
+        found = listing(self._root).unlabelled
+        if found is None:
+            return None
+        sample = next((self._root / name for name in _SAMPLES if is_file(self._root / name)), None)
+        return replace(image_files(size=self._size)(found), sample=sample, skip_damaged=self._skip)
 
     def check(self, folder: Path) -> None:
         """Check that there are images, and that they are decoded as they are now. Raises MissingInput, BadData or DiskError."""
