@@ -11,13 +11,13 @@ import click
 
 from orchestrator import own_packages
 from orchestrator.cli.lazy_group import LazyGroup
-from orchestrator.cli.messages import heartbeat, say
+from orchestrator.cli.messages import advised, heartbeat, of_the_disk, say
 from orchestrator.cli.process.interruptions import Terminated, raise_interruptions
 from orchestrator.cli.process.process_list import hide_passwords_from_process_list
 from orchestrator.cli.process.standard_streams import prepare
-from orchestrator.errors import DiskError, InvalidInput, OrchestrateError
+from orchestrator.errors import DiskError, OrchestrateError
 from orchestrator.support.environment import remove_switches
-from orchestrator.support.names import is_text
+from orchestrator.support.names import check_text
 
 # Command -> module, in the order of the help.
 _MODULES = {
@@ -51,7 +51,7 @@ Exit codes:
    0 done                            69 service unreachable
    1 the run or every trial failed   74 disk error
    2 wrong usage or unknown name     75 another process uses the study
-  65 invalid data                    78 plan or options differ from the study's
+  65 invalid data                    78 plan or options differ from the study's, or settings are wrong
   66 missing input                   130 Ctrl-C, 143 SIGTERM
 """
 
@@ -97,7 +97,7 @@ def run(command: Callable[[], Any]) -> int:
         error.show()
         return error.exit_code
     except click.ClickException as error:
-        say(f"error: {_advised(error)}")
+        say(f"error: {advised(error)}")
         return error.exit_code
     except OrchestrateError as error:
         say(f"error: {error}")
@@ -111,7 +111,7 @@ def run(command: Callable[[], Any]) -> int:
     except BrokenPipeError:  # the reader closed the pipe, as `| head` does
         return 0
     except OSError as error:
-        say(f"error: {error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+        say(f"error: {of_the_disk(error)}")
         return DiskError.exit_code
 
 
@@ -119,21 +119,12 @@ def _invoke(arguments: Sequence[str]) -> Any:
     """Call the command that the arguments name. Unlike `cli.main` this leaves interruptions and closed pipes to `run`."""
     own_packages.check()
     for argument in arguments:
-        if not is_text(argument):  # such as the name of a folder from a time before UTF-8
-            raise InvalidInput(f"{argument!a} is not text in UTF-8, so no record could hold it: rename the file or folder")
+        check_text(argument)
     try:
         with own_packages.blame_hidden_library(), cli.make_context("orchestrate", list(arguments)) as context:
             return cli.invoke(context)
     except click.exceptions.Exit as end:
         return end.exit_code
-
-
-def _advised(error: click.ClickException) -> str:
-    """Click's message in lower case, with the command that prints the help."""
-    message = error.format_message().rstrip(".")
-    context = error.ctx if isinstance(error, click.UsageError) else None
-    advice = f" (see: {context.command_path} --help)" if context is not None else ""
-    return message[:1].lower() + message[1:] + advice
 
 
 def _flush(stream: TextIO | None) -> None:

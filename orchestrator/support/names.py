@@ -29,6 +29,12 @@ def is_text(name: str) -> bool:
     return True
 
 
+def check_text(argument: str) -> None:
+    """Refuse what cannot be written in UTF-8, such as the name of a folder from a time before it. Raises InvalidInput."""
+    if not is_text(argument):
+        raise InvalidInput(f"{argument!a} is not text in UTF-8, so no record could hold it: rename the file or folder")
+
+
 def composed(name: str) -> str:
     """The name with each accent in one character with its letter (NFC): macOS writes é as two, other systems as one."""
     return unicodedata.normalize("NFC", name)
