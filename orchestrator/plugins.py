@@ -163,7 +163,9 @@ def forget_own() -> None:
             path[:] = [folder for folder in path if is_shipped(folder, package)]
     for name, module in list(sys.modules.items()):
         file, package = getattr(module, "__file__", None), name.partition(".")[0]
-        if package in own_packages.NAMES and file and not is_shipped(file, package):
+        # In a checkout, a user's plans and reports lie beside ours.
+        may_be_own = name.rpartition(".")[0] in (PACKAGES["plan"], PACKAGES["report"]) and not hasattr(module, "__path__")
+        if package in own_packages.NAMES and file and (may_be_own or not is_shipped(file, package)):
             del sys.modules[name]
 
 

@@ -3,10 +3,7 @@
 The options are parsed by the command itself, so checks, defaults and messages are the same.
 """
 
-import contextlib
-import os
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +18,7 @@ from orchestrator.cli.study import conduct
 from orchestrator.cli.study import study as command
 from orchestrator.errors import DiskError, InvalidInput
 from orchestrator.support.activity import doing
-from orchestrator.support.environment import remove_switches
+from orchestrator.support.environment import without_switches
 from orchestrator.support.names import check_text
 
 if TYPE_CHECKING:
@@ -33,10 +30,9 @@ def study(plan: str | Path, options: Mapping[str, object], reader: Callable[[str
 
     Messages go to `reader`, or to stderr. Raises OrchestrateError, and KeyboardInterrupt once all is recorded.
     """
-    with _surroundings_kept(), told_to(reader), heartbeat(), ctrl_c_outside_imports(), own_packages.blame_hidden_library():
+    with told_to(reader), heartbeat(), ctrl_c_outside_imports(), without_switches(), own_packages.blame_hidden_library():
         own_packages.check()
         plugins.forget_own()
-        remove_switches()
         try:
             context = command.make_context("orchestrate study", _words(plan, options), obj=CALLED)
             parameters = {name: value for name, value in context.params.items() if name != "form"}
@@ -49,19 +45,6 @@ def study(plan: str | Path, options: Mapping[str, object], reader: Callable[[str
         except KeyboardInterrupt:
             say("interrupted; progress is saved; the same call resumes the study")
             raise
-
-
-@contextlib.contextmanager
-def _surroundings_kept() -> Iterator[None]:
-    """Leave the environment, and what Python writes beside plug-ins, as they were."""
-    variables, compiled = dict(os.environ), sys.dont_write_bytecode
-    try:
-        yield
-    finally:
-        sys.dont_write_bytecode = compiled
-        for name in os.environ.keys() - variables.keys():
-            del os.environ[name]
-        os.environ.update(variables)
 
 
 def _words(plan: str | Path, options: Mapping[str, object]) -> list[str]:

@@ -1,7 +1,6 @@
 """`orchestrate study`."""
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from orchestrator.cli.options import format_option, new_work_options, skip_damag
 from orchestrator.cli.parameter_types import MOST_EPOCHS, Duration, WholeNumber
 from orchestrator.cli.process.standard_streams import emit
 from orchestrator.support.clock import SystemClock
+from orchestrator.support.environment import no_bytecode_written
 from orchestrator.support.serialization import to_plain
 from orchestrator.support.wording import printable
 
@@ -59,8 +59,6 @@ def study(form: str, **options: Any) -> int:
 
     No setting is tried twice. The study ends early when its search space is exhausted, unless --replicate is given.
     """
-    if options["dry_run"]:
-        sys.dont_write_bytecode = True  # also for the user's plug-ins: a dry run writes nothing
     outcome = conduct(**options)
     if form == "json":
         emit(json.dumps(to_plain(outcome.details)))
@@ -117,7 +115,8 @@ def conduct(
     if dry_run:
         from orchestrator.sessions import dry_run as dry_runs
 
-        return outcome_of_dry_run(dry_runs.dry_run(request, limits, resources, say), runs)
+        with no_bytecode_written():  # also for the user's plug-ins: a dry run writes nothing
+            return outcome_of_dry_run(dry_runs.dry_run(request, limits, resources, say), runs)
     status = run_study(request, limits, resources, say, began=began)
     if status.exit_code:
         say(f"error: every trial failed; {_last_failure(status, resources)}")

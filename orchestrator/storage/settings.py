@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 OWN_FILE = Path("orchestrate.toml")
 PROJECT_FILE = Path("pyproject.toml")
+_PREFIX = "ORCHESTRATE_"  # of our variables
 _SECTION = ("tool", "orchestrate")  # in PROJECT_FILE
 
 DEFAULT_PROJECT = "sp25-ds542-challenge"  # in W&B: that of the challenge's starter
@@ -85,13 +86,18 @@ def in_files(key: str) -> Setting[Any] | None:
 
 
 def notes() -> list[str]:
-    """One line where both files say something of the same key: which of them counts.
+    """What a user should know: which file counts where both set a key, and a variable whose name is nearly one of ours.
 
     Raises BadSettings or DiskError for what is wrong in them, whether it is needed or not.
     """
     own, of_project = _in_file(OWN_FILE, ()), _in_file(PROJECT_FILE, _SECTION)
     both = [key for key in own if key in of_project]
-    return [f"note: {OWN_FILE} and {PROJECT_FILE} both set {', '.join(both)}; {OWN_FILE} counts"] if both else []
+    found = [f"note: {OWN_FILE} and {PROJECT_FILE} both set {', '.join(both)}; {OWN_FILE} counts"] if both else []
+    for name in sorted(name for name in os.environ if name.startswith(_PREFIX) and name not in VARIABLES.values()):
+        known = [variable.removeprefix(_PREFIX) for variable in VARIABLES.values()]
+        if near := difflib.get_close_matches(name.removeprefix(_PREFIX), known, 1):  # others may have variables of such names
+            found.append(f"note: the variable {name} does nothing; did you mean {_PREFIX}{near[0]}?")
+    return found
 
 
 def wandb_defaults() -> WandbDefaults:

@@ -77,6 +77,15 @@ def test_each_key_comes_from_its_variable_else_our_file_else_that_of_the_project
     assert notes() == ["note: orchestrate.toml and pyproject.toml both set runs, data-dir; orchestrate.toml counts"]
 
 
+def test_a_variable_whose_name_is_nearly_one_of_ours_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ORCHESTRATE_RUN", "ORCHESTRATE_DATADIR", "ORCHESTRATE_CRASH", "ORCHESTRATE_HOME"):
+        monkeypatch.setenv(name, "x")
+    assert notes() == [
+        "note: the variable ORCHESTRATE_DATADIR does nothing; did you mean ORCHESTRATE_DATA_DIR?",
+        "note: the variable ORCHESTRATE_RUN does nothing; did you mean ORCHESTRATE_RUNS?",
+    ]
+
+
 REFUSED = {
     "an unknown key": (
         '\nrusn = "a"\n',
