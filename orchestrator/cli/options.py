@@ -207,7 +207,7 @@ def mirror_option(command: F) -> F:
     option = click.option(
         "--mirror",
         cls=SettingOption,
-        effective=lambda: f"auto; project: {settings.wandb_project()}",
+        effective=lambda: f"auto; {settings.wandb_in_words()}",
         type=OneOf("mirror", MIRRORS),
         default="auto",
         help="Mirror to Weights & Biases. auto: online if logged in, otherwise offline.",

@@ -109,14 +109,17 @@ def wandb_defaults() -> WandbDefaults:
     return WandbDefaults(project=project.value if project else "", tags=tags.value if tags else None)
 
 
-def wandb_project() -> str:
-    """The project of the runs in W&B and where it comes from, in words. Raises BadSettings or DiskError."""
-    if found := _before_wandb("wandb-project", _PROJECT_OF_WANDB):
-        return f"{found.value}, from {found.source}"
-    for variable in _PROJECT_OF_WANDB:
-        if os.environ.get(variable):
-            return f"{os.environ[variable]}, from {variable}"
-    return f"that of W&B's settings, else {DEFAULT_PROJECT}"
+def wandb_in_words() -> str:
+    """The project and the tags of the runs in W&B, and where they come from. Raises BadSettings or DiskError."""
+    project = _in_words("wandb-project", _PROJECT_OF_WANDB) or f"that of W&B's settings, else {DEFAULT_PROJECT}"
+    tags = _in_words("wandb-tags", _TAGS_OF_WANDB)
+    return f"project: {project}; tags: {tags}" if tags else f"project: {project}"
+
+
+def _in_words(key: str, variables: tuple[str, ...]) -> str:
+    if found := _before_wandb(key, variables):
+        return f"{', '.join(found.value) or 'none' if key == 'wandb-tags' else found.value}, from {found.source}"
+    return next((f"{os.environ[variable]}, from {variable}" for variable in variables if os.environ.get(variable)), "")
 
 
 def _before_wandb(key: str, variables: tuple[str, ...]) -> Setting[Any] | None:

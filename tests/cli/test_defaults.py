@@ -95,14 +95,16 @@ def test_help_shows_each_default_and_where_it_comes_from(
         assert shown(default) in study
     assert call(capsys, "study", "curves", "--trials", "1", "--runs", "far", *QUIET).code == 0
     assert shown(f"{here}/far, of the last study here") in help_of(capsys, "status")
-    (here / "pyproject.toml").write_text('[tool.orchestrate]\nruns = "r"\ndata-dir = "d"\nwandb-project = "p"\n')
+    (here / "pyproject.toml").write_text(
+        '[tool.orchestrate]\nruns = "r"\ndata-dir = "d"\nwandb-project = "p"\nwandb-tags = ["t"]\n'
+    )
     (here / "orchestrate.toml").write_text(f'data-dir = "o"\nstorage = "{SECRET}"\n')
     study = help_of(capsys, "study")
     for default in (
         "r, from pyproject.toml",
         "the study's, else o, from orchestrate.toml",
         "the study's, else postgresql://me:***@host/name, from orchestrate.toml",
-        "auto; project: p, from pyproject.toml",
+        "auto; project: p, from pyproject.toml; tags: t, from pyproject.toml",
     ):
         assert shown(default) in study
     assert shown("r, from pyproject.toml") in help_of(capsys, "status")

@@ -15,7 +15,7 @@ from orchestrator.storage.remembered_folders import (
     new_runs_folder,
     remember_runs_folder,
 )
-from orchestrator.storage.settings import KEYS, VARIABLES, WandbDefaults, find, notes, wandb_defaults, wandb_project
+from orchestrator.storage.settings import KEYS, VARIABLES, WandbDefaults, find, notes, wandb_defaults, wandb_in_words
 from orchestrator.storage.study_file import StudyFile
 
 STUDY = StudyFile(uuid="u", name="part2", created=1.5)
@@ -203,13 +203,31 @@ THEIRS = {"WANDB_PROJECT": "theirs", "WANDB_TAGS": "theirs"}
 @pytest.mark.parametrize(
     ("text", "variables", "project", "tags", "shown"),
     [
-        ("", {}, "", None, "that of W&B's settings, else sp25-ds542-challenge"),
-        (FILE, {}, "file", ("file",), "file, from orchestrate.toml"),
-        (FILE, THEIRS, "", None, "theirs, from WANDB_PROJECT"),
-        (FILE, {**THEIRS, **OURS}, "ours", ("ours",), "ours, from ORCHESTRATE_WANDB_PROJECT"),
-        ("", OURS, "ours", ("ours",), "ours, from ORCHESTRATE_WANDB_PROJECT"),
-        (FILE, {"WANDB_RUN_TAGS": "theirs", "WANDB_PROJECT": ""}, "file", None, "file, from orchestrate.toml"),
-        ("wandb-tags = []\n", {}, "", (), "that of W&B's settings, else sp25-ds542-challenge"),
+        ("", {}, "", None, "project: that of W&B's settings, else sp25-ds542-challenge"),
+        (FILE, {}, "file", ("file",), "project: file, from orchestrate.toml; tags: file, from orchestrate.toml"),
+        (FILE, THEIRS, "", None, "project: theirs, from WANDB_PROJECT; tags: theirs, from WANDB_TAGS"),
+        (
+            FILE,
+            {**THEIRS, **OURS},
+            "ours",
+            ("ours",),
+            "project: ours, from ORCHESTRATE_WANDB_PROJECT; tags: ours, from ORCHESTRATE_WANDB_TAGS",
+        ),
+        ("", OURS, "ours", ("ours",), "project: ours, from ORCHESTRATE_WANDB_PROJECT; tags: ours, from ORCHESTRATE_WANDB_TAGS"),
+        (
+            FILE,
+            {"WANDB_RUN_TAGS": "theirs", "WANDB_PROJECT": ""},
+            "file",
+            None,
+            "project: file, from orchestrate.toml; tags: theirs, from WANDB_RUN_TAGS",
+        ),
+        (
+            "wandb-tags = []\n",
+            {},
+            "",
+            (),
+            "project: that of W&B's settings, else sp25-ds542-challenge; tags: none, from orchestrate.toml",
+        ),
     ],
 )
 def test_in_wandb_a_variable_comes_before_a_file_and_ours_before_theirs(
@@ -224,7 +242,7 @@ def test_in_wandb_a_variable_comes_before_a_file_and_ours_before_theirs(
     for name, given in variables.items():
         monkeypatch.setenv(name, given)
     assert wandb_defaults() == WandbDefaults(project=project, tags=tags)
-    assert wandb_project() == shown
+    assert wandb_in_words() == shown
 
 
 def test_the_runs_folder_of_a_file_comes_before_the_one_that_is_remembered(tmp_path: Path) -> None:
