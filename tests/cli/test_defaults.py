@@ -7,6 +7,7 @@ import pytest
 
 from orchestrator.errors import Mismatch
 from orchestrator.sessions.open_study import OpenedStudy, Request, open_study
+from orchestrator.storage.remembered_folders import remember_runs_folder
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.support.clock import SystemClock
 from tests.cli.studies import QUIET
@@ -93,7 +94,8 @@ def test_help_shows_each_default_and_where_it_comes_from(
         "auto; project: that of W&B's settings, else sp25-ds542-challenge",
     ):
         assert shown(default) in study
-    assert call(capsys, "study", "curves", "--trials", "1", "--runs", "far", *QUIET).code == 0
+    (here / "far").mkdir()
+    remember_runs_folder(here / "far")
     assert shown(f"{here}/far, of the last study here") in help_of(capsys, "status")
     (here / "pyproject.toml").write_text(
         '[tool.orchestrate]\nruns = "r"\ndata-dir = "d"\nwandb-project = "p"\nwandb-tags = ["t"]\n'

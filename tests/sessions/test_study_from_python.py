@@ -72,23 +72,47 @@ def test_it_finds_what_the_command_finds_and_says_the_same(tmp_path: Path, capsy
         outcome.params["dropout"] = 1  # type: ignore[index]  # the same
 
 
-def test_the_same_call_resumes_and_a_larger_number_extends(tmp_path: Path) -> None:
-    said: list[str] = []
-    call = {"runs": tmp_path, "say": said.append, **QUIET}
+def surroundings() -> tuple[Any, ...]:
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)]
+    return (dict(os.environ), *handlers, signal.getitimer(signal.ITIMER_REAL), Path.cwd(), sys.dont_write_bytecode, sys.stdout)
+
+
+def test_the_same_call_resumes_and_a_larger_number_extends_and_the_process_is_left_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
+    before, meanwhile = surroundings(), []
+    call = {"runs": tmp_path, "say": lambda line: meanwhile.append((line, dict(os.environ))), **QUIET}
     assert orchestrator.study("curves", trials=2, **call).finished == 2
-    assert orchestrator.study("curves", **call).finished == 2
-    assert any("nothing to do" in line for line in said)
-    extended = orchestrator.study("curves", trials=4, **call)
-    assert (extended.finished, extended.asked) == (4, 4)
+    extended = orchestrator.study("curves", trials=3, **call)
+    assert (extended.finished, extended.asked) == (3, 3)
+    assert any(line.startswith("study curves resumed with 2 finished trials") for line, _ in meanwhile)
     with pytest.raises(Mismatch, match="seed"):
         orchestrator.study("curves", seed=7, **call)
+    assert surroundings() == before
+    for _, environment in meanwhile:
+        assert "NVIDIA_TF32_OVERRIDE" not in environment  # it would make the record untrue
 
 
-def test_an_end_before_all_trials_has_its_reason(tmp_path: Path) -> None:
-    outcome = orchestrator.study("six", trials=20, runs=tmp_path, say=lambda line: None, **QUIET)
-    assert (outcome.finished, outcome.asked, outcome.exit_code) == (6, 20, 0)
-    assert outcome.ended
+def test_an_early_end_in_a_thread_has_its_reason_and_no_message_a_password(tmp_path: Path) -> None:
+    said: list[str] = []
+    found: list[StudyOutcome] = []
+    url = f"sqlite:///file:{tmp_path}/team.db?uri=true&password=s3cret"
+
+    def work() -> None:
+        found.append(
+            orchestrator.study("curves", trials=20, patience=1, runs=tmp_path / "runs", storage=url, say=said.append, **QUIET)
+        )
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    (outcome,) = found
+    assert (outcome.asked, outcome.exit_code) == (20, 0)
+    assert 1 < outcome.finished < 20
+    assert "1 trial" in outcome.ended
     assert outcome.details["ended"] == outcome.ended
+    assert not any("s3cret" in line or "command line" in line for line in said)
 
 
 def test_where_every_trial_fails_the_exit_code_says_so(tmp_path: Path) -> None:
@@ -145,12 +169,13 @@ def test_plans_and_flags_of_the_wrong_kind(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("budget", "seconds"), [(5400, 5400.0), (1.5, 1.5), ("1h30m", 5400.0)])
 def test_a_dry_run_writes_nothing_and_returns_its_plan(budget: float | str, seconds: float, tmp_path: Path) -> None:
-    said: list[str] = []
-    outcome = orchestrator.study("curves", trials=3, runs=tmp_path, budget=budget, dry_run=True, say=said.append, **QUIET)
+    before = surroundings()
+    outcome = orchestrator.study("curves", trials=3, runs=tmp_path, budget=budget, dry_run=True, **QUIET)
     assert outcome.planned.endswith("nothing was written")
     assert outcome.details["limits"]["budget"] == seconds
     assert (outcome.finished, outcome.asked, outcome.best, outcome.exit_code) == (0, 3, None, 0)
     assert content(tmp_path) == {}
+    assert surroundings() == before
 
 
 def test_settings_files_count_here_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,7 +184,7 @@ def test_settings_files_count_here_too(tmp_path: Path, monkeypatch: pytest.Monke
     (here / "orchestrate.toml").write_text('runs = "mine"\n')
     assert orchestrator.study("curves", trials=1, **QUIET).folder == Path("mine/curves")
     assert [str(name) for name in orchestrator.runs().runs["run"]] == ["curves/trials/0000"]
-    assert orchestrator.class_names("curves/0") == tuple("0123456789")
+    assert orchestrator.class_names("curves/0") == ()  # its checkpoint is found, and has none
     (here / "orchestrate.toml").write_text("run = 3\n")
     with pytest.raises(BadSettings, match="unknown setting 'run'"):
         orchestrator.study("curves", trials=2, **QUIET)
@@ -181,40 +206,6 @@ def test_plug_ins_are_read_as_they_are_now_and_where_the_process_is_now(tmp_path
     assert epochs(tmp_path / "other") == 5
 
 
-def surroundings() -> tuple[Any, ...]:
-    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)]
-    return (*handlers, signal.getitimer(signal.ITIMER_REAL), dict(os.environ), Path.cwd(), sys.dont_write_bytecode, sys.stdout)
-
-
-@pytest.mark.parametrize("dry_run", [False, True])
-def test_the_process_is_left_as_it_was(dry_run: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
-    before, meanwhile = surroundings(), []
-
-    def say(line: str) -> None:
-        meanwhile.append(surroundings())
-
-    orchestrator.study("curves", trials=1, runs=tmp_path, dry_run=dry_run, say=say, **QUIET)
-    with pytest.raises(InvalidInput):
-        orchestrator.study("curves", trials=0, runs=tmp_path, say=say)
-    assert surroundings() == before
-    for during in meanwhile:
-        assert "NVIDIA_TF32_OVERRIDE" not in during[4]  # it would make the record untrue
-        assert during[5:6] == before[5:6]
-
-
-def test_a_thread_other_than_the_main_one_may_call_it(tmp_path: Path) -> None:
-    found: list[StudyOutcome] = []
-
-    def work() -> None:
-        found.append(orchestrator.study("curves", trials=1, runs=tmp_path, say=lambda line: None, **QUIET))
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-    assert [outcome.finished for outcome in found] == [1]
-
-
 def test_an_interruption_is_said_and_raised_and_the_same_call_resumes(tmp_path: Path) -> None:
     said: list[str] = []
 
@@ -233,13 +224,6 @@ def test_an_interruption_is_said_and_raised_and_the_same_call_resumes(tmp_path: 
     assert orchestrator.study("curves", trials=4, runs=tmp_path, say=said.append, **QUIET).finished == 4
     assert {record.status for record in folder.runs()} <= {Status.COMPLETE, Status.PRUNED}
     assert folder.holder() is None
-
-
-def test_a_password_in_an_argument_is_in_no_list_of_processes_and_no_message(tmp_path: Path) -> None:
-    said: list[str] = []
-    url = f"sqlite:///file:{tmp_path}/team.db?uri=true&password=s3cret"
-    orchestrator.study("curves", trials=1, runs=tmp_path / "runs", storage=url, say=said.append, **QUIET)
-    assert not any("s3cret" in line or "command line" in line for line in said)
 
 
 SCRIPT = """
