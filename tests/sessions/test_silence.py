@@ -20,6 +20,7 @@ from orchestrator.observers.in_training import InTraining
 from orchestrator.record import Epoch, Kind, Metric, RunRecord, Status
 from orchestrator.sessions.observers import observing
 from orchestrator.stopping.rules import SessionEnd
+from orchestrator.storage.file_names import FOLDERS
 from orchestrator.storage.in_progress import in_progress, run_seconds_left, search_seconds_left
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_file import StudyFile
@@ -223,7 +224,7 @@ def test_status_says_epoch_rate_begin_and_time_left(kind: Kind, tmp_path: Path, 
     record = record_of(7, [], kind=kind, status=Status.RUNNING)
     store = begun_study(tmp_path, record, epochs=3)
     assert "is in epoch" not in call(capsys, "status", "--runs", store.runs).output
-    with store.study("part2").lock():
+    with store.study("part2").lock(FOLDERS[kind]):
         text = call(capsys, "status", "--runs", store.runs).output
         plain = json.loads(call(capsys, "status", "--runs", store.runs, "--format", "json").output)
     assert f"{record.run_id} is in epoch 4 of 6, val_acc 0.3000, 12.4 s an epoch, begun 2023-11-14" in text
