@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import Any
 
 _SECONDS_TO_LOOK_AGAIN = 0.02
 _IMPORTING = "<frozen importlib._bootstrap>"
@@ -38,7 +39,7 @@ def ctrl_c_outside_imports() -> Iterator[None]:
 
     Nothing is done outside the main thread, and where Ctrl-C or the alarm has a meaning of its own.
     """
-    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGALRM: signal.SIG_DFL}
+    usual: dict[signal.Signals, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGALRM: signal.SIG_DFL}
     in_main = threading.current_thread() is threading.main_thread()
     if not in_main or any(signal.getsignal(number) is not handler for number, handler in usual.items()):
         yield
