@@ -8,7 +8,8 @@
     ├── Unavailable            69   a service cannot be reached
     ├── DiskError              74   writing or reading failed
     ├── TryAgainLater          75   another process uses what is needed
-    └── Mismatch               78   plan or options do not match the study
+    ├── Mismatch               78   plan or options do not match the study
+    └── BadSettings            78   a default in a settings file or a variable cannot be used
 
 A message says what happened, where, and what to do. The command line prints it without a traceback.
 """
@@ -77,6 +78,12 @@ class TryAgainLater(OrchestrateError):
 
 class Mismatch(OrchestrateError):
     """Plan or options do not match the existing study."""
+
+    exit_code = 78
+
+
+class BadSettings(OrchestrateError):
+    """A default for options, in a settings file or a variable, that cannot be used."""
 
     exit_code = 78
 

@@ -147,6 +147,28 @@ def report(name: str) -> Report:
     return cast(Report, found)
 
 
+def forget_own() -> None:
+    """Let the user's own plug-ins be read again as they are now.
+
+    For a process that lives on while they are edited, or its working directory changes, as a notebook's does.
+    """
+    shipped = Path(__file__).resolve().parent.parent
+
+    def is_shipped(place: str, package: str) -> bool:
+        return Path(place).resolve().is_relative_to(shipped.joinpath(*package.split(".")))
+
+    for package in PACKAGES.values():
+        if package in sys.modules:
+            path = sys.modules[package].__path__
+            path[:] = [folder for folder in path if is_shipped(folder, package)]
+    for name, module in list(sys.modules.items()):
+        file, package = getattr(module, "__file__", None), name.partition(".")[0]
+        # In a checkout, a user's plans and reports lie beside ours.
+        may_be_own = name.rpartition(".")[0] in (PACKAGES["plan"], PACKAGES["report"]) and not hasattr(module, "__path__")
+        if package in own_packages.NAMES and file and (may_be_own or not is_shipped(file, package)):
+            del sys.modules[name]
+
+
 def _package(package: str) -> ModuleType:
     """The package; the folder of the same name below the working directory comes first in its search path."""
     own_packages.check()

@@ -29,6 +29,10 @@ STATE = tempfile.TemporaryDirectory(prefix="orchestrate-state-")
 os.environ["XDG_STATE_HOME"] = STATE.name
 atexit.register(STATE.cleanup)
 
+# Nor what they set as defaults of commands.
+for _name in [name for name in os.environ if name.startswith("ORCHESTRATE_")]:
+    del os.environ[_name]
+
 ROOT = Path(__file__).resolve().parent.parent
 MEMORY = Path("/dev/shm")
 ROOM = 4 * 2**30  # bytes that a whole run of the tests may need for its files

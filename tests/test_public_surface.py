@@ -4,11 +4,9 @@ import orchestrator
 from orchestrator import plugins
 
 
-def test_the_package_offers_three_functions() -> None:
-    assert orchestrator.__all__ == ["class_names", "load", "runs"]
-    assert callable(orchestrator.class_names)
-    assert callable(orchestrator.load)
-    assert callable(orchestrator.runs)
+def test_the_package_offers_four_functions() -> None:
+    assert orchestrator.__all__ == ["class_names", "load", "runs", "study"]
+    assert all(callable(getattr(orchestrator, name)) for name in orchestrator.__all__)
 
 
 def test_what_ships_is_found_by_its_file_name() -> None:

@@ -11,7 +11,7 @@ import click
 
 from orchestrator import own_packages
 from orchestrator.cli.lazy_group import LazyGroup
-from orchestrator.cli.messages import heartbeat, say
+from orchestrator.cli.messages import advised, heartbeat, of_the_disk, say
 from orchestrator.cli.process.interruptions import Terminated, raise_interruptions
 from orchestrator.cli.process.process_list import hide_passwords_from_process_list
 from orchestrator.cli.process.standard_streams import prepare
@@ -53,7 +53,7 @@ Exit codes:
    0 done                            69 service unreachable
    1 the run or every trial failed   74 disk error
    2 wrong usage or unknown name     75 another process uses the study
-  65 invalid data                    78 plan or options differ from the study's
+  65 invalid data                    78 plan or options differ from the study's, or settings are wrong
   66 missing input                   130 Ctrl-C, 143 SIGTERM
 """
 
@@ -99,7 +99,7 @@ def run(command: Callable[[], Any]) -> int:
         error.show()
         return error.exit_code
     except click.ClickException as error:
-        say(f"error: {_advised(error)}")
+        say(f"error: {advised(error)}")
         return error.exit_code
     except OrchestrateError as error:
         say(f"error: {error}")
@@ -113,7 +113,7 @@ def run(command: Callable[[], Any]) -> int:
     except BrokenPipeError:  # the reader closed the pipe, as `| head` does
         return 0
     except OSError as error:
-        say(f"error: {error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+        say(f"error: {of_the_disk(error)}")
         return DiskError.exit_code
 
 
@@ -127,14 +127,6 @@ def _invoke(arguments: Sequence[str]) -> Any:
             return cli.invoke(context)
     except click.exceptions.Exit as end:
         return end.exit_code
-
-
-def _advised(error: click.ClickException) -> str:
-    """Click's message in lower case, with the command that prints the help."""
-    message = error.format_message().rstrip(".")
-    context = error.ctx if isinstance(error, click.UsageError) else None
-    advice = f" (see: {context.command_path} --help)" if context is not None else ""
-    return message[:1].lower() + message[1:] + advice
 
 
 def _flush(stream: TextIO | None) -> None:

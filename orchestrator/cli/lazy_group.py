@@ -7,8 +7,11 @@ from typing import Any, cast, final
 
 import click
 
+from orchestrator.cli.messages import say
+from orchestrator.cli.options import SettingOption
 from orchestrator.cli.process.standard_streams import only_data_on_stdout
 from orchestrator.errors import UnknownName
+from orchestrator.storage import settings
 from orchestrator.support.activity import doing
 
 
@@ -17,14 +20,21 @@ class Command(click.Command):
     """A command of this program: while it works, only data reach stdout. Its help, which click prints, comes before."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the command line. Raises click's UsageError, also for an option that is given twice: one would do nothing."""
+        """Parse the command line, and check the settings files where the command has defaults from them.
+
+        Raises BadSettings, and click's UsageError, also for an option that is given twice: one would do nothing.
+        """
         if not ctx.resilient_parsing:
             _, _, given = self.make_parser(ctx).parse_args(args=list(args))
             counts = Counter(parameter for parameter in given if isinstance(parameter, click.Option) and not parameter.multiple)
             for option, count in counts.items():
                 if count > 1:
                     raise click.UsageError(f"{option.opts[0]} is given twice", ctx)
-        return super().parse_args(ctx, args)
+        left = super().parse_args(ctx, args)
+        if not ctx.resilient_parsing and any(isinstance(parameter, SettingOption) for parameter in self.params):
+            for note in settings.notes():
+                say(note)
+        return left
 
     def invoke(self, ctx: click.Context) -> Any:
         """Call the command's function. Returns its exit code, None for 0."""

@@ -1,10 +1,13 @@
 """Messages for the user."""
 
 import contextlib
+import contextvars
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+
+import click
 
 from orchestrator.support.activity import activity
 from orchestrator.support.wording import printable
@@ -13,17 +16,31 @@ LONGEST_SILENCE = 25.0  # seconds: at least one line in 30, whatever takes long
 
 _writing = threading.Lock()
 _said = time.monotonic()
+_reader: contextvars.ContextVar[Callable[[str], None] | None] = contextvars.ContextVar("reader", default=None)
 
 
 def say(line: str) -> None:
     """Print a line to stderr, so that stdout holds only data. A stderr that is closed or full is ignored."""
     global _said  # noqa: PLW0603 - as sys.stderr, there is one in a process
     _said = time.monotonic()
+    if (reader := _reader.get()) is not None:
+        reader(printable(line))
+        return
     if sys.stderr is None:
         return
     with _writing, contextlib.suppress(OSError, ValueError):
         sys.stderr.write(printable(line) + "\n")
         sys.stderr.flush()
+
+
+@contextlib.contextmanager
+def told_to(reader: Callable[[str], None] | None) -> Iterator[None]:
+    """Give lines to a function instead, the heartbeat's from a thread of its own; None leaves them to stderr."""
+    before = _reader.set(reader)
+    try:
+        yield
+    finally:
+        _reader.reset(before)
 
 
 @contextlib.contextmanager
@@ -40,8 +57,22 @@ def heartbeat() -> Iterator[None]:
                 if time.monotonic() - _said >= LONGEST_SILENCE and (text := activity()):
                     say(text)
 
-    threading.Thread(target=beat, name="heartbeat", daemon=True).start()
+    context = contextvars.copy_context()  # with the reader, if there is one
+    threading.Thread(target=context.run, args=(beat,), name="heartbeat", daemon=True).start()
     try:
         yield
     finally:
         ended.set()
+
+
+def advised(error: click.ClickException) -> str:
+    """Click's message in lower case, with the command that prints the help."""
+    message = error.format_message().rstrip(".")
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    advice = f" (see: {context.command_path} --help)" if context is not None else ""
+    return message[:1].lower() + message[1:] + advice
+
+
+def of_the_disk(error: OSError) -> str:
+    """What the operating system says of a file."""
+    return f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"

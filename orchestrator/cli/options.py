@@ -2,24 +2,71 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, final
 
 import click
 from click.core import ParameterSource
 
 from orchestrator.cli.messages import say
 from orchestrator.cli.parameter_types import Location, OneOf
-from orchestrator.errors import InvalidInput
-from orchestrator.storage.remembered_folders import DEFAULT_DATA, DEFAULT_RUNS, remembered_runs_folder
+from orchestrator.errors import BadSettings, InvalidInput, OrchestrateError
+from orchestrator.storage import remembered_folders, settings
+from orchestrator.storage.remembered_folders import DEFAULT_DATA, DEFAULT_RUNS, data_folder_of, new_runs_folder
 from orchestrator.storage.runs import RunsFolder
+from orchestrator.storage.settings import VARIABLES
 from orchestrator.storage.study_folder import StudyFolder
-from orchestrator.support.secrets import holds_password
+from orchestrator.support.names import is_text
+from orchestrator.support.secrets import hidden_in, holds_password
+from orchestrator.support.wording import printable
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 FORMATS = ("table", "csv", "json", "md")
 MIRRORS = ("auto", "offline", "online", "off")
 EXECUTORS = ("processes", "in-process", "ray")
+CALLED = "called"  # the object of a context whose options no command line held
+
+
+@final
+class SettingOption(click.Option):
+    """An option whose default a variable or a settings file may give; `effective` says in its help what it is here.
+
+    A variable counts as the option typed.
+    """
+
+    def __init__(self, *words: Any, effective: Callable[[], str], **attributes: Any) -> None:
+        super().__init__(*words, **attributes)
+        self._effective = effective
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """The option's lines in the help, which a wrong settings file does not prevent."""
+        record = super().get_help_record(ctx)
+        if record is None:
+            return None
+        try:
+            default = self._effective()
+        except OrchestrateError as error:
+            default = f"unknown, {error}"
+        return record[0], f"{record[1]}  [default: {printable(default)}]"
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        """The value of its variable. Raises BadSettings for one that no file of ours could hold."""
+        value = super().resolve_envvar_value(ctx)
+        if value is not None and not is_text(value):
+            raise BadSettings(f"{self.envvar} is not text in UTF-8")
+        return value
+
+
+def _default_of(key: str, before: str, otherwise: str) -> str:
+    """What the help says of a default: `before` is what comes before a file, `otherwise` what counts without one."""
+    if (given := settings.in_variable(key)) is not None:
+        return f"{_shown(given.value)}, from {given.source}"
+    found = settings.in_files(key)
+    return before + (f"{_shown(found.value)}, from {found.source}" if found is not None else otherwise)
+
+
+def _shown(value: object) -> str:
+    return hidden_in(value) if isinstance(value, str) else str(value)
 
 
 def runs_option(command: F) -> F:
@@ -36,32 +83,36 @@ def unsettled_runs_option(command: F) -> F:
 def _runs_option(callback: Callable[..., Path] | None) -> Callable[[F], F]:
     return click.option(
         "--runs",
+        cls=SettingOption,
+        effective=lambda: _default_of("runs", "", _last_runs()),
+        envvar=VARIABLES["runs"],
         type=Location(),
         metavar="DIR",
         callback=callback,
-        help=f"Folder of all studies.  [default: that of the last study here, else {DEFAULT_RUNS}]",
+        help="Folder of all studies.",
     )
 
 
+def _last_runs() -> str:
+    remembered = remembered_folders.remembered_runs_folder()
+    return f"{remembered}, of the last study here" if remembered is not None else str(DEFAULT_RUNS)
+
+
 def last_runs_folder(value: Path | None) -> Path:
-    """The runs folder that was given, or else that of the last study here, which is said."""
-    if value is not None:
-        return value
-    found = remembered_runs_folder()
-    if found is None:
-        return DEFAULT_RUNS
-    say(f"using the runs folder {found}, as the last study here did")
-    return found
+    """The runs folder that was given, or else that of the settings, or else that of the last study here, which is said."""
+    return remembered_folders.last_runs_folder(value, say)
 
 
 def new_runs_option(command: F) -> F:
     """`--runs DIR`, of commands that begin studies."""
     option = click.option(
         "--runs",
+        cls=SettingOption,
+        effective=lambda: _default_of("runs", "", str(DEFAULT_RUNS)),
+        envvar=VARIABLES["runs"],
         type=Location(),
         metavar="DIR",
-        default=DEFAULT_RUNS,
-        show_default=True,
+        callback=lambda context, parameter, value: new_runs_folder(value),  # noqa: ARG005 - click's
         help="Folder of all studies, also for later commands here.",
     )
     return option(command)
@@ -69,26 +120,26 @@ def new_runs_option(command: F) -> F:
 
 def data_option(command: F) -> F:
     """`--data-dir DIR`."""
-    option = click.option(
-        "--data-dir",
-        type=Location(),
-        metavar="DIR",
-        default=DEFAULT_DATA,
-        show_default=True,
-        help="Folder of data sets and pretrained weights.",
-    )
+    option = _data_option("", lambda context, parameter, value: data_folder_of(None, value))  # noqa: ARG005 - click's
     return option(command)
 
 
 def study_data_option(command: F) -> F:
     """`--data-dir DIR`, of commands on a study, which records it; None where it is left out."""
-    option = click.option(
+    return _data_option("the study's, else ", None)(command)
+
+
+def _data_option(before: str, callback: Callable[..., Path] | None) -> Callable[[F], F]:
+    return click.option(
         "--data-dir",
+        cls=SettingOption,
+        effective=lambda: _default_of("data-dir", before, str(DEFAULT_DATA)),
+        envvar=VARIABLES["data-dir"],
         type=Location(),
         metavar="DIR",
-        help=f"Folder of data sets and pretrained weights.  [default: the study's, else {DEFAULT_DATA}]",
+        callback=callback,
+        help="Folder of data sets and pretrained weights.",
     )
-    return option(command)
 
 
 def skip_damaged_option(command: F) -> F:
@@ -134,19 +185,20 @@ def storage_option(command: F) -> F:
     """`--storage URL`."""
     option = click.option(
         "--storage",
+        cls=SettingOption,
+        effective=lambda: _default_of("storage", "the study's, else ", "optuna.db in the runs folder"),
         metavar="URL",
-        envvar="ORCHESTRATE_STORAGE",
+        envvar=VARIABLES["storage"],
         callback=_advise_about_password,
-        help="Database for optuna-dashboard; also read from ORCHESTRATE_STORAGE.  "
-        "[default: the study's, else optuna.db in the runs folder]",
+        help=f"Database for optuna-dashboard; also read from {VARIABLES['storage']}.",
     )
     return option(command)
 
 
 def _advise_about_password(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    typed = context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
+    typed = context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE and context.obj != CALLED
     if typed and value is not None and holds_password(value):
-        say("warning: all users of this machine can read a command line; put a URL with a password in ORCHESTRATE_STORAGE")
+        say(f"warning: all users of this machine can read a command line; put a URL with a password in {VARIABLES['storage']}")
     return value
 
 
@@ -154,9 +206,10 @@ def mirror_option(command: F) -> F:
     """`--mirror …`."""
     option = click.option(
         "--mirror",
+        cls=SettingOption,
+        effective=lambda: f"auto; {settings.wandb_in_words()}",
         type=OneOf("mirror", MIRRORS),
         default="auto",
-        show_default=True,
         help="Mirror to Weights & Biases. auto: online if logged in, otherwise offline.",
     )
     return option(command)

@@ -1,7 +1,6 @@
 """`orchestrate study`."""
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +12,14 @@ from orchestrator.cli.options import format_option, new_work_options, skip_damag
 from orchestrator.cli.parameter_types import MOST_EPOCHS, Duration, WholeNumber
 from orchestrator.cli.process.standard_streams import emit
 from orchestrator.support.clock import SystemClock
+from orchestrator.support.environment import no_bytecode_written
+from orchestrator.support.serialization import to_plain
 from orchestrator.support.wording import printable
 
 if TYPE_CHECKING:
-    from orchestrator.sessions.open_study import Request
+    from orchestrator.sessions.outcome import StudyOutcome
     from orchestrator.sessions.resources import Resources
     from orchestrator.storage.status import StudyStatus
-    from orchestrator.storage.study_options import Limits
 
 
 @click.command("study", cls=Command, short_help="Search for the best hyperparameters.")
@@ -48,7 +48,27 @@ if TYPE_CHECKING:
 @storage_option
 @format_option("table", "json")
 @new_work_options
-def study(
+def study(form: str, **options: Any) -> int:
+    """Search for the best hyperparameters of PLAN, the name or the Python file of a plan.
+
+    The study ends after exactly N finished trials. Run the same command to resume an interrupted study. A larger N extends it.
+    On resume, the options that define the study may be left out.
+
+    These options may change on resume: --trials, --budget, --patience, --replicate, --mirror, --device, --workers,
+    --workers-per-device, --executor, --ray-address. Any other change is refused.
+
+    No setting is tried twice. The study ends early when its search space is exhausted, unless --replicate is given.
+    """
+    outcome = conduct(**options)
+    if form == "json":
+        emit(json.dumps(to_plain(outcome.details)))
+    elif outcome.planned:
+        emit(printable(outcome.planned))
+    return outcome.exit_code
+
+
+def conduct(
+    *,
     plan: str,
     trials: int | None,
     name: str | None,
@@ -63,25 +83,19 @@ def study(
     replicate: bool,
     dry_run: bool,
     storage: str | None,
-    form: str,
     runs: Path,
     data_dir: Path | None,
     **work: Any,
-) -> int:
-    """Search for the best hyperparameters of PLAN, the name or the Python file of a plan.
+) -> "StudyOutcome":
+    """Hold a session of a study, with the parameters that the command has parsed. Raises OrchestrateError.
 
-    The study ends after exactly N finished trials. Run the same command to resume an interrupted study. A larger N extends it.
-    On resume, the options that define the study may be left out.
-
-    These options may change on resume: --trials, --budget, --patience, --replicate, --mirror, --device, --workers,
-    --workers-per-device, --executor, --ray-address. Any other change is refused.
-
-    No setting is tried twice. The study ends early when its search space is exhausted, unless --replicate is given.
+    Where every trial failed, that is said, and the outcome has the exit code.
     """
     began = SystemClock().elapsed()  # the imports below take seconds, which count towards the budget
     from orchestrator.sessions.open_study import Request
+    from orchestrator.sessions.outcome import outcome_of, outcome_of_dry_run
     from orchestrator.sessions.resources import Resources
-    from orchestrator.sessions.study import plain, run_study
+    from orchestrator.sessions.study import run_study
     from orchestrator.storage.study_options import Limits
 
     request = Request(
@@ -99,22 +113,14 @@ def study(
     resources = Resources(runs=runs, data_folder=data_dir, **work)
     limits = Limits(budget=budget, patience=patience, replicate=replicate)
     if dry_run:
-        return _dry_run(request, limits, resources, form)
-    outcome = run_study(request, limits, resources, say, began=began)
-    if form == "json":
-        emit(json.dumps(plain(outcome)))
-    if outcome.exit_code:
-        say(f"error: every trial failed; {_last_failure(outcome, resources)}")
-    return outcome.exit_code
+        from orchestrator.sessions import dry_run as dry_runs
 
-
-def _dry_run(request: "Request", limits: "Limits", resources: "Resources", form: str) -> int:
-    sys.dont_write_bytecode = True  # also for the user's plug-ins: a dry run writes nothing
-    from orchestrator.sessions.dry_run import dry_run
-
-    planned = dry_run(request, limits, resources, say)
-    emit(json.dumps(planned.plain()) if form == "json" else printable(planned.text()))
-    return 0
+        with no_bytecode_written():  # also for the user's plug-ins: a dry run writes nothing
+            return outcome_of_dry_run(dry_runs.dry_run(request, limits, resources, say), runs)
+    status = run_study(request, limits, resources, say, began=began)
+    if status.exit_code:
+        say(f"error: every trial failed; {_last_failure(status, resources)}")
+    return outcome_of(status, runs)
 
 
 def _last_failure(outcome: "StudyStatus", resources: "Resources") -> str:

@@ -23,10 +23,13 @@ __all__ = ["actor_variables", "connect", "new_folder", "nodes", "ray", "reason"]
 
 # Read by Ray when it is imported or begins: no usage reports, nothing rewritten in the environment of a worker
 # without a GPU, about which Ray would warn, and no line of its own on stdout, where our data goes.
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
-os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")  # under `uv run` it would send another folder than ours
+_FOR_RAY = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # under `uv run` it would send another folder than ours
+}
+os.environ.update({name: value for name, value in _FOR_RAY.items() if name not in os.environ})
 
 try:
     import ray
@@ -57,6 +60,8 @@ def connect(address: str, own: Path, runtime_env: Mapping[str, Any]) -> None:
     """Become part of the cluster, or start one here with its files in `own`. Raises InvalidInput or Unavailable."""
     if ray.is_initialized():
         raise OrchestrateError("this process is connected to Ray already; end that with ray.shutdown() first")
+    # Again, as a call from Python takes them away at its end.
+    os.environ.update({name: value for name, value in _FOR_RAY.items() if name not in os.environ})
     options: dict[str, Any] = {"address": address}
     if not address:
         options = {"address": "local", "object_store_memory": _OBJECT_STORE_BYTES, "include_dashboard": False}

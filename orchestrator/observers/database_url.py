@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
-from orchestrator.errors import InvalidInput, Unavailable
+from orchestrator.errors import BadSettings, InvalidInput, Unavailable
+from orchestrator.storage import settings
 from orchestrator.storage.study_file import StudyFile
 from orchestrator.support.secrets import hide_passwords
 
@@ -74,6 +75,22 @@ def shown_storage(url: str) -> str:
         return ""
 
 
+def default_storage(study: StudyFile | None) -> str | None:
+    """The whole URL that the settings files give, where it counts; None elsewhere.
+
+    A study keeps its database. So it counts for one that begins, where `study` is None, and for one that publishes there and
+    whose password is not kept. Raises BadSettings, DiskError, or Unavailable as `check_storage`.
+    """
+    known = study.search.storage if study is not None and study.search is not None else ""
+    if (found := settings.in_files("storage")) is None or (study is not None and "***" not in known):
+        return None
+    try:
+        shown = check_storage(found.value)
+    except InvalidInput as error:
+        raise BadSettings(f"{found.source}: {str(error).replace('--storage', 'storage', 1)}") from None
+    return str(found.value) if study is None or shown == known else None
+
+
 def storage_of(study: StudyFile | None, given: str | None, say: Callable[[str], None]) -> str:
     """The whole URL that a command is to use: `given`, or what the study says; "" is the default, RUNS/optuna.db.
 
@@ -85,6 +102,8 @@ def storage_of(study: StudyFile | None, given: str | None, say: Callable[[str], 
     if study is None or not published:
         return ""
     if "***" in published:
+        if (default := default_storage(study)) is not None:
+            return _whole(_settled(default))
         raise InvalidInput(
             f"study {study.name!r} publishes to {published}, and passwords are never stored: "
             "name it again with --storage or in ORCHESTRATE_STORAGE"

@@ -21,10 +21,10 @@ import wandb
 from orchestrator.observers.base import Observer
 from orchestrator.observers.wandb_switches import UnreadableSettings, clean, has_key, mode_asked, settings
 from orchestrator.record import INTERRUPTED, Epoch, Kind, RunRecord, Status
+from orchestrator.storage.settings import DEFAULT_PROJECT
 from orchestrator.support.disk_lookups import folders_in, is_folder, is_link, names_in
 from orchestrator.support.serialization import canonical, from_plain, to_plain
 
-PROJECT = "sp25-ds542-challenge"  # of the challenge's starter
 _LETTERS = {Kind.TRIAL: "t", Kind.CONFIRM: "c", Kind.RETRAIN: "r", Kind.SINGLE: "s"}
 _COLUMNS = ("train_loss", "train_acc", "val_loss", "val_acc", "lr", "seconds")
 # Written into a run's local folder once W&B has all of it: names the content, so that the same is never sent twice.
@@ -42,13 +42,15 @@ _WandbMode = Literal["offline", "online", "disabled"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MirrorConfiguration:
-    """What the mirror needs to know. Entity and project come from W&B's own variables and settings files."""
+    """What the mirror needs to know. The entity comes from W&B's own variables and settings files."""
 
     study: str
     folder: str  # of the study; W&B makes its folder `wandb` in it
     mode: Mode = "auto"  # auto: as W&B was told, by variables or files; else online when a key is stored or set, else offline
     uuid: str = ""  # of the study; "" as its records have it
     copied_from: tuple[str, ...] = ()  # uuids of the studies that it is a copy of
+    project: str = ""  # of the runs; "" as W&B's own settings say, else DEFAULT_PROJECT
+    tags: tuple[str, ...] | None = None  # of the runs; None as W&B's own settings say
 
 
 def open_mirror(configuration: Mapping[str, Any]) -> Observer:
@@ -123,7 +125,8 @@ class Mirror:
         self._copied_from = configuration.copied_from
         self._folder = Path(configuration.folder)
         self._mode = mode
-        self._project = settings().project or PROJECT
+        self._project = configuration.project or settings().project or DEFAULT_PROJECT
+        self._tags = configuration.tags
         # Where W&B cannot write it goes to the system's temporary folder without an error; this raises one.
         (self._folder / "wandb").mkdir(parents=True, exist_ok=True)
         self._open: dict[str, _Open] = {}
@@ -198,6 +201,7 @@ class Mirror:
     def _init(self, record: RunRecord) -> Any:
         return wandb.init(
             project=self._project,
+            tags=self._tags,
             group=self._study,
             job_type=record.kind.value,
             id=wandb_id(record, self._uuid),
@@ -236,7 +240,7 @@ class Mirror:
             folder = self._finish(again, record, exit_code)
         self._written[record.run_id] = folder
         if record.status.finished and is_folder(folder):
-            (folder / _COMPLETE).write_text(_content(record, opened.epochs))
+            (folder / _COMPLETE).write_text(self._content(record, opened.epochs))
 
     def _finish(self, opened: _Open, record: RunRecord, exit_code: int) -> Path:
         """Write what is known at the run's end. Returns its local folder."""
@@ -253,12 +257,17 @@ class Mirror:
         return [path for path, parts in found.items() if parts is not None and parts["id"] in ids]
 
     def _is_complete(self, record: RunRecord, epochs: Sequence[Epoch]) -> bool:
-        content = _content(record, epochs)
+        content = self._content(record, epochs)
         for folder in self._folders(record):
             with contextlib.suppress(OSError):
                 if (folder / _COMPLETE).read_text() == content and self._counts(folder):
                     return True
         return False
+
+    def _content(self, record: RunRecord, epochs: Sequence[Epoch]) -> str:
+        """The digest of all that the W&B run is to hold. In another project, or with other tags, it is another run."""
+        place = {} if self._project == DEFAULT_PROJECT and self._tags is None else {"project": self._project, "tags": self._tags}
+        return hashlib.sha256(canonical([record, *epochs, *([place] if place else [])]).encode()).hexdigest()
 
     def _counts(self, folder: Path) -> bool:
         """Whether a complete folder means that nothing is to do: offline any does, online one that was uploaded."""
@@ -317,7 +326,3 @@ def _summary(record: RunRecord) -> dict[str, Any]:
     if record.test is not None:
         summary |= {"test_loss": record.test.loss, "test_acc": record.test.acc}
     return summary
-
-
-def _content(record: RunRecord, epochs: Sequence[Epoch]) -> str:
-    return hashlib.sha256(canonical([record, *epochs]).encode()).hexdigest()

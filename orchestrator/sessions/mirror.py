@@ -10,6 +10,7 @@ from orchestrator.sessions.observers import open_mirror, open_published_copy
 from orchestrator.storage.identity import identity
 from orchestrator.storage.lock import COPIES
 from orchestrator.storage.runs import RunsFolder
+from orchestrator.storage.settings import wandb_defaults
 from orchestrator.storage.study_folder import StudyFolder
 from orchestrator.support.activity import doing
 from orchestrator.support.wording import several
@@ -28,7 +29,7 @@ def rebuild_copies(folder: StudyFolder, store: RunsFolder, mode: str, storage: s
         raise InvalidInput(
             f"{study.name!r} holds single runs, which have no copy but that in W&B: --mirror off leaves nothing to do"
         )
-    url = storage_of(study, storage, say)
+    url, defaults = storage_of(study, storage, say), wandb_defaults()
     with folder.lock(COPIES):
         runs = sorted(folder.runs(), key=lambda record: (record.kind is not Kind.TRIAL, record.number))
         found = identity(folder, store)
@@ -38,7 +39,7 @@ def rebuild_copies(folder: StudyFolder, store: RunsFolder, mode: str, storage: s
         folder.update(study)
         trials = [record for record in runs if record.kind is Kind.TRIAL]
         searched = [open_published_copy(study, url, store, folder, trials)] if study.search is not None else []
-        mirrors = open_mirror(study, folder, mode)
+        mirrors = open_mirror(study, folder, mode, defaults)
         observers = [*searched, *mirrors]
         for observer in observers:
             replay(observer, ((record, folder.folder(record).epochs()) for record in runs))

@@ -14,6 +14,7 @@ from orchestrator.search.written_values import written_as_far_as_known
 from orchestrator.storage.commands import mirror_command
 from orchestrator.storage.remembered_folders import recorded
 from orchestrator.storage.runs import RunsFolder
+from orchestrator.storage.settings import WandbDefaults
 from orchestrator.storage.study_file import StudyFile
 from orchestrator.storage.study_folder import StudyFolder
 from orchestrator.support.activity import doing
@@ -79,7 +80,7 @@ def _advised(error: OrchestrateError) -> OrchestrateError:
     return error
 
 
-def open_mirror(study: StudyFile, folder: StudyFolder, mode: str) -> list[SubprocessObserver]:
+def open_mirror(study: StudyFile, folder: StudyFolder, mode: str, defaults: WandbDefaults) -> list[SubprocessObserver]:
     """The mirror in Weights & Biases; none when it is off. What goes wrong with it is a warning at the end."""
     if mode == "off":
         return []
@@ -92,6 +93,8 @@ def open_mirror(study: StudyFile, folder: StudyFolder, mode: str) -> list[Subpro
                 "mode": mode,
                 "uuid": study.uuid,
                 "copied_from": list(study.copied_from),
+                "project": defaults.project,
+                "tags": list(defaults.tags) if defaults.tags is not None else None,
             },
             log=folder.logs / "wandb.log",
             copy=f"the W&B copy of {study.name}",

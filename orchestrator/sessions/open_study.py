@@ -11,7 +11,7 @@ from orchestrator import plugins
 from orchestrator.contracts import StudyPlan
 from orchestrator.errors import BadData, InvalidInput, Mismatch
 from orchestrator.hyperparameters import complete
-from orchestrator.observers.database_url import check_storage, shown_storage, storage_of
+from orchestrator.observers.database_url import check_storage, default_storage, shown_storage, storage_of
 from orchestrator.plugin_errors import blame_plugin
 from orchestrator.record import Kind
 from orchestrator.scheduling.optuna_pruners import PRUNERS
@@ -103,7 +103,7 @@ def open_study(
     """Find the plan, settle the options, and compare with study.json and the runs where there are any.
 
     `given_data` is the data folder that the user gave, which the study records for later commands.
-    Raises UnknownName, InvalidInput, MissingInput, BadData, Unavailable or Mismatch, each before anything was written.
+    Raises UnknownName, InvalidInput, MissingInput, BadData, BadSettings, Unavailable or Mismatch, before anything was written.
     """
     if request.storage is not None:
         check_storage(request.storage)
@@ -122,6 +122,8 @@ def open_study(
     if before is not None and before.search is None:
         raise Mismatch(f"{folder.name!r} holds single runs of `orchestrate train`; give the study another name with --study NAME")
     had = before.search if before is not None else None
+    if request.storage is None:
+        request = replace(request, storage=default_storage(before))
     data_folder = data_folder_of(before, given_data, say)
     dataset_name = asked if asked is not None else had.options.dataset if had else own_dataset
     if dataset_name == own_dataset:

@@ -3,7 +3,7 @@
 import contextlib
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import final
 
@@ -16,6 +16,7 @@ from orchestrator.executors.in_process import InProcess
 from orchestrator.executors.processes import Processes
 from orchestrator.recipe import Recipe
 from orchestrator.storage.remembered_folders import DEFAULT_DATA
+from orchestrator.storage.settings import WandbDefaults, wandb_defaults
 from orchestrator.storage.study_folder import StudyFolder
 from orchestrator.support.activity import doing
 from orchestrator.support.clock import SystemClock
@@ -34,6 +35,8 @@ class Resources:
     executor: str = "processes"
     ray_address: str = ""  # HOST:PORT of a cluster's head, or auto; "" starts Ray on this machine
     mirror: str = "auto"
+    # Read before anything begins, as it may be wrong. Raises BadSettings or DiskError.
+    wandb: WandbDefaults = field(default_factory=wandb_defaults)
 
     def __post_init__(self) -> None:
         """Refuse what would do nothing. Raises InvalidInput."""

@@ -131,7 +131,7 @@ def train_run(
         folder.update(study)
         if (warning := slow.warning()) is not None:
             say(warning)
-        copies, clock = open_mirror(study, folder, resources.mirror), SystemClock()
+        copies, clock = open_mirror(study, folder, resources.mirror, resources.wandb), SystemClock()
         in_training = InTraining(clock)
         with observing(copies, say), doing(in_training.text):
             record = SingleRun(
@@ -159,7 +159,7 @@ def complete_copies(
     `study` is what study.json is to say.
     """
     folder.update(study)
-    observers = open_mirror(study, folder, resources.mirror)
+    observers = open_mirror(study, folder, resources.mirror, resources.wandb)
     with observing(observers, say):
         for observer in observers:
             replay(observer, [(record, folder.folder(record).epochs())])

@@ -75,7 +75,7 @@ def run_study(
             _complete_copy(opened, store, say)
         else:
             _search(opened, began, resources, store, before.trials, clock, say)
-    after = study_status(folder, opened.file)
+    after = study_status(folder)  # as study.json has it now: with the reason of an early end
     _summarise(after, folder, say)
     return after
 
@@ -103,7 +103,7 @@ def _search(
         if (warning := slow.warning()) is not None:
             say(warning)
         console = Console(say, total=trials, workers=workers.workers, metric=opened.plan.metric, before=before, clock=clock)
-        copies: list[Observer] = [copy, *open_mirror(opened.file, folder, resources.mirror)]
+        copies: list[Observer] = [copy, *open_mirror(opened.file, folder, resources.mirror, resources.wandb)]
         in_training = InTraining(clock)
         observers = [*copies, console, in_training]
         with observing(observers, say), doing(lambda: console.between_runs(in_training.text())):

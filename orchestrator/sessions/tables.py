@@ -1,7 +1,8 @@
 """From run folders to the frames that reports are made from, and from a report's table to text."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
 
 from orchestrator import plugins
 from orchestrator.contracts import Frames
@@ -26,13 +27,32 @@ def frames(store: RunsFolder, studies: Sequence[str]) -> Frames:
     return frames_of(found, searched, [shown_state(record, holders[folder.name]) for folder, record in runs])
 
 
-def reported(name: str, given: Frames, form: str, *, width: int | None = None) -> str:
-    """What the report of this name makes of the frames, as text. Raises UnknownName, or BadData in one line."""
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported:
+    """A report as text, and what its reader is told of it; "" where nothing is to tell."""
+
+    text: str
+    note: str = ""
+
+
+def reported(name: str, given: Frames, form: str, *, width: int | None = None, top: int | None = None) -> Reported:
+    """What the report of this name makes of the frames; of its rows the first `top`.
+
+    A "table" leaves out empty columns and those that do not fit in `width` characters; other forms have all of them.
+    Raises UnknownName, or BadData in one line.
+    """
     from reports.tables.checked import checked
+    from reports.tables.fitting import fitted
 
     report = plugins.report(name)
     with blame_plugin(f"report {name!r}"):
-        return render(checked(report(given), name), form, width=width)
+        table = checked(report(given), name)
+        table = table if top is None else table.head(top)
+        if form != "table":
+            return Reported(text=render(table, form))
+        found = fitted(table, width)
+        return Reported(text=found.text, note=found.note())
 
 
 def render_rows(rows: Sequence[Mapping[str, Any]], form: str, *, width: int | None = None) -> str:

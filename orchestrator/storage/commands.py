@@ -3,13 +3,13 @@
 import contextlib
 from pathlib import Path
 
-from orchestrator.errors import DiskError
-from orchestrator.storage.remembered_folders import DEFAULT_RUNS, remembered_runs_folder
+from orchestrator.errors import BadSettings, DiskError
+from orchestrator.storage.remembered_folders import last_runs_folder, new_runs_folder
 from orchestrator.storage.study_file import Search, StudyFile
 from orchestrator.storage.study_folder import StudyFolder
 from orchestrator.support import shell_words
 
-# They take the default runs folder, whatever was used before in the working directory.
+# They do not take the runs folder that was used before in the working directory.
 _BEGIN = ("study", "train")
 
 
@@ -47,7 +47,6 @@ def _with_password(search: Search, typed: str) -> str:
 def _finds(name: str, runs: Path) -> bool:
     """Whether a command that is typed here takes this runs folder by itself; in doubt it does not."""
     default: Path | None = None
-    with contextlib.suppress(DiskError):
-        default = None if name in _BEGIN else remembered_runs_folder()
-        default = DEFAULT_RUNS if default is None else default
+    with contextlib.suppress(DiskError, BadSettings):
+        default = new_runs_folder(None) if name in _BEGIN else last_runs_folder(None)
     return default is not None and default.absolute() == runs.absolute()

@@ -1,4 +1,7 @@
-"""Folders that a user gave before, as defaults of later commands: of data for a study, of runs for a working directory.
+"""Which folders a command uses that is given none: those of the settings, or those that a user gave before.
+
+A study remembers its data folder, and a working directory the last runs folder. What is remembered of a study comes before a
+settings file, which speaks of all studies; what is remembered of a working directory comes after it, as the file was written.
 
 The runs folder of a working directory is kept in the user's state folder. An error of that file is ignored. One of the folder
 that it names is not: another runs folder in its place would mean other studies.
@@ -12,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from orchestrator.errors import BadData, DiskError
+from orchestrator.storage import settings
 from orchestrator.storage.study_file import StudyFile
 from orchestrator.support.disk_lookups import content, is_folder
 from orchestrator.support.names import is_text
@@ -26,20 +30,46 @@ _MISSING = (
 _IGNORED = (OSError, ValueError, TypeError, RuntimeError, BadData, DiskError)
 
 
-def data_folder_of(study: StudyFile | None, given: Path | None, say: Callable[[str], None] | None = None) -> Path:
-    """The data folder of a command on `study`: the one that was given, or that the study records, or the default.
+def new_runs_folder(given: Path | None) -> Path:
+    """The runs folder of a command that begins studies. Raises BadSettings or DiskError."""
+    if given is not None:
+        return given
+    found = settings.find("runs")
+    return Path(found.value) if found is not None else DEFAULT_RUNS
 
-    A recorded folder that is not on this machine is not used, and reported to `say`. Raises DiskError where that is unknown.
+
+def last_runs_folder(given: Path | None, say: Callable[[str], None] | None = None) -> Path:
+    """The runs folder of a command on studies that exist. One that is remembered is told to `say`.
+
+    Raises BadSettings, or DiskError where it cannot be told.
     """
     if given is not None:
         return given
-    if study is None or not study.data_folder:
-        return DEFAULT_DATA
-    if _is_folder_here(study.data_folder):
-        return Path(study.data_folder)
+    if (found := settings.find("runs")) is not None:
+        return Path(found.value)
+    remembered = remembered_runs_folder()
+    if remembered is None:
+        return DEFAULT_RUNS
     if say is not None:
-        say(_MISSING.format(folder=_shown(study.data_folder), study=study.name, default=DEFAULT_DATA))
-    return DEFAULT_DATA
+        say(f"using the runs folder {remembered}, as the last study here did")
+    return remembered
+
+
+def data_folder_of(study: StudyFile | None, given: Path | None, say: Callable[[str], None] | None = None) -> Path:
+    """The data folder of a command on `study`: the one that was given, or that the study records, or the default.
+
+    A recorded folder that is not on this machine is not used, and reported to `say`. Raises BadSettings, or DiskError where that
+    is unknown.
+    """
+    if given is not None:
+        return given
+    if study is not None and study.data_folder and _is_folder_here(study.data_folder):
+        return Path(study.data_folder)
+    found = settings.in_files("data-dir")  # a variable counts as given
+    default = Path(found.value) if found is not None else DEFAULT_DATA
+    if study is not None and study.data_folder and say is not None:
+        say(_MISSING.format(folder=_shown(study.data_folder), study=study.name, default=default))
+    return default
 
 
 def recorded(data_folder: Path | None) -> str:

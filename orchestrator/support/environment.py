@@ -1,11 +1,14 @@
 """What this machine is and has: devices, cores, versions, and the commit that is checked out."""
 
+import contextlib
 import functools
 import importlib.metadata
 import os
 import platform
 import socket
 import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 # Variables that change the numbers of a run on the same device, and that are obeyed: the record says which were set.
@@ -70,6 +73,35 @@ def remove_switches() -> None:
     """
     for name in _REMOVED:
         os.environ.pop(name, None)
+
+
+@contextlib.contextmanager
+def without_switches() -> Iterator[None]:
+    """The same for a while: what was removed is put back, and what Ray was told by us is taken away."""
+    before = {name: value for name, value in os.environ.items() if _is_changed(name)}
+    remove_switches()
+    try:
+        yield
+    finally:
+        for name in filter(_is_changed, list(os.environ)):
+            if name not in before:
+                del os.environ[name]
+        os.environ.update(before)
+
+
+@contextlib.contextmanager
+def no_bytecode_written() -> Iterator[None]:
+    """While this is open, Python writes nothing beside the modules that it imports."""
+    before = sys.dont_write_bytecode
+    sys.dont_write_bytecode = True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
+
+
+def _is_changed(name: str) -> bool:
+    return name in _REMOVED or name.startswith("RAY_")
 
 
 def commit(folder: Path) -> tuple[str, bool]:

@@ -18,8 +18,16 @@ def hide_passwords(text: str) -> str:
 
 def holds_password(url: str) -> bool:
     """Whether there is a password in this URL, which is not part of a longer text: so it may also hold spaces."""
-    whole = re.sub(r"\s", "_", url)
-    return hide_passwords(whole) != whole
+    return hidden_in(url) != _whole(url)
+
+
+def hidden_in(url: str) -> str:
+    """The same URL for a screen, without its password; a space is shown as `_`."""
+    return hide_passwords(_whole(url))
+
+
+def _whole(url: str) -> str:
+    return re.sub(r"\s", "_", url)
 
 
 @final

@@ -34,11 +34,11 @@ def render(frame: pd.DataFrame, form: str, *, width: int | None = None) -> str:
     json: an array with an object per row. Floats exact, missing values null, infinite ones the texts "inf" and "-inf".
     Raises UnknownName for another form.
     """
-    columns = [_column(str(name), frame[name]) for name in frame.columns]
+    columns = [column_of(str(name), frame[name]) for name in frame.columns]
     if form == "table":
-        return _table([_rounded(column) for column in columns], width)
+        return _table([rounded(column) for column in columns], width)
     if form == "md":
-        return _markdown([_rounded(column) for column in columns])
+        return _markdown([rounded(column) for column in columns])
     if form == "csv":
         return _csv(columns)
     if form == "json":
@@ -53,15 +53,18 @@ def render_rows(rows: Sequence[Mapping[str, Any]], form: str, *, width: int | No
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Column:
+class Column:
+    """A column of a table, with its cells as plain Python values or, once they are `rounded`, as texts."""
+
     name: str
     numeric: bool
     cells: list[Any]  # plain Python values, None where one is missing
 
 
-def _column(name: str, series: "pd.Series[Any]") -> _Column:
+def column_of(name: str, series: "pd.Series[Any]") -> Column:
+    """The column of this name."""
     numeric = pd.api.types.is_numeric_dtype(series)
-    return _Column(name=name, numeric=numeric, cells=[_plain(value) for value in series.tolist()])
+    return Column(name=name, numeric=numeric, cells=[_plain(value) for value in series.tolist()])
 
 
 def _plain(value: Any) -> Any:
@@ -94,7 +97,7 @@ def _nested(value: Any) -> Any:
     return _plain(value)
 
 
-def _csv(columns: Sequence[_Column]) -> str:
+def _csv(columns: Sequence[Column]) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow([_harmless(column.name) for column in columns])
@@ -109,13 +112,13 @@ def _harmless(cell: Any) -> Any:
     return "'" + text if text.startswith(_FORMULA) else text
 
 
-def _json(columns: Sequence[_Column]) -> str:
+def _json(columns: Sequence[Column]) -> str:
     names = [column.name for column in columns]
     records = [to_plain(dict(zip(names, row, strict=True))) for row in _rows(columns)]
     return json.dumps(records, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _markdown(columns: Sequence[_Column]) -> str:
+def _markdown(columns: Sequence[Column]) -> str:
     lines = [
         [_markdown_text(column.name) for column in columns],
         ["---:" if column.numeric else "---" for column in columns],
@@ -129,36 +132,42 @@ def _markdown_text(text: str) -> str:
     return re.sub(r"([\\|])", r"\\\1", html.escape(text, quote=False))
 
 
-def _table(columns: Sequence[_Column], width: int | None) -> str:
-    if width is None or _line_width(columns, [column.name for column in columns]) <= width:
-        return _aligned(columns, [[column.name] for column in columns])
-    headers = {column.name: column.name.replace("_", "_\n").split("\n") for column in columns}
-    key = _key(columns)
-    blocks: list[list[_Column]] = [[]]
+def _table(columns: Sequence[Column], width: int | None) -> str:
+    if width is None or line_width(columns, [column.name for column in columns]) <= width:
+        return aligned(columns, [[column.name] for column in columns])
+    headers = {column.name: broken(column.name) for column in columns}
+    key = key_column(columns)
+    blocks: list[list[Column]] = [[]]
     for column in columns:
         wider = [*blocks[-1], column]
-        fits = _line_width(wider, [max(headers[each.name], key=len) for each in wider]) <= width
+        fits = line_width(wider, [max(headers[each.name], key=len) for each in wider]) <= width
         if fits or blocks[-1] in ([], [key]):
             blocks[-1] = wider
         else:
             blocks.append([key, column])
-    return "\n".join(_aligned(block, [headers[column.name] for column in block]) for block in blocks)
+    return "\n".join(aligned(block, [headers[column.name] for column in block]) for block in blocks)
 
 
-def _key(columns: Sequence[_Column]) -> _Column:
+def broken(header: str) -> list[str]:
+    """The lines of a header that is to be narrow."""
+    return header.replace("_", "_\n").split("\n")
+
+
+def key_column(columns: Sequence[Column]) -> Column:
     """The column that says which row this is, to stand again in front of a further table."""
     return next((each for each in columns if not each.numeric and len(set(each.cells)) == len(each.cells)), columns[0])
 
 
-def _line_width(columns: Sequence[_Column], headers: Sequence[str]) -> int:
+def line_width(columns: Sequence[Column], headers: Sequence[str]) -> int:
+    """Characters to a line of a table of these columns, where each header is one line."""
     from rich.cells import cell_len
 
     widths = [max(map(cell_len, [header, *column.cells])) for column, header in zip(columns, headers, strict=True)]
     return sum(widths) + len(_GAP) * (len(widths) - 1)
 
 
-def _aligned(columns: Sequence[_Column], headers: Sequence[Sequence[str]]) -> str:
-    """Headers may have several lines, and stand on the same last one."""
+def aligned(columns: Sequence[Column], headers: Sequence[Sequence[str]]) -> str:
+    """The text of a table. Headers may have several lines, and stand on the same last one."""
     from rich.cells import cell_len
 
     height = max(map(len, headers), default=0)
@@ -171,13 +180,14 @@ def _aligned(columns: Sequence[_Column], headers: Sequence[Sequence[str]]) -> st
     return "".join(_GAP.join(line).rstrip() + "\n" for line in zip(*padded, strict=True))
 
 
-def _rows(columns: Sequence[_Column]) -> "zip[tuple[Any, ...]]":
+def _rows(columns: Sequence[Column]) -> "zip[tuple[Any, ...]]":
     return zip(*(column.cells for column in columns), strict=True)
 
 
-def _rounded(column: _Column) -> _Column:
+def rounded(column: Column) -> Column:
+    """The same for a person: texts on one line, and "" where a value is missing."""
     cells = [_rounded_cell(column.name, cell) for cell in column.cells]
-    return _Column(name=_printable(column.name), numeric=column.numeric, cells=cells)
+    return Column(name=_printable(column.name), numeric=column.numeric, cells=cells)
 
 
 def _printable(text: str) -> str:

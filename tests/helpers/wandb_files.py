@@ -32,6 +32,7 @@ class WandbRun:
     sweep: str = ""
     project: str = ""
     entity: str = ""
+    tags: tuple[str, ...] = ()
     config: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
     summary: dict[str, Any] = field(default_factory=dict)
@@ -88,7 +89,7 @@ def _apply(run: WandbRun, record: Any) -> None:
     if kind == "run":
         run.run_id, run.name, run.group = record.run.run_id, record.run.display_name, record.run.run_group
         run.job_type, run.project, run.entity = record.run.job_type, record.run.project, record.run.entity
-        run.sweep = record.run.sweep_id
+        run.sweep, run.tags = record.run.sweep_id, tuple(record.run.tags)
         _update(run.config, record.run.config.update)
     elif kind == "config":
         _update(run.config, record.config.update)

@@ -105,7 +105,7 @@ SHOWN = {
 def test_nothing_is_lost(what: str, own: Path, given: Frames) -> None:
     made, lines = SHOWN[what]
     name = write(own, f"def report(frames):\n    return {made}\n")
-    texts = {form: reported(name, given, form) for form in FORMATS}
+    texts = {form: reported(name, given, form).text for form in FORMATS}
     assert lines is None or texts["csv"].splitlines() == lines
     header, *rows = list(csv.reader(io.StringIO(texts["csv"])))
     records = json.loads(texts["json"])

@@ -1,7 +1,12 @@
 """Turns Ctrl-C and SIGTERM into exceptions, when it is safe to raise one."""
 
+import contextlib
 import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import Any
 
 _SECONDS_TO_LOOK_AGAIN = 0.02
 _IMPORTING = "<frozen importlib._bootstrap>"
@@ -21,6 +26,39 @@ def raise_interruptions() -> None:
     aborts the process (seen: exit by SIGABRT while the command was loading its libraries). Imports end within seconds,
     so a signal waits for their end. A Ctrl-C that the parent process set to be ignored stays ignored.
     """
+    arrived, _ = _handler(0)
+    signal.signal(signal.SIGALRM, arrived)
+    signal.signal(signal.SIGTERM, arrived)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, arrived)
+
+
+@contextlib.contextmanager
+def ctrl_c_outside_imports() -> Iterator[None]:
+    """Raise KeyboardInterrupt on Ctrl-C in the same way while this is open; then all is as it was.
+
+    Nothing is done outside the main thread, and where Ctrl-C or the alarm has a meaning of its own.
+    """
+    usual: dict[signal.Signals, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGALRM: signal.SIG_DFL}
+    in_main = threading.current_thread() is threading.main_thread()
+    if not in_main or any(signal.getsignal(number) is not handler for number, handler in usual.items()):
+        yield
+        return
+    arrived, waiting = _handler(_imports(sys._getframe()))
+    for number in usual:
+        signal.signal(number, arrived)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in usual.items():
+            signal.signal(number, handler)
+        if waiting:
+            raise KeyboardInterrupt
+
+
+def _handler(outside: int) -> tuple[Callable[[int, FrameType | None], None], list[int]]:
+    """A handler of signals, and those that wait; `outside` is the number of imports that this code itself runs in."""
     waiting: list[int] = []
 
     def arrived(number: int, frame: FrameType | None) -> None:
@@ -28,23 +66,20 @@ def raise_interruptions() -> None:
             waiting.append(number)
         if not waiting:
             return
-        if _importing(frame):
+        if _imports(frame) > outside:
             signal.setitimer(signal.ITIMER_REAL, _SECONDS_TO_LOOK_AGAIN)
             return
         meaning = _MEANINGS[waiting[0]]
         waiting.clear()
         raise meaning
 
-    signal.signal(signal.SIGALRM, arrived)
-    signal.signal(signal.SIGTERM, arrived)
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, arrived)
+    return arrived, waiting
 
 
-def _importing(frame: FrameType | None) -> bool:
-    """Whether this code runs because a module is being imported."""
+def _imports(frame: FrameType | None) -> int:
+    """How many frames of the import system this code runs in: more than before, while a module is being imported."""
+    found = 0
     while frame is not None:
-        if frame.f_code.co_filename == _IMPORTING:
-            return True
+        found += frame.f_code.co_filename == _IMPORTING
         frame = frame.f_back
-    return False
+    return found

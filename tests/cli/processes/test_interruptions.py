@@ -54,3 +54,39 @@ def test_a_signal_at_any_other_time_is_raised_at_once(name: str, said: str, tmp_
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert ended.stdout.split() == [said]
+
+
+_CALL = """
+import os, signal, sys, time
+sys.path.insert(0, {folder!r})
+from orchestrator.cli.process.interruptions import ctrl_c_outside_imports
+signal.signal(signal.SIGINT, signal.{before})
+if {alarm}:
+    signal.signal(signal.SIGALRM, lambda number, frame: print("alarm"))
+before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGALRM, signal.SIGTERM)]
+try:
+    with ctrl_c_outside_imports():
+        import interrupted_module
+        time.sleep(0.5)
+        print("ended")
+except KeyboardInterrupt:
+    print("interrupted")
+print(before == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGALRM, signal.SIGTERM)])
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "alarm", "said"),
+    [
+        ("default_int_handler", False, ["imported", "interrupted", "True"]),
+        ("SIG_IGN", False, ["imported", "ended", "True"]),
+        ("default_int_handler", True, ["interrupted", "True"]),  # the alarm has a meaning of its own: nothing is changed
+    ],
+)
+def test_a_call_from_python_leaves_the_handlers_as_they_were(before: str, alarm: bool, said: list[str], tmp_path: Path) -> None:
+    """Here the call itself is within an import, of the user's script: that does not keep Ctrl-C from it."""
+    (tmp_path / "interrupted_module.py").write_text(_MODULE.format(name="SIGINT"))
+    (tmp_path / "script.py").write_text(_CALL.format(before=before, alarm=alarm, folder=str(tmp_path)))
+    program = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import script"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert ended.stdout.split() == said
