@@ -16,8 +16,10 @@ from orchestrator.cli.process.interruptions import Terminated, raise_interruptio
 from orchestrator.cli.process.process_list import hide_passwords_from_process_list
 from orchestrator.cli.process.standard_streams import prepare
 from orchestrator.errors import DiskError, InvalidInput, OrchestrateError
+from orchestrator.support import fault_injection
 from orchestrator.support.environment import remove_switches
 from orchestrator.support.names import is_text
+from orchestrator.support.wording import one_line
 
 # Command -> module, in the order of the help.
 _MODULES = {
@@ -35,6 +37,8 @@ _MODULES = {
     "mirror": "mirror",
     "data": "data",
 }
+
+_WITH_JSON = "enqueue"  # a command whose words may be pasted from a file, over several lines
 
 # \b keeps click from joining the lines that follow.
 _HELP = """Search for the best hyperparameters of an image classifier, train the best fully and write a submission.
@@ -72,12 +76,11 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """The console script. Exits with one of the codes in `orchestrator.errors`."""
     raise_interruptions()
-    remove_switches()
     if arguments is None:
         hide_passwords_from_process_list()
         prepare()
     with heartbeat():
-        code = run(lambda: _invoke(sys.argv[1:] if arguments is None else arguments))
+        code = run(lambda: invoke(sys.argv[1:] if arguments is None else arguments))
     for stream in (sys.stdout, sys.stderr, sys.__stdout__):
         _flush(stream)
     if arguments is None:
@@ -108,19 +111,31 @@ def run(command: Callable[[], Any]) -> int:
     except Terminated:
         say(f"terminated; {_RESUME}")
         return 143
+    except MemoryError as error:
+        say(f"error: there is not enough memory{f' ({one_line(error)})' if str(error) else ''}")
+        return OrchestrateError.exit_code
     except BrokenPipeError:  # the reader closed the pipe, as `| head` does
         return 0
     except OSError as error:
-        say(f"error: {error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+        where = f": {error.filename}" if error.filename else ""
+        say(f"error: {one_line(f'{error.strerror or error}{where}')}")
         return DiskError.exit_code
 
 
-def _invoke(arguments: Sequence[str]) -> Any:
-    """Call the command that the arguments name. Unlike `cli.main` this leaves interruptions and closed pipes to `run`."""
+def invoke(arguments: Sequence[str]) -> Any:
+    """Call the command that the arguments name. Unlike `cli.main` this leaves interruptions and closed pipes to `run`.
+
+    Raises InvalidInput for words, and for variables, that no command can use; OrchestrateError, or one of click's, as the
+    command does.
+    """
+    remove_switches()
+    fault_injection.check_variable()
     own_packages.check()
     for argument in arguments:
         if not is_text(argument):  # such as the name of a folder from a time before UTF-8
             raise InvalidInput(f"{argument!a} is not text in UTF-8, so no record could hold it: rename the file or folder")
+        if "\n" in argument and arguments[0] != _WITH_JSON:
+            raise InvalidInput(f"{argument!a} has a line end, so no message could name it in one line: rename the file or folder")
     try:
         with own_packages.blame_hidden_library(), cli.make_context("orchestrate", list(arguments)) as context:
             return cli.invoke(context)
@@ -133,7 +148,7 @@ def _advised(error: click.ClickException) -> str:
     message = error.format_message().rstrip(".")
     context = error.ctx if isinstance(error, click.UsageError) else None
     advice = f" (see: {context.command_path} --help)" if context is not None else ""
-    return message[:1].lower() + message[1:] + advice
+    return one_line(message[:1].lower() + message[1:] + advice)
 
 
 def _flush(stream: TextIO | None) -> None:

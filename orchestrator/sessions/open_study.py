@@ -130,7 +130,7 @@ def open_study(
         dataset_name = plugins.dataset_skipping_damaged(dataset_name)
     info = plugins.dataset(dataset_name).info(data_folder)
     with blame_plugin(f"plan {request.plan!r}"), any_choices():
-        plan = checked_plan(make_plan(dataset_name, info), name)
+        plan = checked_plan(make_plan(dataset_name, info), name, dataset_name)
     if request.epochs is not None or had is not None:
         plan = replace(plan, epochs=request.epochs or (had.options.epochs if had else plan.epochs))
     options = _options(request, had, dataset_name, plan)

@@ -21,6 +21,11 @@ def in_full(value: object) -> str:
     return json.dumps(to_plain(value), ensure_ascii=False) if isinstance(value, Mapping | list | tuple) else str(value)
 
 
+def one_line(text: object) -> str:
+    """The text of names and messages that others chose, in one line: with an escape for each character that is not printed."""
+    return printable(str(text)).replace("\n", "\\n").replace("\t", "\\t")
+
+
 def printable(text: str) -> str:
     """The text of names and messages that others chose, with an escape in the place of what a terminal would obey."""
     return "".join(map(_printable, text))

@@ -32,6 +32,7 @@ def _kind(error: Exception) -> FailureKind:
 
 
 def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
+    said = str(error).encode(errors="backslashreplace").decode()  # a path in it may be no UTF-8, and records are
+    text = " ".join(said.split()) or type(error).__name__
     shown = text if isinstance(error, Diverged | BadData | MissingInput | DiskError) else f"{type(error).__name__}: {text}"
     return shown if len(shown) <= _LONGEST_MESSAGE else shown[: _LONGEST_MESSAGE - 3] + "..."
