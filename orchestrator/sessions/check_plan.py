@@ -17,8 +17,8 @@ from orchestrator.scheduling.optuna_pruners import PRUNERS
 from orchestrator.search import spaces
 from orchestrator.search.optuna_study import fitting
 from orchestrator.search.written_values import Written, written_by
-from orchestrator.support.serialization import canonical, freeze, from_plain, to_plain
-from orchestrator.support.wording import short
+from orchestrator.support.serialization import canonical, freeze, from_plain, shortened, to_plain
+from orchestrator.support.wording import one_line, short
 
 # Points of a search space that are tried out: each takes a tenth of a millisecond.
 _MOST_POINTS = 2000
@@ -43,7 +43,7 @@ def checked_plan(made: object, name: str, dataset: str) -> StudyPlan:
         try:
             space[parameter] = spaces.plain(distribution)
         except TypeError as error:
-            raise BadData(f"plan {name!r}: the range of {parameter} {error}") from error
+            raise _unusable(name, f"the range of {parameter} {error}") from error
     if made.metric.name in _NO_FIGURES:
         raise InvalidInput(
             f"plan {name!r}: an epoch's {made.metric.name} is no figure that a metric can be; take val_acc or val_loss"
@@ -64,23 +64,28 @@ def _check_types(made: StudyPlan, name: str) -> None:
     kinds = {"recipe": Recipe, "metric": Metric, "space": Mapping, "baselines": Sequence}
     for field, kind in kinds.items():
         if not isinstance(found := getattr(made, field), kind):
-            raise BadData(f"plan {name!r}: {field} is of type {type(found).__name__} where a {kind.__name__} is expected")
+            raise _unusable(name, f"{field} is of type {type(found).__name__} where a {kind.__name__} is expected")
     if wrong := [parameter for parameter in made.space if not isinstance(parameter, str)]:
-        raise BadData(f"plan {name!r}: space names a hyperparameter {wrong[0]!r}, which is no text")
+        raise _unusable(name, f"space names a hyperparameter {wrong[0]!r}, which is no text")
     if wrong := [baseline for baseline in made.baselines if not isinstance(baseline, Baseline)]:
-        raise BadData(f"plan {name!r}: baselines holds a {type(wrong[0]).__name__} where a Baseline is expected")
+        raise _unusable(name, f"baselines holds a {type(wrong[0]).__name__} where a Baseline is expected")
     try:
         baselines = tuple(replace(baseline, params={}) for baseline in made.baselines)
         from_plain(StudyPlan, to_plain(replace(made, space={}, baselines=baselines)))
     except BadData as error:
-        raise BadData(f"plan {name!r}: {error}") from error
+        raise _unusable(name, str(error)) from error
+
+
+def _unusable(name: str, why: str) -> BadData:
+    """The error for what a plan gave. What it quotes may be any object, whose text may have many lines."""
+    return BadData(f"plan {name!r}: {one_line(shortened(why))}")
 
 
 def _plain_baseline(baseline: Baseline, name: str) -> Baseline:
     try:
         return replace(baseline, params=freeze(to_plain(baseline.params)))
     except TypeError as error:
-        raise BadData(f"plan {name!r}: the baseline {baseline.system} cannot be recorded: {error}") from error
+        raise _unusable(name, f"the baseline {baseline.system} cannot be recorded: {error}") from error
 
 
 def check_space(plan: StudyPlan, trainer: Trainer, name: str) -> None:
