@@ -67,8 +67,11 @@ def _check_types(made: StudyPlan, name: str) -> None:
             raise _unusable(name, f"{field} is of type {type(found).__name__} where a {kind.__name__} is expected")
     if wrong := [parameter for parameter in made.space if not isinstance(parameter, str)]:
         raise _unusable(name, f"space names a hyperparameter {wrong[0]!r}, which is no text")
-    if wrong := [baseline for baseline in made.baselines if not isinstance(baseline, Baseline)]:
-        raise _unusable(name, f"baselines holds a {type(wrong[0]).__name__} where a Baseline is expected")
+    for baseline in made.baselines:
+        if not isinstance(baseline, Baseline):
+            raise _unusable(name, f"baselines holds a {type(baseline).__name__} where a Baseline is expected")
+        if not isinstance(baseline.params, Mapping):
+            raise _unusable(name, f"params of the baseline {baseline.system} are of type {type(baseline.params).__name__}")
     try:
         baselines = tuple(replace(baseline, params={}) for baseline in made.baselines)
         from_plain(StudyPlan, to_plain(replace(made, space={}, baselines=baselines)))

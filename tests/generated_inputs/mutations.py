@@ -180,7 +180,7 @@ def _change_of(draw: st.DrawFn, found: Any, others: SearchStrategy[Any]) -> Any:
     elif kind == "inside":
         return draw(st.sampled_from(([found], {"value": found}, [[found]])))
     elif kind == "written":
-        return json.dumps(found) if draw(st.booleans()) else [found, found]
+        return written(found) if draw(st.booleans()) else [found, found]
     else:
         return draw(others)
     return Pairs(tuple(items)) if isinstance(found, dict) else items

@@ -153,7 +153,7 @@ def check_trained(capsys: pytest.CaptureFixture[str], world: World) -> None:
 
 
 @pytest.mark.filterwarnings("default")  # of numpy, on what a file claims
-@amounts(10, 100)
+@amounts(6, 100)
 def test_arrays_that_cannot_be_trained_on_are_refused(examples: int, world: World, capsys: pytest.CaptureFixture[str]) -> None:
     def check(content: bytes) -> None:
         with holding(world.data / "arrays.npz", content):

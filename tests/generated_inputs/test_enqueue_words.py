@@ -102,7 +102,7 @@ def _spelled(value: Any) -> st.SearchStrategy[str]:
     return json_text | st.just(value) if isinstance(value, str) else json_text
 
 
-@amounts(12, 100)
+@amounts(8, 100)
 def test_words_that_mean_nothing_are_refused_by_name(
     examples: int, study: StudyFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -116,7 +116,7 @@ def test_words_that_mean_nothing_are_refused_by_name(
     for_all(wrong_words(), check, examples)
 
 
-@amounts(8, 50)
+@amounts(5, 50)
 def test_a_value_counts_however_it_is_written(examples: int, study: StudyFolder, capsys: pytest.CaptureFixture[str]) -> None:
     how = written_by("cnn")
 

@@ -52,7 +52,7 @@ def train(world: World, file: Path) -> list[str | Path]:
     return ["train", file, "--runs", world.folder / "other", "--data-dir", world.data, *QUIET, "--workers", "2"]
 
 
-@amounts(12, 150)
+@amounts(8, 150)
 def test_a_wrong_recipe_file_is_refused_by_name(examples: int, world: World, capsys: pytest.CaptureFixture[str]) -> None:
     file = world.folder / "odd.json"
 
