@@ -38,8 +38,6 @@ _MODULES = {
     "data": "data",
 }
 
-_WITH_JSON = "enqueue"  # a command whose words may be pasted from a file, over several lines
-
 # \b keeps click from joining the lines that follow.
 _HELP = """Search for the best hyperparameters of an image classifier, train the best fully and write a submission.
 
@@ -103,7 +101,7 @@ def run(command: Callable[[], Any]) -> int:
         say(f"error: {_advised(error)}")
         return error.exit_code
     except OrchestrateError as error:
-        say(f"error: {error}")
+        say("\n  ".join([f"error: {one_line(error.message)}", *map(one_line, error.items)]))
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         say(f"interrupted; {_RESUME}")
@@ -134,8 +132,6 @@ def invoke(arguments: Sequence[str]) -> Any:
     for argument in arguments:
         if not is_text(argument):  # such as the name of a folder from a time before UTF-8
             raise InvalidInput(f"{argument!a} is not text in UTF-8, so no record could hold it: rename the file or folder")
-        if "\n" in argument and arguments[0] != _WITH_JSON:
-            raise InvalidInput(f"{argument!a} has a line end, so no message could name it in one line: rename the file or folder")
     try:
         with own_packages.blame_hidden_library(), cli.make_context("orchestrate", list(arguments)) as context:
             return cli.invoke(context)

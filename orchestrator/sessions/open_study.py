@@ -222,10 +222,10 @@ def _compare(study: str, had: Search, request: Request, options: StudyOptions, c
     if request.storage is not None and (asked := check_storage(request.storage)) != (known := shown_storage(had.storage)):
         found.append(f"storage: {known or 'the default'} -> {asked}")
     if found:
-        listed = "\n  ".join(found)
         raise Mismatch(
-            f"study {study!r} was begun with another plan or other options:\n  {listed}\n"
-            "Resume it with the plan and options that it was begun with, or begin a new study with --study NAME."
+            f"study {study!r} was begun with another plan or other options. Resume it with those that it was begun with, or begin "
+            "a new study with --study NAME. What differs:",
+            items=found,
         )
 
 

@@ -56,9 +56,7 @@ def study(world: World, tmp_path: Path) -> StudyFolder:
 def enqueued(capsys: pytest.CaptureFixture[str], study: StudyFolder, *typed: str) -> dict[str, Any] | None:
     """What waits after the command; None where it is refused. Then nothing waits again."""
     before = content(study.path)
-    names = {typed_name for word in typed if (typed_name := one_line(word.partition("=")[0])[:20])} | {
-        repr(word) for word in typed
-    }
+    names = {one_line(word.partition("=")[0])[:20] or "''" for word in typed} | {repr(word) for word in typed}
     result = judged(capsys, study.path, (0, USAGE), "enqueue", PLAN, "--runs", study.path.parent, "--", *typed, writes=True)
     if result.code:
         assert any(name in result.messages for name in names) or "" in typed, result.messages

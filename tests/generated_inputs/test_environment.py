@@ -16,6 +16,7 @@ from tests.generated_inputs.mutations import TEXTS, changed_bytes, words
 from tests.generated_inputs.plug_ins import DATASET, PLAN
 from tests.generated_inputs.verdict import DATA, DISK, MISSING, SERVICE, USAGE, is_one_line, judged
 from tests.helpers.image_folders import pictures
+from tests.helpers.paths import ROOT
 
 # Those of docs/variables.md that are read while a command works.
 READ = (
@@ -155,7 +156,14 @@ def test_a_variable_that_is_read_at_the_start_ends_in_no_traceback(examples: int
     def check(generated: tuple[str, str]) -> None:
         name, value = generated
         command = [sys.executable, "-m", "orchestrator.cli", "status", PLAN, "--runs", str(world.runs)]
-        found = subprocess.run(command, env={**os.environ, name: value}, capture_output=True, text=True, check=False, timeout=60)
+        found = subprocess.run(
+            command,
+            env={**os.environ, "PYTHONPATH": str(ROOT), name: value},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
         assert found.returncode == (USAGE if name == VARIABLE and value else 0), found.stderr
         assert "Traceback" not in found.stderr
         if found.returncode:

@@ -225,10 +225,11 @@ def wrong_texts(draw: st.DrawFn) -> bytes:
         return draw(changed_bytes(PLAN_FILE.encode()))
     lines = PLAN_FILE.splitlines()
     at = draw(st.integers(0, len(lines) - 1))
+    other = draw(st.sampled_from((*LINES, lines[at])))
     if draw(st.booleans()):
         del lines[at]
     if draw(st.booleans()):
-        lines.insert(at, draw(st.sampled_from((*LINES, lines[at]))))
+        lines.insert(at, other)
     return "\n".join(lines).encode("utf-8", "backslashreplace")
 
 

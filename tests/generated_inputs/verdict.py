@@ -47,7 +47,7 @@ def judged(
 def is_one_line(message: str) -> bool:
     """Whether it is one line, or one with a list below it, each item of which has a line."""
     first, *more = message.removesuffix("\n").split("\n")
-    return bool(first) and all(line.startswith(("  ", "Resume it with")) for line in more)
+    return bool(first) and all(line.startswith("  ") for line in more)
 
 
 @contextlib.contextmanager

@@ -219,14 +219,16 @@ class FolderCache:
         try:
             listed.without(damaged)
         except BadData as error:
-            raise BadData(f"{error}; {several(len(damaged), 'damaged file')} left out: {_listed(damaged)}") from None
+            raise BadData(f"{error}; {several(len(damaged), 'damaged file')} left out:", items=_listed(damaged)) from None
 
     def _refusal(self, damaged: Mapping[str, str]) -> BadData:
         if len(damaged) == 1:
-            return BadData(f"{shown(self._root)}/{_listed(damaged)}: repair it or remove it, or leave it out with --skip-damaged")
+            (only,) = _listed(damaged)
+            return BadData(f"{shown(self._root)}/{only}: repair it or remove it, or leave it out with --skip-damaged")
         return BadData(
             f"{len(damaged)} files of {shown(self._root)} cannot be used: repair or remove them, or leave them out with "
-            f"--skip-damaged\n  {_listed(damaged)}"
+            "--skip-damaged",
+            items=_listed(damaged),
         )
 
     def _blocks(self, part: str, images: int) -> Iterator[int]:
@@ -270,10 +272,10 @@ def _files(listed: Listing, facts: Facts, part: Part) -> Sequence[ImageFile]:
     return kept.train if part == "train" else kept.test
 
 
-def _listed(damaged: Mapping[str, str]) -> str:
+def _listed(damaged: Mapping[str, str]) -> list[str]:
     lines = [f"{shown(name)} {why}" for name, why in itertools.islice(sorted(damaged.items()), _MOST_LISTED)]
     more = [f"and {len(damaged) - _MOST_LISTED} more"] if len(damaged) > _MOST_LISTED else []
-    return "\n  ".join(lines + more)
+    return lines + more
 
 
 def _facts(place: Path) -> Facts:
