@@ -223,7 +223,7 @@ def _compare(study: str, had: Search, request: Request, options: StudyOptions, c
         found.append(f"storage: {known or 'the default'} -> {asked}")
     if found:
         raise Mismatch(
-            f"study {study!r} was begun with another plan or other options. Resume it with those that it was begun with, or begin "
+            f"study {study!r} was begun with another plan or other options. Resume it with those that it had, or begin "
             "a new study with --study NAME. What differs:",
             items=found,
         )
