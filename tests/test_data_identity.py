@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import trainers.datasets
 from orchestrator.data_identity import DataIdentity, read_data
 from orchestrator.errors import BadData
 from orchestrator.record import Provenance, RunRecord
@@ -69,6 +70,7 @@ def own_data_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).mkdir()
         np.savez(tmp_path / name / "letters.npz", first=first, classes=list(classes))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(trainers.datasets, "__path__", list(trainers.datasets.__path__))
     return tmp_path
 
 
@@ -112,7 +114,10 @@ def test_other_files_are_predicted_only_where_the_classes_are_the_same(
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("moving", "moving changed while it was read"), ("unnamed", "unnamed gives 1 names for its 2 classes")],
+    [
+        ("moving", "moving changed while it was read"),
+        ("unnamed", "data set 'unnamed' cannot be used: it has 1 name for 2 classes"),
+    ],
 )
 def test_names_that_do_not_belong_to_the_images_are_refused(name: str, message: str, own_data_sets: Path) -> None:
     with pytest.raises(BadData, match=message):

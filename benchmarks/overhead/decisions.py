@@ -12,7 +12,7 @@ _FIRST = 10  # trials whose cost is not counted: they pay for imports
 
 def measure(quick: bool) -> Result:
     """CPU per trial, trials with the same objective value so that none is pruned."""
-    trials, rounds = (30, 1) if quick else (110, 3)
+    trials, rounds = (15, 1) if quick else (110, 3)
     sessions: list[Session] = []
     with resources() as place:
 

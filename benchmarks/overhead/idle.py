@@ -10,7 +10,7 @@ from orchestrator.support.serialization import to_plain
 
 def measure(quick: bool) -> Result:
     """Notes inside the trainer say when it works; what lies between a trial's last epoch and the next one's first is counted."""
-    trials, processes = (6, 1) if quick else (40, 3)
+    trials, processes = (4, 1) if quick else (40, 3)
     with resources() as place:
         options = ("--trials", trials, "--pruner", "none", "--workers", 1, "--mirror", "offline")
         session = study(place, "noted", "noted", *map(str, options))

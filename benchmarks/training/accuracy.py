@@ -43,7 +43,7 @@ def measure_cnn(setting: Setting, quick: bool) -> Result:
 def measure_resnet18(setting: Setting, quick: bool) -> Result:
     """Of ResNet-18, on fewer images where there is no GPU."""
     if quick:
-        effort = Effort(train=16, validation=8, epochs=1, seeds=2, choosing=8, batch=8)
+        effort = Effort(train=8, validation=4, epochs=1, seeds=2, choosing=4, batch=4)
     elif setting.column == "gpu":
         effort = Effort(train=40_000, validation=5_000, epochs=3, seeds=8, choosing=10_240)
     else:

@@ -79,7 +79,7 @@ SIZES: dict[str, dict[Column | Literal["quick"], Size]] = {
     "pipeline": {
         "cpu": Size(images=40_000, choosing=10_000, rounds=6),
         "gpu": Size(images=40_000, choosing=40_000, rounds=6),
-        "quick": Size(images=1_024, choosing=256, rounds=1),
+        "quick": Size(images=256, choosing=128, rounds=1),
     },
     "cnn": {
         "cpu": Size(images=6_400, choosing=6_400, rounds=8),
@@ -89,12 +89,12 @@ SIZES: dict[str, dict[Column | Literal["quick"], Size]] = {
     "resnet18": {
         "cpu": Size(images=768, choosing=256, rounds=6),
         "gpu": Size(images=40_000, choosing=10_240, rounds=6),
-        "quick": Size(images=16, choosing=8, rounds=1, batch=8),
+        "quick": Size(images=8, choosing=4, rounds=1, batch=4),
     },
     "prediction": {
         "cpu": Size(images=1_000, choosing=500, rounds=6),
         "gpu": Size(images=40_000, choosing=10_000, rounds=6),
-        "quick": Size(images=16, choosing=8, rounds=1, batch=8),
+        "quick": Size(images=8, choosing=4, rounds=1, batch=4),
     },
 }
 

@@ -15,10 +15,10 @@ from orchestrator.cli.messages import heartbeat, say
 from orchestrator.cli.process.interruptions import Terminated, raise_interruptions
 from orchestrator.cli.process.process_list import hide_passwords_from_process_list
 from orchestrator.cli.process.standard_streams import prepare
-from orchestrator.errors import DiskError, InvalidInput, OrchestrateError
+from orchestrator.errors import DiskError, OrchestrateError
 from orchestrator.support import fault_injection
 from orchestrator.support.environment import remove_switches
-from orchestrator.support.names import is_text
+from orchestrator.support.names import checked_text
 from orchestrator.support.wording import one_line
 
 # Command -> module, in the order of the help.
@@ -130,8 +130,7 @@ def invoke(arguments: Sequence[str]) -> Any:
     fault_injection.check_variable()
     own_packages.check()
     for argument in arguments:
-        if not is_text(argument):  # such as the name of a folder from a time before UTF-8
-            raise InvalidInput(f"{argument!a} is not text in UTF-8, so no record could hold it: rename the file or folder")
+        checked_text(argument)
     try:
         with own_packages.blame_hidden_library(), cli.make_context("orchestrate", list(arguments)) as context:
             return cli.invoke(context)

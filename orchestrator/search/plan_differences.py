@@ -24,10 +24,13 @@ def written_otherwise(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     A value that one leaves out is not the same as its default, which a later version may change.
     """
     old, new = to_plain(old), to_plain(new)
-    if not differences("", old, new) or old["recipe"]["trainer"] != new["recipe"]["trainer"]:
+    try:
+        if not differences("", old, new) or old["recipe"]["trainer"] != new["recipe"]["trainer"]:
+            return False
+        written = written_as_far_as_known(old["recipe"]["trainer"])
+        return not differences("", _compared(old, written), _compared(new, written))
+    except (LookupError, TypeError, AttributeError):  # what was read is no plan: the differences are told as they are
         return False
-    written = written_as_far_as_known(old["recipe"]["trainer"])
-    return not differences("", _compared(old, written), _compared(new, written))
 
 
 def _compared(content: Mapping[str, Any], written: Written) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from orchestrator.storage.study_file import Search, StudyFile
 from orchestrator.storage.study_folder import StudyFolder
 from orchestrator.storage.study_options import Limits, StudyOptions
 from orchestrator.support.clock import Clock
-from orchestrator.support.names import LONGEST_NAME, checked_name
+from orchestrator.support.names import LONGEST_NAME, checked_name, checked_text
 from orchestrator.support.serialization import to_plain
 
 DEFAULT_SEED = 0
@@ -175,8 +175,8 @@ def default_name(plan: str, own_dataset: str, dataset: str | None) -> str:
 
 
 def _from_everywhere(plan: str) -> str:
-    """What names the plan also in another working directory: a file by its whole path."""
-    return str(Path(plan).absolute()) if plan.endswith(".py") else plan
+    """What names the plan also in another working directory: a file by its whole path. Raises InvalidInput."""
+    return checked_text(str(Path(plan).absolute())) if plan.endswith(".py") else plan
 
 
 def _trials(request: Request, had: Search | None) -> int:

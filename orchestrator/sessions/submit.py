@@ -12,6 +12,7 @@ from orchestrator.contracts import DataSetInfo
 from orchestrator.data_identity import DataIdentity, Part, class_names, read_data
 from orchestrator.errors import BadData, InvalidInput, MissingInput
 from orchestrator.record import RunRecord
+from orchestrator.storage.commands import command
 from orchestrator.storage.run_folder import RunFolder
 from orchestrator.storage.study_file import StudyFile
 from orchestrator.storage.study_folder import StudyFolder
@@ -134,7 +135,8 @@ def check(file: Path, dataset: str, data_folder: Path) -> str:
         model = known_data(run, record)
         check_same_data(record.run_id, model, now)
         if file.name == run.submission.name:
-            _check_name_tables(_name_tables(run, model.classes or now.classes, test_names), record.run_id)
+            tables = _name_tables(run, model.classes or now.classes, test_names)
+            _check_name_tables(tables, command(run.path.parent.parent.parent, "submit", record.run_id))
     check_content(submission, file, ids, classes=classes)
     return f"{len(ids):,} rows for {name}, in order, labels 0 to {classes - 1}"
 
@@ -145,10 +147,10 @@ def _name_tables(folder: RunFolder, classes: Sequence[str], images: Sequence[str
     return {**tables, folder.images: name_table("id", "file", images)} if images else tables
 
 
-def _check_name_tables(tables: Mapping[Path, bytes], run_id: str) -> None:
+def _check_name_tables(tables: Mapping[Path, bytes], cure: str) -> None:
     for path, expected in tables.items():
         if content(path) not in (None, expected):
-            raise BadData(f"{path} has other names than the model's. Write it again with: orchestrate submit {run_id}")
+            raise BadData(f"{path} has other names than the model's. Write it again with: {cure}")
 
 
 def _names_if_there(dataset: str, data_folder: Path) -> tuple[str, ...]:

@@ -63,14 +63,19 @@ def train(request: TrainRequest, resources: Resources, say: Callable[[str], None
     commit_id, dirty = commit(Path.cwd())
     with folder.lock(FOLDERS[Kind.SINGLE]) as tell_work:
         remember_runs_folder(resources.runs)
-        study = _settled(folder, store, clock.now(), say).with_data_folder(given_data)
+        study, note = _settled(folder, store, clock.now())
+        study = study.with_data_folder(given_data)
         provenance = Provenance(study=study.uuid, commit=commit_id, dirty=dirty, started=clock.now())
         record = _record(folder, recipe, system, provenance)
         tell_work(work_on(record))
         run = folder.folder(record)
-        if record.status is Status.COMPLETE and is_file(run.best_checkpoint):
+        is_trained = record.status is Status.COMPLETE and is_file(run.best_checkpoint)
+        if is_trained:
             now = replace(read_data(recipe.dataset, data_folder, "train").identity, test_names="")
             check_same_data(record.run_id, trained_on(run, record), now)
+        if note:
+            say(note)
+        if is_trained:
             say(f"{record.run_id} is trained already; to train it again, keep it under another name with --study NAME")
             complete_copies(record, study, folder, resources, say)
         else:
@@ -87,14 +92,12 @@ def train(request: TrainRequest, resources: Resources, say: Callable[[str], None
     return record
 
 
-def _settled(folder: StudyFolder, store: RunsFolder, now: float, say: Callable[[str], None]) -> StudyFile:
-    """What study.json is to say of this folder of single runs; the caller holds its lock."""
+def _settled(folder: StudyFolder, store: RunsFolder, now: float) -> tuple[StudyFile, str]:
+    """What study.json is to say of this folder of single runs, and what to say of it; the caller holds its lock."""
     if not folder.has_begun():
-        return settled_in(folder, StudyFile(uuid=uuid.uuid4().hex, name=folder.name, created=now))
+        return settled_in(folder, StudyFile(uuid=uuid.uuid4().hex, name=folder.name, created=now)), ""
     found = identity(folder, store)
-    if found.note:
-        say(found.note)
-    return found.file
+    return found.file, found.note
 
 
 def _record(folder: StudyFolder, recipe: Recipe, system: ReferenceSystem | None, provenance: Provenance) -> RunRecord:

@@ -26,7 +26,7 @@ def study_command(folder: StudyFolder, *words: str) -> str:
 
 def resume_command(folder: StudyFolder, search: Search, *, trials: int | None = None) -> str:
     """The command that goes on with a study, and extends it to so many `trials` where a number is given."""
-    plan = search.plan
+    plan = f"./{search.plan}" if search.plan.startswith("-") else search.plan  # else it would be taken for an option
     begins = Path(plan).stem if plan.endswith(".py") else plan  # the study that the plan's name alone stands for
     named = [] if begins == folder.name else ["--study", folder.name]
     more = [] if trials is None else ["--trials", str(trials)]

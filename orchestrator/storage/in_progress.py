@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, final
 
 from orchestrator.record import Epoch, RunRecord, Status
+from orchestrator.storage.progress import seconds_left
 from orchestrator.support.durations import format_duration
 
 _MEASURED = 5  # epochs, the last ones, of which the median is how long one takes
@@ -54,11 +55,9 @@ def search_seconds_left(trials: Sequence[RunRecord], asked: int, running: Sequen
     As many are trained at a time as are now. What those have trained already is taken off.
     """
     costs = [record.seconds for record in trials if record.seconds and (record.status.finished or record.status is Status.PAUSED)]
-    left = asked - sum(record.status.finished for record in trials)
-    if not costs or left <= 0:
-        return None
-    to_train = statistics.fmean(costs) * left - sum(run.seconds for run in running)
-    return max(to_train, 0.0) / min(max(len(running), 1), left)
+    left, at_a_time = asked - sum(record.status.finished for record in trials), max(len(running), 1)
+    seconds = seconds_left(costs, left=left, at_a_time=at_a_time)
+    return max(seconds - sum(run.seconds for run in running) / min(at_a_time, left), 0.0) if seconds is not None else None
 
 
 def run_seconds_left(run: RunInProgress) -> float | None:

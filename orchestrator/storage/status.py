@@ -49,6 +49,15 @@ class StudyStatus:
         """1 when every trial failed."""
         return int(bool(self.trials) and all(record.status is Status.FAILED for record in self.trials))
 
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds that what is trained now takes: the whole search, or a run. None where nothing is, or tells."""
+        if not self.active:
+            return None
+        if any(run.run in {record.run_id for record in self.trials} for run in self.active):
+            return search_seconds_left(self.trials, self.asked, self.active)
+        return run_seconds_left(self.active[0])
+
     def state(self, record: RunRecord) -> str:
         """The state of one of the runs, as it is shown."""
         return shown_state(record, self.holder)
@@ -98,15 +107,6 @@ class StudyStatus:
             if record.failure is not None:
                 found.setdefault(record.failure.kind, []).append(record)
         return found
-
-    @property
-    def seconds_left(self) -> float | None:
-        """Seconds that what is trained now takes: the whole search, or a run. None where nothing is, or tells."""
-        if not self.active:
-            return None
-        if any(run.run in {record.run_id for record in self.trials} for run in self.active):
-            return search_seconds_left(self.trials, self.asked, self.active)
-        return run_seconds_left(self.active[0])
 
     def _best(self) -> dict[str, Any] | None:
         best, search = self.best, self.study.search

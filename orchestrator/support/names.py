@@ -29,6 +29,13 @@ def is_text(name: str) -> bool:
     return True
 
 
+def checked_text(name: str) -> str:
+    """`name` itself. Raises InvalidInput where it is not text, such as that of a folder from a time before UTF-8."""
+    if not is_text(name):
+        raise InvalidInput(f"{name!a} is not text in UTF-8, so no record could hold it: rename the file or folder")
+    return name
+
+
 def composed(name: str) -> str:
     """The name with each accent in one character with its letter (NFC): macOS writes é as two, other systems as one."""
     return unicodedata.normalize("NFC", name)

@@ -1,7 +1,6 @@
 """A report's table as text: for people (table, md) with figures rounded, for programs (csv, json) with every digit."""
 
 import csv
-import datetime
 import enum
 import html
 import io
@@ -9,6 +8,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, time
 from typing import Any, final
 
 import numpy as np
@@ -74,7 +74,7 @@ def _plain(value: Any) -> Any:
         return _plain(value.value)
     if isinstance(value, bool | int | float | str):
         return value
-    if isinstance(value, datetime.date | datetime.time):
+    if isinstance(value, date | time):
         return value.isoformat()
     if isinstance(value, Mapping | list | tuple | set | frozenset | np.ndarray):
         return canonical(_nested(value))

@@ -20,7 +20,7 @@ from orchestrator.observers.optuna import connect
 from orchestrator.sessions.find_recipe import read_recipe
 from orchestrator.sessions.open_study import default_name
 from orchestrator.submission.submission_file import name_table
-from orchestrator.support.names import NAME
+from orchestrator.support.names import NAME, composed
 from tests.cli.studies import PLAN, QUIET
 from tests.helpers.image_folders import digit_images, write
 from tests.helpers.in_process_cli import call, refused
@@ -75,9 +75,9 @@ def test_a_study_in_folders_of_any_name(
     retrained = call(capsys, "retrain-best", "s", *words, "--epochs", "2")
     assert retrained.code == 0, retrained.messages
     submission = next(runs.glob("s/retrain/*/submission.csv"))
-    assert call(capsys, "submit", "--check", submission, "--runs", runs).code == 0
+    assert call(capsys, "submit", "--check", submission).code == 0
     classes = list(csv.reader(io.StringIO((submission.parent / "classes.csv").read_text(), newline="")))
-    assert sorted(row[1] for row in classes[1:]) == sorted(f"{name}{label}" for label in range(10))
+    assert sorted(row[1] for row in classes[1:]) == sorted(composed(f"{name}{label}") for label in range(10))
     images = list(csv.reader(io.StringIO((submission.parent / "images.csv").read_text(), newline="")))
     assert all((photos / row[1]).is_file() for row in images[1:])
     assert call(capsys, "mirror", "s", "--runs", runs, "--mirror", "off").code == 0
@@ -113,7 +113,7 @@ def test_the_hint_of_enqueue_can_be_pasted(runs: Path, tmp_path: Path, capsys: p
         file.write_text(json.dumps(plain))
         said = call(capsys, "enqueue", "curves", "dropout=0.1", "--runs", runs).messages
         expected = plan if plan == f"{PASTED}.py" else "./-plan.py"
-        assert pasted(said, tmp_path) == ["study", expected, "--study", "curves"]
+        assert pasted(said, tmp_path) == ["study", expected, "--study", "curves", "--runs", str(runs)]
     assert not (tmp_path / "no").exists()
 
 

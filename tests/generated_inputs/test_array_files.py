@@ -198,7 +198,7 @@ def test_arrays_of_any_type_that_holds_their_numbers_are_trained_on(
 def test_an_array_of_the_challenge_with_another_header_is_named(
     examples: int, world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As if the retrain had been of CIFAR-100. The files are holes of the right size behind a header."""
+    """As if the retrain had been of CIFAR-100. Each file is a hole of the right size after a header."""
     runs = Path(shutil.copytree(world.runs, tmp_path / "runs"))
     for file in runs.glob(f"{PLAN}/retrain/*/record.json"):
         file.write_text(json.dumps({**json.loads(file.read_text()), "recipe": {**_recipe(file), "dataset": "cifar100"}}))

@@ -179,8 +179,8 @@ def right_lines(draw: st.DrawFn) -> list[str]:
     needed = {"--runs", "--data-dir", "--dataset", "--trials", "--study"}
     options = [name for name in options if name in needed or draw(st.booleans())]
     pairs = [[f"{name}={given[name]}"] if draw(st.booleans()) else [name, given[name]] for name in options]
-    behind = draw(st.integers(0, len(pairs)))
-    parts = [*pairs[:behind], list(fixed), *pairs[behind:]]
+    at = draw(st.integers(0, len(pairs)))
+    parts = [*pairs[:at], list(fixed), *pairs[at:]]
     first = [fixed[0]] if command == "data" else []  # a group's own command comes first
     return [command, *first, *(word for part in parts for word in (part[len(first) :] if part == list(fixed) else part))]
 

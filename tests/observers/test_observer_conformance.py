@@ -12,6 +12,7 @@ import pytest
 from orchestrator import observers
 from orchestrator.observers.base import Observer
 from orchestrator.observers.console import Console
+from orchestrator.observers.in_training import InTraining
 from orchestrator.observers.subprocess_observer import SubprocessObserver
 from orchestrator.record import Metric
 from orchestrator.support.clock import SystemClock
@@ -35,6 +36,7 @@ def in_process(factory: str, settings: Callable[[Path], object]) -> Callable[[Pa
 # How a conductor makes each of them; the name is that of the module.
 OBSERVERS: dict[str, Callable[[Path], Observer]] = {
     "console": console,
+    "in_training": lambda _: InTraining(SystemClock()),
     "optuna": in_process("orchestrator.observers.optuna:open_copy", configuration),
     "subprocess_observer": in_process(
         "tests.helpers.observed_runs:open_recording", lambda folder: {"file": str(folder / "calls")}

@@ -146,7 +146,7 @@ def test_a_paused_trial_that_the_end_of_the_study_prunes_takes_no_time_and_says_
     pruned = replace(paused, status=Status.PRUNED)
     screen.console.opened(pruned, curve(2))
     screen.console.closed(pruned)
-    assert screen.stream.getvalue().rstrip("\n").endswith("about 9 s left")  # 5 of 1.8 s
+    assert screen.lines[-1].endswith("about 9 s left")  # 5 of 1.8 s
 
 
 def test_a_trial_that_lacked_one_epoch_says_nothing_of_whole_ones() -> None:

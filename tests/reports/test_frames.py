@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from orchestrator.record import Best, Epoch, Evaluation, Kind, Metric, RunRecord, Status
+from orchestrator.storage.progress import shown_state
 from orchestrator.storage.runs import RunsFolder
 from reports.tables import frames as frames_module
 from reports.tables.frames import frames
@@ -25,7 +26,9 @@ def test_what_is_stored_is_what_the_frames_say(tmp_path: Path) -> None:
         study.folder(record).write(record)
         for epoch in epochs:
             study.folder(record).append(epoch)
-    found = frames([("part2", record, study.folder(record).epochs()) for record in study.runs()])
+    runs = study.runs()
+    states = [shown_state(record, None) for record in runs]
+    found = frames([("part2", record, study.folder(record).epochs()) for record in runs], states=states)
 
     first, second, third = found.runs.to_dict("records")
     assert (first["study"], first["run"], first["kind"], first["number"]) == ("part2", "part2/trials/0000", "trial", 0)

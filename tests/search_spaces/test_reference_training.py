@@ -90,7 +90,7 @@ def data_of(images: tuple[torch.Tensor, torch.Tensor], count: int, folder: Path)
 def test_it_trains_an_epoch_on_real_images(
     system: ReportedSystem, images: tuple[torch.Tensor, torch.Tensor], tmp_path: Path
 ) -> None:
-    count = 8 if system.system in LARGE else 200
+    count = 8 if system.system in LARGE else 80
     recipe = system.recipe(1)
     params = {**recipe.params, **own_weights(system, tmp_path)}
     params["batch_size"] = min(params["batch_size"], count // 2)
@@ -112,7 +112,7 @@ def test_killed_after_any_epoch_it_comes_to_the_same_numbers_and_weights(
     system: ReportedSystem, images: tuple[torch.Tensor, torch.Tensor], tmp_path: Path
 ) -> None:
     epochs = 4 if system.params.get("phases") else 3
-    count = 4 if system.system in LARGE else 24
+    count = 4 if system.system in LARGE else 8
     recipe = system.recipe(epochs)
     params = {**recipe.params, **own_weights(system, tmp_path), "batch_size": count // 2, "learning_rate": 1e-3}
     recipe, data = dataclasses.replace(recipe, params=params), data_of(images, count, tmp_path)

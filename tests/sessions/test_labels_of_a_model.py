@@ -66,9 +66,12 @@ class Trained:
         return RunsFolder(self.runs).find_run(run)[1].path / name
 
     def kept(self) -> dict[str, bytes]:
-        """Every submission, table, record and checkpoint."""
+        """Every submission, table, record and checkpoint; study.json notes that these runs are a copy."""
+        kept = {".csv", ".pt", ".json", ".jsonl"}
         return {
-            name: held for name, held in content(self.runs).items() if Path(name).suffix in (".csv", ".pt", ".json", ".jsonl")
+            name: held
+            for name, held in content(self.runs).items()
+            if Path(name).suffix in kept and Path(name).name != "study.json"
         }
 
 

@@ -112,8 +112,9 @@ def test_a_run_that_was_trained_to_its_end_reads_so(tmp_path: Path, kind: Kind) 
 
 def test_the_best_trial_of_a_study_reads_as_trained_to_its_end(tmp_path: Path) -> None:
     said: list[str] = []
-    after = study_status(stored(tmp_path, replace(record_of(3, CURVE), epochs=6)))
-    _summarise(after, said.append)
+    folder = stored(tmp_path, replace(record_of(3, CURVE), epochs=6))
+    after = study_status(folder)
+    _summarise(after, folder, said.append)
     told = "best val_acc 0.6000: part2/trials/0003, 6 of 6 epochs, best after 2"
     assert f"{told}; learning_rate 0.0123" in said
     assert told in after.text().splitlines()
@@ -131,6 +132,7 @@ def said_in(plain: Any) -> str:
 def assert_told(text: str, plain: Mapping[str, Any]) -> None:
     """Every run and every figure of the text is in what programs are told."""
     told = said_in(plain)
+    text = re.sub(r"begun \d{4}-\d\d-\d\d [\d:]+", "", text)  # which programs are told in seconds
     for item in re.findall(r"[\w-]+/\w+/[\w-]+|\d+(?:\.\d+)?", text):
         assert item in told, item
 

@@ -20,6 +20,7 @@ from orchestrator.observers.in_training import InTraining
 from orchestrator.record import Epoch, Kind, Metric, RunRecord, Status
 from orchestrator.sessions.observers import observing
 from orchestrator.stopping.rules import SessionEnd
+from orchestrator.storage.file_names import FOLDERS
 from orchestrator.storage.in_progress import in_progress, run_seconds_left, search_seconds_left
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_file import StudyFile
@@ -112,6 +113,8 @@ def test_every_command_says_that_it_works(
 
 class Hanging:
     """An observer that takes its time to complete its copy."""
+
+    note = "offline"
 
     def opened(self, record: RunRecord, epochs: Sequence[Epoch]) -> None:
         pass
@@ -209,7 +212,7 @@ def test_a_worker_that_dies_without_a_job_is_told(tmp_path: Path) -> None:
 def begun_study(tmp_path: Path, *records: RunRecord, epochs: int = 0) -> RunsFolder:
     store = RunsFolder(tmp_path / "runs")
     folder = store.study("part2")
-    folder.write(StudyFile(uuid="u", name="part2", created=1.0))
+    folder.write(StudyFile(uuid="0" * 32, name="part2", created=1.0))
     for record in records:
         run = folder.folder(record)
         run.write(record)
@@ -223,9 +226,11 @@ def test_status_says_epoch_rate_begin_and_time_left(kind: Kind, tmp_path: Path, 
     record = record_of(7, [], kind=kind, status=Status.RUNNING)
     store = begun_study(tmp_path, record, epochs=3)
     assert "is in epoch" not in call(capsys, "status", "--runs", store.runs).output
-    with store.study("part2").lock():
+    with store.study("part2").lock(FOLDERS[kind]):
         text = call(capsys, "status", "--runs", store.runs).output
-        plain = json.loads(call(capsys, "status", "--runs", store.runs, "--format", "json").output)
+        told = call(capsys, "status", "--runs", store.runs, "--format", "json")
+        assert told.code == 0, told.messages
+        plain = json.loads(told.output)
     assert f"{record.run_id} is in epoch 4 of 6, val_acc 0.3000, 12.4 s an epoch, begun 2023-11-14" in text
     (active,) = plain["active"]
     assert active["run"] == record.run_id

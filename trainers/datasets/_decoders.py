@@ -73,7 +73,8 @@ class Decoder:
     def close(self) -> None:
         """End the process, and wait for its end."""
         if self._process is not None:
-            with self._process:
+            # One that has ended already, for want of requests, does not take what was still to be written.
+            with contextlib.suppress(BrokenPipeError), self._process:
                 self._process.kill()
             self._process = None
         if self._printed is not None:

@@ -195,6 +195,6 @@ def test_a_plug_in_is_found_however_its_name_is_written(tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path)
     file = tmp_path / "search_spaces" / (unicodedata.normalize("NFD", "café") + ".py")
     file.parent.mkdir()
-    file.write_text("DATASET = 'digits'\nplan = 4\n")
+    file.write_text("DATASET = 'digits'\nplan = print\n")
     monkeypatch.setattr("search_spaces.__path__", [str(file.parent)])
-    assert plugins.plan("café")[2] == 4
+    assert plugins.plan("café")[:2] == ("café", "digits")
