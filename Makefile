@@ -10,7 +10,7 @@ SLOW_PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 # Each study starts processes of its own, which read compiled code instead of compiling it again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: study test test-slow check replay bench lock clean
+.PHONY: study test test-slow test-generated check replay bench lock clean
 
 study: .venv/installed
 	$(BIN)/orchestrate study part2 --trials 40 --dataset digits
@@ -37,6 +37,12 @@ test: .venv/installed
 # What takes minutes: crashes at every named point, a full disk, a real database server.
 test-slow: .venv/installed
 	$(BIN)/python -m pytest -m slow -n $(SLOW_PROCESSES) $(PARALLEL)
+
+# Generated inputs of another seed than those of the two above, and as many times more of them.
+SEED ?= 1
+TIMES ?= 10
+test-generated: .venv/installed
+	GENERATED_SEED=$(SEED) GENERATED_TIMES=$(TIMES) $(BIN)/python -m pytest -m slow tests/generated_inputs -n $(TEST_PROCESSES) --dist load
 
 check: .venv/installed
 	$(CHECKS)

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, final
 
 from orchestrator.contracts import DataSet, DataSetInfo, DataSetNames, ImageFiles, Labelled, LeftOut, ReadImages
-from orchestrator.errors import BadData
+from orchestrator.errors import BadData, OrchestrateError
 from orchestrator.plugin_errors import blame_plugin
 from orchestrator.support.serialization import shortened
-from orchestrator.support.wording import several
+from orchestrator.support.wording import one_line, several
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,8 +74,11 @@ class CheckedDataSet:
     def load(self, folder: Path, part: Literal["train", "test"]) -> Labelled:
         """As the data set's own: uint8 images and whole labels, as many and as large as its info says."""
         info = self.info(folder)
-        with blame_plugin(self._what):
-            read = self._source.load(folder, part)
+        try:
+            with blame_plugin(self._what):
+                read = self._source.load(folder, part)
+        except MemoryError as error:  # also where a damaged file claims to be huge; no setting of a run is to blame
+            raise OrchestrateError(f"{self._what} needs more memory than there is: {one_line(shortened(error))}") from error
         self._refuse(_problem_of_images(read, info, part))
         return read
 

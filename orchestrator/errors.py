@@ -11,7 +11,8 @@
     ├── Mismatch               78   plan or options do not match the study
     └── BadSettings            78   a default in a settings file or a variable cannot be used
 
-A message says what happened, where, and what to do. The command line prints it without a traceback.
+A message says what happened, where, and what to do. The command line prints it without a traceback, and in one line, whatever
+names are in it; what it lists is below it, a line each.
 """
 
 import difflib
@@ -21,9 +22,14 @@ _MOST_LISTED = 20  # known names in a message: a study may have thousands of run
 
 
 class OrchestrateError(Exception):
-    """The base of all errors that this project raises on purpose."""
+    """The base of all errors that this project raises on purpose: a message of one line, and `items` where it lists several."""
 
     exit_code = 1
+
+    def __init__(self, message: str = "", *, items: Iterable[str] = ()) -> None:
+        self.message = message
+        self.items = tuple(items)
+        super().__init__("\n  ".join([message, *self.items]))
 
 
 class InvalidInput(OrchestrateError):

@@ -8,7 +8,7 @@ import importlib
 import sys
 from collections import Counter
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any, cast
 
 from orchestrator import own_packages
@@ -219,8 +219,15 @@ def _load_file(file: Path) -> ModuleType:
     module.__file__ = str(file)
     sys.modules[module.__name__] = module
     with blame_plugin(str(file)):
-        exec(compile(file.read_bytes(), file, "exec"), module.__dict__)
+        exec(_compiled(file), module.__dict__)
     return module
+
+
+def _compiled(file: Path) -> CodeType:
+    try:
+        return compile(file.read_bytes(), file, "exec")
+    except MemoryError as error:  # of Python's parser, which has room for some thousand levels
+        raise BadData(f"{file} cannot be used: an expression in it is nested too deeply for Python") from error
 
 
 def _attribute(module: ModuleType, name: str) -> Any:

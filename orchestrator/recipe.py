@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from orchestrator.support.serialization import canonical, freeze
 
+MOST_EPOCHS = 100_000  # of a run; more is taken for a typing error
 TrainOn = Literal["train", "train+confirmation"]
 
 
@@ -40,6 +41,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.epochs < 1:
             raise ValueError(f"epochs must be at least 1, not {self.epochs}")
+        if self.epochs > MOST_EPOCHS:
+            raise ValueError(f"epochs must be at most {MOST_EPOCHS:,}, not {self.epochs:,}")
         object.__setattr__(self, "params", freeze(self.params))
 
     def fingerprint(self) -> str:

@@ -104,6 +104,10 @@ class Best:
     value: float
     val_loss: float
 
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.value):
+            raise ValueError(f"value is {self.value}, which is never the best")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
@@ -233,6 +237,12 @@ class RunRecord:
     replicate_of: str | None = None  # run_id of the trial whose setting this trains again, with another seed
     provenance: Provenance
 
+    def __post_init__(self) -> None:
+        for name in ("number", "attempt", "micro_batch", "epochs"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}, which is below 0")
+        check_duration("seconds", self.seconds)
+
     def order(self) -> tuple[float, float, float, int]:
         """A sort key, the best run first: the metric, then lower validation loss, then cheaper, then earlier."""
         if self.best is None:
@@ -242,6 +252,12 @@ class RunRecord:
     def beats(self, best: "RunRecord | None") -> bool:
         """Whether this run is COMPLETE and better than the best COMPLETE one so far. A pruned run was not trained fully."""
         return self.status is Status.COMPLETE and (best is None or self.order() < best.order())
+
+
+def check_duration(name: str, seconds: float) -> None:
+    """Raise ValueError where this is no number of seconds that anything can take."""
+    if not 0 <= seconds < _YEAR_10000:
+        raise ValueError(f"{name} is {seconds}, no duration")
 
 
 def best_complete(records: Iterable[RunRecord]) -> RunRecord | None:

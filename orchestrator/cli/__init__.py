@@ -16,8 +16,10 @@ from orchestrator.cli.process.interruptions import Terminated, raise_interruptio
 from orchestrator.cli.process.process_list import hide_passwords_from_process_list
 from orchestrator.cli.process.standard_streams import prepare
 from orchestrator.errors import DiskError, OrchestrateError
+from orchestrator.support import fault_injection
 from orchestrator.support.environment import remove_switches
 from orchestrator.support.names import checked_text
+from orchestrator.support.wording import one_line
 
 # Command -> module, in the order of the help.
 _MODULES = {
@@ -74,12 +76,11 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """The console script. Exits with one of the codes in `orchestrator.errors`."""
     raise_interruptions()
-    remove_switches()
     if arguments is None:
         hide_passwords_from_process_list()
         prepare()
     with heartbeat():
-        code = run(lambda: _invoke(sys.argv[1:] if arguments is None else arguments))
+        code = run(lambda: invoke(sys.argv[1:] if arguments is None else arguments))
     for stream in (sys.stdout, sys.stderr, sys.__stdout__):
         _flush(stream)
     if arguments is None:
@@ -102,7 +103,7 @@ def run(command: Callable[[], Any]) -> int:
         say(f"error: {advised(error)}")
         return error.exit_code
     except OrchestrateError as error:
-        say(f"error: {error}")
+        say("\n  ".join([f"error: {one_line(error.message)}", *map(one_line, error.items)]))
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         say(f"interrupted; {_RESUME}")
@@ -110,6 +111,9 @@ def run(command: Callable[[], Any]) -> int:
     except Terminated:
         say(f"terminated; {_RESUME}")
         return 143
+    except MemoryError as error:
+        say(f"error: there is not enough memory{f' ({one_line(error)})' if str(error) else ''}")
+        return OrchestrateError.exit_code
     except BrokenPipeError:  # the reader closed the pipe, as `| head` does
         return 0
     except OSError as error:
@@ -117,8 +121,14 @@ def run(command: Callable[[], Any]) -> int:
         return DiskError.exit_code
 
 
-def _invoke(arguments: Sequence[str]) -> Any:
-    """Call the command that the arguments name. Unlike `cli.main` this leaves interruptions and closed pipes to `run`."""
+def invoke(arguments: Sequence[str]) -> Any:
+    """Call the command that the arguments name. Unlike `cli.main` this leaves interruptions and closed pipes to `run`.
+
+    Raises InvalidInput for words, and for variables, that no command can use; OrchestrateError, or one of click's, as the
+    command does.
+    """
+    remove_switches()
+    fault_injection.check_variable()
     own_packages.check()
     for argument in arguments:
         checked_text(argument)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import click
 
 from orchestrator.support.activity import activity
-from orchestrator.support.wording import printable
+from orchestrator.support.wording import one_line, printable
 
 LONGEST_SILENCE = 25.0  # seconds: at least one line in 30, whatever takes long
 
@@ -70,9 +70,9 @@ def advised(error: click.ClickException) -> str:
     message = error.format_message().rstrip(".")
     context = error.ctx if isinstance(error, click.UsageError) else None
     advice = f" (see: {context.command_path} --help)" if context is not None else ""
-    return message[:1].lower() + message[1:] + advice
+    return one_line(message[:1].lower() + message[1:] + advice)
 
 
 def of_the_disk(error: OSError) -> str:
     """What the operating system says of a file."""
-    return f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
+    return one_line(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")

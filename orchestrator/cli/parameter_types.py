@@ -10,8 +10,6 @@ import click
 from orchestrator.errors import InvalidInput, UnknownName
 from orchestrator.support.durations import parse_duration
 
-MOST_EPOCHS = 100_000  # of a run; more is taken for a typing error
-
 
 @final
 class WholeNumber(click.ParamType[int]):

@@ -9,7 +9,8 @@ import click
 from orchestrator.cli.lazy_group import Command
 from orchestrator.cli.messages import say
 from orchestrator.cli.options import chosen_study, ood_option, partial_option, work_options
-from orchestrator.cli.parameter_types import MOST_EPOCHS, WholeNumber
+from orchestrator.cli.parameter_types import WholeNumber
+from orchestrator.recipe import MOST_EPOCHS
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -9,8 +9,9 @@ import click
 from orchestrator.cli.lazy_group import Command
 from orchestrator.cli.messages import say
 from orchestrator.cli.options import format_option, new_work_options, skip_damaged_option, storage_option
-from orchestrator.cli.parameter_types import MOST_EPOCHS, Duration, WholeNumber
+from orchestrator.cli.parameter_types import Duration, WholeNumber
 from orchestrator.cli.process.standard_streams import emit
+from orchestrator.recipe import MOST_EPOCHS
 from orchestrator.support.clock import SystemClock
 from orchestrator.support.environment import no_bytecode_written
 from orchestrator.support.serialization import to_plain

@@ -9,8 +9,9 @@ import click
 from orchestrator.cli.lazy_group import Command
 from orchestrator.cli.messages import say
 from orchestrator.cli.options import last_runs_folder, new_work_options, refuse_idle, skip_damaged_option, unsettled_runs_option
-from orchestrator.cli.parameter_types import MOST_EPOCHS, WholeNumber
+from orchestrator.cli.parameter_types import WholeNumber
 from orchestrator.cli.process.standard_streams import emit
+from orchestrator.recipe import MOST_EPOCHS
 
 
 @click.command("train", cls=Command, short_help="Train one recipe: a reference system, a plan or a file.")

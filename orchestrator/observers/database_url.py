@@ -130,7 +130,10 @@ def _settled(url: str) -> "sqlalchemy.URL":
     path, query = parsed.database, dict(parsed.query)
     by_uri = "uri" in query and path.startswith("file:")
     if by_uri:  # SQLite's own form of a file's name
-        parts = urlsplit(path)
+        try:
+            parts = urlsplit(path)
+        except ValueError:  # such as a [ in the place of a host
+            raise InvalidInput(f"--storage must be a database URL {_EXAMPLE}") from None
         path = "" if parts.query or parts.fragment or parts.netloc not in ("", "localhost") else unquote(parts.path)
     if not path.strip() or ":memory:" in path or "memory" in query.get("mode", "") or "memdb" in query.get("vfs", ""):
         raise _KeepsNothing("--storage must name a file, as in sqlite:///FILE: a database in memory keeps nothing")

@@ -73,7 +73,7 @@ def main(factory: str, answers: int, awaited: bool) -> int:
     first = inbox.get()
     if first is None:
         return 1
-    configuration = parse(first)
+    configuration = parse(first, any_path=True)
     secrets = Secrets(configuration)
     sys.stdout = cast(TextIO, _Scrubbed(sys.stdout, secrets))
     sys.stderr = cast(TextIO, _Scrubbed(sys.stderr, secrets))

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import warnings
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -12,16 +13,18 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from orchestrator.errors import BadData, InvalidInput
 from orchestrator.search.unused_points import Axis, Choices, Continuum, Grid, Points
 from orchestrator.search.written_values import Written, any_choices, as_it_stands
-from orchestrator.support.serialization import dumps, freeze, parse, to_plain
-from orchestrator.support.wording import short
+from orchestrator.support.serialization import dumps, freeze, parse, shortened, to_plain
+from orchestrator.support.wording import one_line, short
 
 
 def plain(distribution: object) -> BaseDistribution:
     """The distribution with its choices as plain data, which study.json and Optuna's databases can hold.
 
-    Raises TypeError for what is no distribution, and for a choice that is neither plain data nor a dataclass of it.
+    Raises TypeError for what is no distribution, for a range that cannot be recorded, and for a choice that is neither plain data
+    nor a dataclass of it.
     """
     if isinstance(distribution, FloatDistribution | IntDistribution):
+        _check_range(distribution)
         return distribution
     if not isinstance(distribution, CategoricalDistribution):
         raise TypeError(f"must be an Optuna distribution, not {distribution!r}")
@@ -32,6 +35,18 @@ def plain(distribution: object) -> BaseDistribution:
         raise TypeError(f"has a choice that cannot be recorded: {error}") from error
     with any_choices():
         return CategoricalDistribution(choices)
+
+
+def _check_range(distribution: FloatDistribution | IntDistribution) -> None:
+    """Optuna takes ends that are not finite, and anything for `log`. Raises TypeError."""
+    if not isinstance(distribution.log, bool):
+        raise TypeError(f"has log={distribution.log!r}, where True or False is expected")
+    try:
+        parse(optuna.distributions.distribution_to_json(distribution))
+    except (BadData, TypeError) as error:
+        raise TypeError(f"cannot be recorded: {error}") from error
+    if not math.isfinite(distribution.high - distribution.low):
+        raise TypeError(f"is too wide: {distribution.low} to {distribution.high}")
 
 
 def ends(distribution: BaseDistribution) -> tuple[Any, ...]:
@@ -85,9 +100,17 @@ def describe(space: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def space(described: Mapping[str, Any]) -> dict[str, BaseDistribution]:
-    """The search space from the plain data that `describe` returns."""
-    with any_choices():
-        return {name: optuna.distributions.json_to_distribution(dumps(content)) for name, content in described.items()}
+    """The search space from the plain data that `describe` returns. Raises BadData for other data."""
+    return {name: _described(name, content) for name, content in described.items()}
+
+
+def _described(name: str, content: Mapping[str, Any]) -> BaseDistribution:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what Optuna remarks on a range was said when the plan was read
+            return plain(optuna.distributions.json_to_distribution(dumps(content)))
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise BadData(f"the range of {name!r} cannot be read: {one_line(shortened(error))}") from error
 
 
 def points(space: Mapping[str, Any], written: Written = as_it_stands) -> Points:
@@ -105,9 +128,9 @@ def value(distribution: BaseDistribution, name: str, text: str, written: Written
             try:
                 number = float(text)
             except ValueError:
-                raise InvalidInput(f"{name} = {text} is not a number") from None
+                raise InvalidInput(f"{name} = {_quoted(text)} is not a number") from None
             if not distribution.low <= number <= distribution.high:  # NaN is in no range
-                raise InvalidInput(f"{name} = {text} is outside its range, {distribution.low} to {distribution.high}")
+                raise InvalidInput(f"{name} = {_quoted(text)} is outside its range, {distribution.low} to {distribution.high}")
             try:
                 return axis.value(axis.coordinate(number))
             except ValueError as error:
@@ -127,7 +150,11 @@ def _chosen(distribution: CategoricalDistribution, name: str, text: str, written
         for each in given:
             with contextlib.suppress(ValueError):
                 return axis.choice(each)
-    raise InvalidInput(f"{name} = {text} is not one of {', '.join(map(short, distribution.choices))}")
+    raise InvalidInput(f"{name} = {_quoted(text)} is not one of {', '.join(map(short, distribution.choices))}")
+
+
+def _quoted(text: str) -> str:
+    return one_line(shortened(text))
 
 
 def _read(text: str) -> list[Any]:

@@ -43,4 +43,5 @@ def describe_uncertainty(best: RunRecord, runs: Sequence[RunRecord]) -> str:
 
 
 def _has_standard_error(best: RunRecord) -> bool:
-    return best.metric.name == ACCURACY and best.provenance.validation_images > 0
+    fraction = best.best is not None and 0 <= best.best.value <= 1  # a user's own trainer may count in percent
+    return best.metric.name == ACCURACY and fraction and best.provenance.validation_images > 0

@@ -11,13 +11,14 @@ from orchestrator import plugins
 from orchestrator.contracts import Baseline, DataSetInfo, StudyPlan, Trainer
 from orchestrator.errors import BadData, InvalidInput, UnknownName
 from orchestrator.hyperparameters import complete, names
+from orchestrator.recipe import MOST_EPOCHS, Recipe
 from orchestrator.record import Metric
 from orchestrator.scheduling.optuna_pruners import PRUNERS
 from orchestrator.search import spaces
 from orchestrator.search.optuna_study import fitting
 from orchestrator.search.written_values import Written, written_by
-from orchestrator.support.serialization import canonical, freeze, from_plain, to_plain
-from orchestrator.support.wording import short
+from orchestrator.support.serialization import canonical, freeze, from_plain, shortened, to_plain
+from orchestrator.support.wording import one_line, short
 
 # Points of a search space that are tried out: each takes a tenth of a millisecond.
 _MOST_POINTS = 2000
@@ -25,26 +26,32 @@ _MOST_POINTS = 2000
 _NO_FIGURES = ("number", "batch_losses", "extra")
 
 
-def checked_plan(made: object, name: str) -> StudyPlan:
-    """What a plan gave, as far as it can be judged alone, its choices as plain data. Raises BadData or InvalidInput."""
+def checked_plan(made: object, name: str, dataset: str) -> StudyPlan:
+    """What a plan gave for a data set, as far as it can be judged alone, its choices as plain data.
+
+    Raises UnknownName, BadData or InvalidInput.
+    """
     if not isinstance(made, StudyPlan):
         raise BadData(f"plan {name!r} gives a {type(made).__name__} where an orchestrator.contracts.StudyPlan is expected")
+    _check_types(made, name)
     for field in ("epochs", "confirm_epochs", "retrain_epochs"):
-        if getattr(made, field) < 1:
-            raise InvalidInput(f"plan {name!r}: {field} must be at least 1, not {getattr(made, field)}")
+        if not 1 <= (found := getattr(made, field)) <= MOST_EPOCHS:
+            bound = "at least 1" if found < 1 else f"at most {MOST_EPOCHS:,}"
+            raise InvalidInput(f"plan {name!r}: {field} must be {bound}, not {found}")
     space = {}
     for parameter, distribution in made.space.items():
         try:
             space[parameter] = spaces.plain(distribution)
         except TypeError as error:
-            raise BadData(f"plan {name!r}: the range of {parameter} {error}") from error
-    try:
-        from_plain(Metric, to_plain(made.metric))
-    except BadData as error:
-        raise BadData(f"plan {name!r}: {error}") from error
+            raise _unusable(name, f"the range of {parameter} {error}") from error
     if made.metric.name in _NO_FIGURES:
         raise InvalidInput(
             f"plan {name!r}: an epoch's {made.metric.name} is no figure that a metric can be; take val_acc or val_loss"
+        )
+    if made.recipe.dataset != dataset:
+        raise BadData(
+            f"plan {name!r}: its recipe is for the data set {made.recipe.dataset!r}, and it was asked for {dataset!r}; "
+            "let it take its argument `dataset`"
         )
     check_known("trainer", made.recipe.trainer, plugins.names("trainer"), f"plan {name!r} names it")
     check_known("pruner", made.pruner, PRUNERS, f"plan {name!r} names it")
@@ -52,11 +59,36 @@ def checked_plan(made: object, name: str) -> StudyPlan:
     return replace(made, recipe=replace(made.recipe, plan=name), space=space, baselines=baselines)
 
 
+def _check_types(made: StudyPlan, name: str) -> None:
+    """That each field has its type: study.json and records are written as a plan has it, and read strictly. Raises BadData."""
+    kinds = {"recipe": Recipe, "metric": Metric, "space": Mapping, "baselines": Sequence}
+    for field, kind in kinds.items():
+        if not isinstance(found := getattr(made, field), kind):
+            raise _unusable(name, f"{field} is of type {type(found).__name__} where a {kind.__name__} is expected")
+    if wrong := [parameter for parameter in made.space if not isinstance(parameter, str)]:
+        raise _unusable(name, f"space names a hyperparameter {wrong[0]!r}, which is no text")
+    for baseline in made.baselines:
+        if not isinstance(baseline, Baseline):
+            raise _unusable(name, f"baselines holds a {type(baseline).__name__} where a Baseline is expected")
+        if not isinstance(baseline.params, Mapping):
+            raise _unusable(name, f"params of the baseline {baseline.system} are of type {type(baseline.params).__name__}")
+    try:
+        baselines = tuple(replace(baseline, params={}) for baseline in made.baselines)
+        from_plain(StudyPlan, to_plain(replace(made, space={}, baselines=baselines)))
+    except BadData as error:
+        raise _unusable(name, str(error)) from error
+
+
+def _unusable(name: str, why: str) -> BadData:
+    """The error for what a plan gave. What it quotes may be any object, whose text may have many lines."""
+    return BadData(f"plan {name!r}: {one_line(shortened(why))}")
+
+
 def _plain_baseline(baseline: Baseline, name: str) -> Baseline:
     try:
         return replace(baseline, params=freeze(to_plain(baseline.params)))
     except TypeError as error:
-        raise BadData(f"plan {name!r}: the baseline {baseline.system} cannot be recorded: {error}") from error
+        raise _unusable(name, f"the baseline {baseline.system} cannot be recorded: {error}") from error
 
 
 def check_space(plan: StudyPlan, trainer: Trainer, name: str) -> None:

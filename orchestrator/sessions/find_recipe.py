@@ -8,7 +8,7 @@ from typing import Any
 
 from orchestrator import plugins
 from orchestrator.contracts import ReferenceSystem, StudyPlan
-from orchestrator.errors import BadData, MissingInput, UnknownName
+from orchestrator.errors import BadData, InvalidInput, MissingInput, UnknownName
 from orchestrator.plugin_errors import blame_plugin
 from orchestrator.recipe import Recipe
 from orchestrator.support.disk_lookups import content, is_folder
@@ -39,10 +39,10 @@ def find_recipe(
     A plan's is that of its first reference setting that fits, or else of the middle of its ranges. `epochs`, `seed` and `dataset`
     replace the recipe's own; a reference system's recipe is scaled to other epochs. `skip_damaged` leaves damaged image files out
     of the data set. What is known of the data set is looked up in `data_folder`.
-    Raises UnknownName, MissingInput or BadData; hyperparameters are not looked at, which takes the trainer.
+    Raises UnknownName, InvalidInput, MissingInput or BadData; hyperparameters are not looked at, which takes the trainer.
     """
     if name.endswith(_ENDING):
-        found = read_recipe(Path(name).expanduser())
+        found = read_recipe(_path(name))
     elif (system := plugins.reference_system(name)) is not None:
         found = system.recipe(epochs)
     elif name.endswith(".py") or name in plugins.names("plan"):
@@ -57,6 +57,13 @@ def find_recipe(
         seed=found.seed if seed is None else seed,
         dataset=_data_set(found.dataset if dataset is None else dataset, skip_damaged=skip_damaged),
     )
+
+
+def _path(name: str) -> Path:
+    try:
+        return Path(name).expanduser()
+    except RuntimeError as error:
+        raise InvalidInput(f"{name}: {error}") from error
 
 
 def read_recipe(file: Path) -> Recipe:
@@ -116,7 +123,7 @@ def _of_plan(name: str, choose: Callable[[str], str], data_folder: Path) -> Reci
     chosen = choose(own_dataset)
     info = plugins.dataset(chosen).info(data_folder)
     with blame_plugin(f"plan {name!r}"), any_choices():
-        plan = checked_plan(make_plan(chosen, info), known_as)
+        plan = checked_plan(make_plan(chosen, info), known_as, chosen)
     return typical_recipe(plan)
 
 

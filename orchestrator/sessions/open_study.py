@@ -132,7 +132,7 @@ def open_study(
         dataset_name = plugins.dataset_skipping_damaged(dataset_name)
     info = plugins.dataset(dataset_name).info(data_folder)
     with blame_plugin(f"plan {request.plan!r}"), any_choices():
-        plan = checked_plan(make_plan(dataset_name, info), name)
+        plan = checked_plan(make_plan(dataset_name, info), name, dataset_name)
     if request.epochs is not None or had is not None:
         plan = replace(plan, epochs=request.epochs or (had.options.epochs if had else plan.epochs))
     options = _options(request, had, dataset_name, plan)
@@ -224,10 +224,10 @@ def _compare(study: str, had: Search, request: Request, options: StudyOptions, c
     if request.storage is not None and (asked := check_storage(request.storage)) != (known := shown_storage(had.storage)):
         found.append(f"storage: {known or 'the default'} -> {asked}")
     if found:
-        listed = "\n  ".join(found)
         raise Mismatch(
-            f"study {study!r} was begun with another plan or other options:\n  {listed}\n"
-            "Resume it with the plan and options that it was begun with, or begin a new study with --study NAME."
+            f"study {study!r} was begun with another plan or other options. Resume it with those that it had, or begin "
+            "a new study with --study NAME. What differs:",
+            items=found,
         )
 
 

@@ -74,7 +74,7 @@ class ImagesToPredict:
     def refuse_damaged(self, damaged: Mapping[str, str]) -> None:
         """Raise BadData for damaged files, unless they are to be left out; and where none is left."""
         if damaged and not self.skip_damaged:
-            raise BadData(damage_refusal(self.files.folder, damaged))
+            raise damage_refusal(self.files.folder, damaged)
         if len(damaged) == len(self.by_id):
             count = several(len(damaged), "damaged file")
             raise BadData(f"{shown(self.files.folder)} has no image that can be read, but {count}")

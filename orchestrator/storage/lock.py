@@ -17,7 +17,8 @@ from orchestrator.storage.file_names import FOLDERS
 from orchestrator.storage.run_folder import run_name
 from orchestrator.support.atomic_files import disk_errors
 from orchestrator.support.disk_lookups import content
-from orchestrator.support.serialization import dumps, from_plain, parse
+from orchestrator.support.serialization import dumps, from_plain, parse, shortened
+from orchestrator.support.wording import one_line
 
 _SECONDS_TO_LOCK = 0.5
 
@@ -137,7 +138,8 @@ class StudyLock:
         holder = _UNKNOWN
         with contextlib.suppress(BadData, DiskError):
             holder = from_plain(Holder, parse(content(self._file) or b""))
-        return f"process {holder.process} on {holder.host} since {holder.since}" if holder.process else "another process"
+        named = one_line(shortened(f"process {holder.process} on {holder.host} since {holder.since}"))
+        return named if holder.process else "another process"
 
 
 def _acquired(stream: IO[bytes]) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import final
 
 from orchestrator.errors import BadData
-from orchestrator.record import Epoch, RunRecord
+from orchestrator.record import Epoch, RunRecord, check_duration
 from orchestrator.storage.file_names import FileNames
 from orchestrator.storage.json_files import read_json_as, write_json
 from orchestrator.support.atomic_files import disk_errors, replace, sync_folder
@@ -76,7 +76,8 @@ class RunFolder:
         for line in (content(self.epochs_file) or b"").split(b"\n")[:-1]:  # what follows the last line end is torn, or empty
             try:
                 epoch = from_plain(Epoch, parse(line))
-            except BadData as error:
+                check_duration("seconds", epoch.seconds)
+            except (BadData, ValueError) as error:
                 raise BadData(f"{self.epochs_file}, line {len(found) + 1}: {error}") from error
             if epoch.number != len(found) + 1:
                 raise BadData(f"{self.epochs_file}, line {len(found) + 1}: holds epoch {epoch.number}")

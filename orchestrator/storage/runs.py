@@ -1,9 +1,10 @@
 """The runs folder: its studies, and its runs by their ids."""
 
+import re
 from pathlib import Path
 from typing import final
 
-from orchestrator.errors import MissingInput, UnknownName
+from orchestrator.errors import InvalidInput, MissingInput, UnknownName
 from orchestrator.record import Kind
 from orchestrator.storage.commands import command
 from orchestrator.storage.file_names import FOLDERS, FileNames
@@ -23,6 +24,8 @@ class RunsFolder:
 
     def study(self, name: str) -> StudyFolder:
         """The folder of a study, which may not have begun. Raises InvalidInput for what cannot be a name, BadData for a link."""
+        if name.startswith(FileNames.published):
+            raise InvalidInput(f"{name!r} cannot be the name of a study: {self.published} is the published copy of all studies")
         study = StudyFolder(self.runs, name)
         refuse_link(study.path)
         return study
@@ -36,7 +39,7 @@ class RunsFolder:
 
     def studies(self) -> list[str]:
         """The names of all studies that have begun. Raises DiskError, also where a study's folder cannot be read."""
-        folders = [folder for folder in folders_in(self.runs) if NAME.fullmatch(folder.name) and not is_link(folder)]
+        folders = [folder for folder in folders_in(self.runs) if _may_be_study(folder.name) and not is_link(folder)]
         return [folder.name for folder in folders if is_file(folder / FileNames.study)]
 
     def latest(self, *, search: bool = False) -> StudyFolder:
@@ -55,7 +58,7 @@ class RunsFolder:
         Raises UnknownName, with those that exist, BadData as `StudyFolder.runs` does, or DiskError.
         """
         parts = run_id.strip("/").split("/")
-        if len(parts) == 2 and parts[1].isdecimal():
+        if len(parts) == 2 and re.fullmatch("[0-9]{1,18}", parts[1]):
             parts = [parts[0], FOLDERS[Kind.TRIAL], f"{int(parts[1]):04d}"]
         study = self.known(parts[0])
         if len(parts) == 1 and len(runs := study.runs()) == 1:
@@ -82,3 +85,8 @@ def study_around(file: Path) -> Path | None:
         return folder
     owners = (FileNames.study, FileNames.record)
     return next((place for place in (folder, *folder.parents) if any(is_file(place / name) for name in owners)), None)
+
+
+def _may_be_study(name: str) -> bool:
+    """Whether a folder of this name can be a study's. Files beside the database are called like it, too."""
+    return NAME.fullmatch(name) is not None and not name.startswith(FileNames.published)

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, final
 
 from orchestrator.errors import InvalidInput
+from orchestrator.recipe import MOST_EPOCHS, Split
+from orchestrator.record import Metric
 from orchestrator.storage.study_options import Limits, StudyOptions
-from orchestrator.support.serialization import freeze
+from orchestrator.support.serialization import freeze, from_plain
 
 # Of version 0.1, which wrote the fields of `Search` beside the others, and empty ones where nothing was searched.
 _FORMERLY_BESIDE = ("plan", "plan_content", "options", "trials", "storage")
@@ -52,6 +54,41 @@ class StudyFile:
     def with_data_folder(self, data_folder: str) -> "StudyFile":
         """The same with this default data folder; unchanged where it is ""."""
         return replace(self, data_folder=data_folder) if data_folder else self
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _PlanRecipe:
+    trainer: str
+    split: Split
+    params: Mapping[str, Any]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _PlanContent:
+    """What `Search.plan_content` holds. A class of its own only where it is checked: there it is compared as plain data."""
+
+    recipe: _PlanRecipe
+    space: Mapping[str, Mapping[str, Any]]  # hyperparameter -> what Optuna's own JSON text of its distribution says
+    metric: Metric
+    confirm_epochs: int
+    retrain_epochs: int
+    baselines: Mapping[str, Mapping[str, Any]]
+
+    def __post_init__(self) -> None:
+        for name in ("confirm_epochs", "retrain_epochs"):
+            if not 1 <= getattr(self, name) <= MOST_EPOCHS:
+                raise ValueError(f"{name} is {getattr(self, name)}, and a run has 1 to {MOST_EPOCHS:,}")
+
+
+def readable(content: Any) -> Any:
+    """What `upgraded` gives, after a look at what commands take for granted in it. Raises BadData naming what does not fit."""
+    found = upgraded(content)
+    search = found.get("search") if isinstance(found, dict) else None
+    if isinstance(search, dict):
+        from_plain(_PlanContent, search.get("plan_content"))
+    return found
 
 
 def upgraded(content: Any) -> Any:

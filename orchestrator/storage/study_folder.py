@@ -15,11 +15,12 @@ from orchestrator.storage.file_names import FOLDERS, FileNames
 from orchestrator.storage.json_files import read_json_as, write_json
 from orchestrator.storage.lock import TRIALS, Holder, StudyLock
 from orchestrator.storage.run_folder import RunFolder, refuse_link, run_name
-from orchestrator.storage.study_file import StudyFile, upgraded
+from orchestrator.storage.study_file import StudyFile, readable
 from orchestrator.support.atomic_files import disk_errors, replace
 from orchestrator.support.disk_lookups import content, folders_in, is_file, is_there, names_in, status
 from orchestrator.support.names import NAME, checked_name
 from orchestrator.support.serialization import shortened
+from orchestrator.support.wording import one_line
 
 
 @final
@@ -57,7 +58,7 @@ class StudyFolder:
 
     def recorded(self) -> StudyFile:
         """What study.json says, its name included. Raises MissingInput, BadData or DiskError."""
-        return read_json_as(StudyFile, self.study_file, upgrade=upgraded)
+        return read_json_as(StudyFile, self.study_file, upgrade=readable)
 
     def run(self, kind: Kind, name: str) -> RunFolder:
         """The folder of a run of this study: `run(Kind.TRIAL, "0007")`."""
@@ -219,6 +220,6 @@ def _refuse_foreign(record: RunRecord, kind: Kind, run: RunFolder, uuids: Collec
     name = run.path.name
     named = f"{record.number:04d}" if kind is Kind.TRIAL else name
     if (record.kind, run_name(record.run_id), named) != (kind, name, name):
-        raise BadData(f"{run.record_file} is the record of {shortened(record.run_id)}; move {run.path} away")
+        raise BadData(f"{run.record_file} is the record of {one_line(shortened(record.run_id))}; move {run.path} away")
     if uuids and record.provenance.study not in uuids:
         raise BadData(f"{run.record_file} is the record of a run of another study; move {run.path} away")

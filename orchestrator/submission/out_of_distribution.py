@@ -12,6 +12,7 @@ from orchestrator.errors import BadData, MissingInput
 from orchestrator.support.activity import doing
 from orchestrator.support.atomic_files import disk_errors
 from orchestrator.support.disk_lookups import is_file
+from orchestrator.support.wording import one_line
 
 Images = npt.NDArray[np.uint8]
 
@@ -152,7 +153,7 @@ def _check_array(path: Path, geometry: OutOfDistribution) -> None:
     expected = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {geometry.shape}, }}"
     found = text.decode("latin-1").strip()
     if found != expected:
-        raise BadData(f"{path} holds a different array: expected {expected}, found {found}")
+        raise BadData(f"{path} holds a different array: expected {expected}, found {one_line(found)}")
 
 
 def _check_digest(path: Path, expected: str) -> None:

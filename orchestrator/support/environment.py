@@ -5,6 +5,7 @@ import functools
 import importlib.metadata
 import os
 import platform
+import re
 import socket
 import subprocess
 import sys
@@ -26,6 +27,7 @@ _CHANGE_NUMBERS = (
 )
 # Variables that would make a record untrue, which says float32 or TF32, or a sound checkpoint unreadable.
 _REMOVED = ("NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD")
+_WIDTH = "COLUMNS"
 # Of the repository that git itself, a hook of it for instance, works on: another one than is asked about.
 _OF_A_REPOSITORY = (
     "GIT_COMMON_DIR",
@@ -62,17 +64,21 @@ def versions() -> dict[str, str]:
 
 
 def switches() -> dict[str, str]:
-    """The variables of this process that change the numbers of a run, with their values."""
-    return {name: os.environ[name] for name in _CHANGE_NUMBERS if os.environ.get(name)}
+    """The variables of this process that change the numbers of a run, with their values; what is no UTF-8 in them is escaped."""
+    found = {name: os.environ.get(name, "") for name in _CHANGE_NUMBERS}
+    return {name: text.encode(errors="backslashreplace").decode() for name, text in found.items() if text}
 
 
 def remove_switches() -> None:
     """Remove from this process, and from those that it starts, variables that would make a record untrue.
 
-    Before torch is imported, which reads them.
+    Also a width of the terminal that is no number, on which libraries fail. To be called before torch is imported, which reads
+    them.
     """
     for name in _REMOVED:
         os.environ.pop(name, None)
+    if not re.fullmatch("[1-9][0-9]{0,8}", os.environ.get(_WIDTH, "1")):
+        del os.environ[_WIDTH]
 
 
 @contextlib.contextmanager

@@ -12,6 +12,8 @@ import signal
 from pathlib import Path
 from typing import final
 
+from orchestrator.errors import InvalidInput
+
 VARIABLE = "ORCHESTRATE_CRASH"
 
 
@@ -76,5 +78,16 @@ class _Crash:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-_text = os.environ.get(VARIABLE)
-_asked = _Crash(_text) if _text else None
+def check_variable() -> None:
+    """Raise InvalidInput where the variable is set to something else than a crash."""
+    if _wrong:
+        raise InvalidInput(f"{VARIABLE} must be FOLDER|POINT|COUNT, with one of our tests' crash points, not {_wrong!r}")
+
+
+_wrong = ""
+_asked: _Crash | None = None
+if _text := os.environ.get(VARIABLE):
+    try:
+        _asked = _Crash(_text)
+    except ValueError:
+        _wrong = _text

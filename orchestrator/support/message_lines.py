@@ -27,7 +27,7 @@ class LineCodec(Generic[Message]):
 
     def decode(self, line: bytes) -> Message:
         """The message that a line holds. Raises BadData for a torn line, and for a message of the other direction."""
-        match parse(line):
+        match parse(line, any_path=True):
             case {**only} if len(only) == 1 and (name := next(iter(only))) in self._kinds:
                 return from_plain(self._kinds[name], only[name])
         raise BadData(f"not a message: {line[:_LONGEST]!r}")

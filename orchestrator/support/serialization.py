@@ -10,6 +10,7 @@ import enum
 import functools
 import json
 import math
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -22,6 +23,9 @@ T = TypeVar("T")
 _NOT_FINITE = ("nan", "inf", "-inf")
 _MOST_DIGITS = 20  # of a number of 64 bits, with its sign
 _LONGEST = 300  # characters that a message quotes of what does not fit
+# Lists and mappings inside each other. Whatever reads plain data calls itself once or more for each of them.
+_DEEPEST = 100
+_HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")  # half of a surrogate pair, escaped or not
 
 
 def freeze(value: object) -> Any:
@@ -33,10 +37,12 @@ def freeze(value: object) -> Any:
         return value.value
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise TypeError("a whole number of more than 64 bits is not plain data")
+    if isinstance(value, str) and not _is_text(value):
+        raise TypeError(f"{shortened(ascii(value))} holds half a character, so it cannot be written in UTF-8")
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Mapping):
-        return types.MappingProxyType({str(key): freeze(item) for key, item in value.items()})
+        return types.MappingProxyType({freeze(str(key)): freeze(item) for key, item in value.items()})
     if isinstance(value, list | tuple):
         return tuple(freeze(item) for item in value)
     raise TypeError(f"{value!r} of type {type(value).__name__} is not plain data (numbers, strings, lists, mappings)")
@@ -96,17 +102,26 @@ def _with_plain_numbers(plain: Any) -> Any:
     return [_with_plain_numbers(value) for value in plain] if isinstance(plain, list) else plain
 
 
-def parse(text: str | bytes) -> Any:
+def parse(text: str | bytes, *, any_path: bool = False) -> Any:
     """JSON text as plain data.
 
-    Raises BadData where it is not JSON, names a key of an object twice, or holds a whole number of more than 64 bits.
+    Raises BadData where it is not JSON, names a key of an object twice, or holds a whole number of more than 64 bits, text that
+    cannot be written in UTF-8, or hundreds of lists inside each other. `any_path` lets text pass that is not UTF-8: between two
+    processes of ours, and of a file's name, it stands for the bytes of a path.
     """
     try:
-        return json.loads(text, parse_int=_whole_number, parse_constant=_no_number, object_pairs_hook=_object)
+        if isinstance(text, bytes):
+            text = text.decode(json.detect_encoding(text), "surrogatepass")
+        found = json.loads(text, parse_int=_whole_number, parse_constant=_no_number, object_pairs_hook=_object)
     except _TwiceError as error:
         raise BadData(str(error)) from None
     except (ValueError, RecursionError) as error:
         raise BadData(f"not JSON: {shortened(error)}") from error
+    if text.count("[") + text.count("{") > _DEEPEST and _is_deep(found):
+        raise BadData(f"more than {_DEEPEST} lists or objects are inside each other")
+    if not any_path and _HALF_CHARACTER.search(text) and not _is_text(json.dumps(found, ensure_ascii=False)):
+        raise BadData("a text in it holds half a character, so it cannot be written in UTF-8")
+    return found
 
 
 class _TwiceError(ValueError):
@@ -119,6 +134,28 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         counts = collections.Counter(key for key, _ in pairs)
         raise _TwiceError(f"{shortened(counts.most_common(1)[0][0])!r} is given twice")
     return found
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [
+            item
+            for outer in level
+            for item in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(item, dict | list)
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _no_number(name: str) -> float:

@@ -10,8 +10,11 @@ def standard_error(acc: float, images: int) -> float:
     """Of the accuracy `acc`, a fraction, measured on `images` independent images; a fraction itself.
 
     The binomial one around Agresti and Coull's estimate (The American Statistician 52, 1998), which counts two hits and two
-    misses more: so it stays above 0 where every image was recognised. The variance between seeds comes on top.
+    misses more: so it stays above 0 where every image was recognised. The variance between seeds comes on top. NaN where `acc`
+    is no fraction, as what a user's own trainer calls accuracy may be, or where there are no images.
     """
+    if not 0 <= acc <= 1 or images < 1:
+        return math.nan
     estimate = (acc * images + 2) / (images + 4)
     return math.sqrt(estimate * (1 - estimate) / (images + 4))
 

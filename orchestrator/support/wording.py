@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from orchestrator.errors import BadData
 from orchestrator.support.serialization import to_plain
 
 _UNITS = {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
@@ -53,21 +54,27 @@ def first_of(names: Sequence[str]) -> str:
     return ", ".join(map(shown, names[:_MOST_NAMES])) + more
 
 
-def listed_damage(damaged: Mapping[str, str]) -> str:
+def listed_damage(damaged: Mapping[str, str]) -> list[str]:
     """Damaged files by their names, each in a line with the reason, which is a sentence without its subject."""
     lines = [f"{shown(name)} {why}" for name, why in itertools.islice(sorted(damaged.items()), _MOST_DAMAGED)]
     more = [f"and {len(damaged) - _MOST_DAMAGED} more"] if len(damaged) > _MOST_DAMAGED else []
-    return "\n  ".join(lines + more)
+    return lines + more
 
 
-def damage_refusal(folder: Path, damaged: Mapping[str, str]) -> str:
+def damage_refusal(folder: Path, damaged: Mapping[str, str]) -> BadData:
     """Why the files in a folder are not used, and what to do: all of the damaged ones are named."""
     if len(damaged) == 1:
-        return f"{shown(folder)}/{listed_damage(damaged)}: repair it or remove it, or leave it out with --skip-damaged"
-    return (
-        f"{len(damaged)} files of {shown(folder)} cannot be used: repair or remove them, or leave them out with "
-        f"--skip-damaged\n  {listed_damage(damaged)}"
+        (only,) = listed_damage(damaged)
+        return BadData(f"{shown(folder)}/{only}: repair it or remove it, or leave it out with --skip-damaged")
+    return BadData(
+        f"{len(damaged)} files of {shown(folder)} cannot be used: repair or remove them, or leave them out with --skip-damaged",
+        items=listed_damage(damaged),
     )
+
+
+def one_line(text: object) -> str:
+    """The text of names and messages that others chose, in one line: with an escape for each character that is not printed."""
+    return printable(str(text)).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def printable(text: str) -> str:

@@ -153,7 +153,7 @@ def test_a_name_that_is_not_text_is_refused(tmp_path: Path, capsys: pytest.Captu
     runs = os.fsdecode(bytes(tmp_path / "caf") + b"\xe9")
     for words in (["study", "curves", "--trials", "1", "--runs", runs], ["train", f"{runs}.json"], ["status", "--runs", runs]):
         capsys.readouterr()
-        assert cli.run(lambda words=words: cli._invoke(words)) == 2  # type: ignore[misc]  # one of a loop
+        assert cli.run(lambda words=words: cli.invoke(words)) == 2  # type: ignore[misc]  # one of a loop
         output, messages = capsys.readouterr()
         assert (output, messages.count("\n")) == ("", 1)
         assert "is not text in UTF-8" in messages

@@ -33,7 +33,7 @@ def call(capsys: pytest.CaptureFixture[str], *words: str | Path) -> Result:
 def exit_code(*words: str | Path) -> int:
     """Run a command, whatever it writes."""
     arguments = [str(word) for word in words]
-    return cli.run(lambda: cli.cli.main(arguments, prog_name="orchestrate", standalone_mode=False))
+    return cli.run(lambda: cli.invoke(arguments))
 
 
 def refused(capsys: pytest.CaptureFixture[str], code: int, *words: str | Path, says: Sequence[str] = ()) -> str:

@@ -8,6 +8,16 @@ from orchestrator.record import Epoch, Evaluation, Failure, FailureKind, Kind, M
 
 PARAMS = {"batch_size": 64, "learning_rate": 0.012345678901234567, "weight_decay": 5e-4, "label_smoothing": 0.1, "dropout": 0.25}
 
+# What study.json says of a plan that searches nothing.
+PLAN_CONTENT: Mapping[str, Any] = {
+    "recipe": {"trainer": "resnet", "split": {"seed": 0, "train_on": "train"}, "params": {}},
+    "space": {},
+    "metric": {"name": "val_acc", "direction": "maximize", "rule": "best"},
+    "confirm_epochs": 6,
+    "retrain_epochs": 12,
+    "baselines": {},
+}
+
 
 def epochs_of(values: Sequence[float], seconds: float = 1.0) -> list[Epoch]:
     """Epochs with these validation accuracies; their losses are 2 minus those."""

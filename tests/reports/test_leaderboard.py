@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from orchestrator.record import Epoch, Evaluation, Kind, Metric, RunRecord, Status
+from orchestrator.selection.uncertainty import describe_uncertainty, not_significantly_worse
 from reports.leaderboard import report
 from reports.tables.formats import FORMATS, render
 from reports.tables.frames import frames
@@ -173,3 +174,14 @@ def test_a_study_without_runs_gives_an_empty_table(form: str) -> None:
     table = report(frames([]))
     assert len(table) == 0
     assert render(table, form).endswith("\n")
+
+
+def test_an_accuracy_that_is_no_fraction_has_no_standard_error() -> None:
+    """A user's own trainer may count in percent."""
+    study, record, epochs = run(0, [50.0, 95.0])
+    record = replace(record, provenance=replace(record.provenance, validation_images=180))
+    table = report(frames([(study, record, epochs), (study, replace(record, run_id="part2/trials/0001", number=1), epochs)]))
+    assert table["best_val_acc"].tolist() == [95.0, 95.0]
+    assert table["standard_error"].isna().all()
+    assert describe_uncertainty(record, [record]) == ""
+    assert not_significantly_worse(record, [record, record]) == []

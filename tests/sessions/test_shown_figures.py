@@ -25,7 +25,7 @@ from tests.cli.studies import QUIET
 from tests.helpers.in_process_cli import call
 from tests.helpers.in_process_study import conduct, opened
 from tests.helpers.paths import PLUGINS
-from tests.helpers.records import epochs_of, record_of
+from tests.helpers.records import PLAN_CONTENT, epochs_of, record_of
 
 CURVE = epochs_of((0.4, 0.6, 0.5))
 STATES = {Kind.TRIAL: "trials", Kind.RETRAIN: "retrains", Kind.SINGLE: "singles"}
@@ -36,12 +36,7 @@ def stored(tmp_path: Path, *records: RunRecord, **changes: Any) -> StudyFolder:
     folder = RunsFolder(tmp_path / "runs").study("part2")
     options = StudyOptions(dataset="digits", seed=0, epochs=6, pruner="median", sampler="tpe")
     space = {"learning_rate": {"name": "FloatDistribution", "attributes": {"low": 0.0, "high": 1.0, "step": None, "log": False}}}
-    search = Search(
-        plan="part2",
-        plan_content={"space": space, "recipe": {"trainer": "cnn"}, "metric": {"direction": "maximize"}},
-        options=options,
-        trials=12,
-    )
+    search = Search(plan="part2", plan_content={**PLAN_CONTENT, "space": space}, options=options, trials=12)
     folder.write(replace(StudyFile(uuid="0" * 32, name="part2", created=1.0, search=search), **changes))
     for record in records:
         folder.folder(record).write(record)

@@ -21,7 +21,7 @@ from orchestrator.storage.study_options import StudyOptions
 from orchestrator.submission.predictor import load_predictor
 from orchestrator.support.serialization import to_plain
 from tests.helpers.in_process_cli import call, refused
-from tests.helpers.records import epochs_of, record_of
+from tests.helpers.records import PLAN_CONTENT, epochs_of, record_of
 
 UUID, TRAIN_UUID = "0" * 32, "2" * 32
 RUN_ID = re.compile(r"[\w-]+/(?:trials|retrain|single)/[\w-]+")
@@ -47,7 +47,7 @@ def store(tmp_path: Path) -> RunsFolder:
     """A runs folder with the searching study `old`, one trial of which repeats another, and the single runs of `old-train`."""
     store = RunsFolder(tmp_path / "runs")
     options = StudyOptions(dataset="digits", seed=0, epochs=6, pruner="median", sampler="tpe")
-    search = Search(plan="part2", plan_content={"space": {}}, options=options, trials=2)
+    search = Search(plan="part2", plan_content=PLAN_CONTENT, options=options, trials=2)
     for name, uuid, searched in (("old", UUID, search), ("old-train", TRAIN_UUID, None)):
         folder = store.study(name)
         folder.path.mkdir(parents=True)

@@ -22,12 +22,13 @@ from orchestrator.storage.study_file import Search, StudyFile
 from orchestrator.storage.study_folder import StudyFolder
 from orchestrator.storage.study_options import StudyOptions
 from orchestrator.support.serialization import dumps
+from tests.helpers.records import PLAN_CONTENT
 from tests.helpers.unreadable_places import refuse
 
 
 def study_file(name: str = "s") -> StudyFile:
     options = StudyOptions(dataset="digits", seed=0, epochs=3, pruner="median", sampler="tpe")
-    search = Search(plan="p", plan_content={"space": {}}, options=options, trials=3)
+    search = Search(plan="p", plan_content=PLAN_CONTENT, options=options, trials=3)
     return StudyFile(uuid="u", name=name, created=1.5, search=search)
 
 

@@ -10,10 +10,11 @@ from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_file import Search, StudyFile, upgraded
 from orchestrator.storage.study_options import Limits, StudyOptions
 from orchestrator.support.serialization import from_plain, to_plain
+from tests.helpers.records import PLAN_CONTENT
 
 OPTIONS = {"dataset": "digits", "seed": 3, "epochs": 8, "pruner": "median", "sampler": "tpe"}
 COMMON = {"uuid": "u", "name": "s", "created": 1.5, "limits": {"budget": None, "patience": 4, "replicate": False}, "ended": "why"}
-FORMER = {**COMMON, "plan": "p", "plan_content": {"space": {}}, "options": OPTIONS, "trials": 12, "storage": "sqlite:///x"}
+FORMER = {**COMMON, "plan": "p", "plan_content": PLAN_CONTENT, "options": OPTIONS, "trials": 12, "storage": "sqlite:///x"}
 FORMER_SINGLE = {
     **COMMON,
     "plan": "",
@@ -27,7 +28,7 @@ STUDY = StudyFile(
     name="s",
     created=1.5,
     search=Search(
-        plan="p", plan_content={"space": {}}, options=from_plain(StudyOptions, OPTIONS), trials=12, storage="sqlite:///x"
+        plan="p", plan_content=PLAN_CONTENT, options=from_plain(StudyOptions, OPTIONS), trials=12, storage="sqlite:///x"
     ),
     limits=Limits(patience=4),
     ended="why",

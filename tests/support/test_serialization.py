@@ -2,6 +2,7 @@
 
 import json
 import math
+import subprocess
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,8 @@ from orchestrator.errors import BadData
 from orchestrator.recipe import Recipe, Split
 from orchestrator.record import Epoch, Failure, FailureKind, Kind, Provenance, RunRecord
 from orchestrator.support.serialization import canonical, dumps, freeze, from_plain, parse, to_plain
+from orchestrator.support.shell_words import quoted
+from orchestrator.support.wording import one_line
 
 floats = st.floats(allow_nan=False)
 plain = st.recursive(
@@ -92,7 +95,33 @@ def test_canonical_text_does_not_depend_on_the_order_of_keys() -> None:
     assert canonical({"b": 1, "a": {"d": 2, "c": 3}}) == canonical({"a": {"c": 3, "d": 2}, "b": 1})
 
 
-@pytest.mark.parametrize("value", [object(), {1, 2}, b"bytes", 2**63, -(2**63) - 1, 10**400])
+@pytest.mark.parametrize("text", ['"\\ud800"', b'"\xed\xa0\x80"', '{"\\udfff": 1}', '["\\ud83d\\ude00", "\\ud83d"]'])
+def test_text_that_no_file_can_hold_is_refused_but_in_a_path(text: str | bytes) -> None:
+    with pytest.raises(BadData, match="half a character"):
+        parse(text)
+    assert parse(text, any_path=True)
+    assert parse('"\\ud83d\\ude00"') == "\N{GRINNING FACE}"
+
+
+@pytest.mark.parametrize(("begin", "end"), [("[", "]"), ('{"a":', "}"), ('[{"b":', "}]")])
+def test_lists_and_mappings_are_inside_each_other_up_to_a_limit(begin: str, end: str) -> None:
+    times = 100 // len(begin.replace('"a":', "").replace('"b":', ""))
+    assert from_plain(dict, {"x": parse(begin * times + "1" + end * times)})
+    for depth in (times + 1, 1_000, 100_000):
+        with pytest.raises(BadData, match=r"inside each other|not JSON"):
+            parse(begin * depth + "1" + end * depth)
+    assert parse('"' + "[" * 1_000 + '"') == "[" * 1_000
+
+
+def test_a_line_end_in_a_name_is_shown_in_one_line_and_can_be_pasted() -> None:
+    name = "a\nb'\\c\td"
+    assert one_line(name) == "a\\nb'\\c\\td"
+    assert "\n" not in quoted(name)
+    printed = subprocess.run(["bash", "-c", f"printf %s {quoted(name)}"], capture_output=True, text=True, check=True)
+    assert printed.stdout == name
+
+
+@pytest.mark.parametrize("value", [object(), {1, 2}, b"bytes", 2**63, -(2**63) - 1, 10**400, "\ud800", {"caf\udce9": 1}])
 def test_only_plain_data_is_frozen(value: object) -> None:
-    with pytest.raises(TypeError, match="plain data"):
+    with pytest.raises(TypeError, match=r"plain data|half a character"):
         freeze({"value": value})

@@ -15,7 +15,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Literal, final
 
@@ -29,7 +29,7 @@ from orchestrator.errors import BadData, InvalidInput
 from orchestrator.support.activity import bar_or, on_terminal
 from orchestrator.support.atomic_files import disk_errors, sync_folder
 from orchestrator.support.disk_lookups import content, is_file, names_in
-from orchestrator.support.serialization import from_plain, parse, to_plain
+from orchestrator.support.serialization import canonical, from_plain, parse, to_plain
 from orchestrator.support.wording import damage_refusal, listed_damage, several, shown
 from trainers.datasets._decoders import Images
 from trainers.datasets._decoding import decoding
@@ -37,7 +37,6 @@ from trainers.datasets._listing import ImageFile, Listing, listing
 from trainers.support.download import Checksum
 
 Part = Literal["train", "test"]
-_PARTS: tuple[Part, ...] = ("train", "test")
 
 _FORMAT = 2  # to be raised when the same files would be decoded otherwise
 _BLOCK = 128  # images decoded at a time
@@ -60,6 +59,11 @@ class Facts:
     mean: tuple[float, ...]  # per channel, of the training images, on the scale 0..1
     std: tuple[float, ...]
     damaged: Mapping[str, str] = field(default_factory=dict)  # name of a file that was left out -> why
+    digest: str = ""  # sha256 of all this, which shows where it was altered; "" in files of before, which are made again
+
+    def content_digest(self) -> str:
+        """What `digest` should be."""
+        return hashlib.sha256(canonical(replace(self, digest="")).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @final
@@ -131,7 +135,7 @@ class FolderCache:
             place = self._make(listed)
             facts = _facts(place)
         if listed.unreadable and not self._skip:  # they came after the others were decoded
-            raise BadData(damage_refusal(self._root, listed.unreadable))
+            raise damage_refusal(self._root, listed.unreadable)
         return place, facts
 
     def _place(self, listed: Listing) -> Path:
@@ -144,7 +148,7 @@ class FolderCache:
             listed.without(())
         except BadData:  # too few, perhaps because the others are of a format that cannot be read
             if listed.unreadable and not self._skip:
-                raise BadData(damage_refusal(self._root, listed.unreadable)) from None
+                raise damage_refusal(self._root, listed.unreadable) from None
             raise
         with disk_errors(f"write {place}"):
             self._folders.mkdir(parents=True, exist_ok=True)
@@ -201,6 +205,7 @@ class FolderCache:
             std=std,
             damaged=damaged,
         )
+        facts = replace(facts, digest=facts.content_digest())
         with (folder / "facts.json").open("xb") as stream:
             stream.write((json.dumps(to_plain(facts), indent=1) + "\n").encode())  # ASCII: a name may be no UTF-8
             _sync(stream)
@@ -208,11 +213,11 @@ class FolderCache:
     def _check_damage(self, listed: Listing, damaged: Mapping[str, str]) -> None:
         """Refuse damaged files, or where they are left out, what is left of a class. Raises BadData."""
         if not self._skip and (found := {**listed.unreadable, **damaged}):
-            raise BadData(damage_refusal(self._root, found))
+            raise damage_refusal(self._root, found)
         try:
             listed.without(damaged)
         except BadData as error:
-            raise BadData(f"{error}; {several(len(damaged), 'damaged file')} left out: {listed_damage(damaged)}") from None
+            raise BadData(f"{error}; {several(len(damaged), 'damaged file')} left out:", items=listed_damage(damaged)) from None
 
     def _blocks(self, part: str, images: int) -> Iterator[int]:
         """The first number of each block of images; on a terminal with a bar."""
@@ -260,9 +265,9 @@ def _facts(place: Path) -> Facts:
     found = content(place / "facts.json")
     if found is None:
         raise BadData(f"{place} holds no images yet")
-    facts = from_plain(Facts, parse(found))
-    if facts.format != _FORMAT or not set(_PARTS) == facts.images.keys() == facts.sha256.keys():
-        raise BadData(f"{place} holds no images of this format")
+    facts = from_plain(Facts, parse(found, any_path=True))
+    if facts.format != _FORMAT or facts.digest != facts.content_digest():
+        raise BadData(f"{place} holds no images of this format, or was altered")
     return facts
 
 

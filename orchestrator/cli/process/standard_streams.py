@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import re
 import sys
 from collections.abc import Iterator
 from typing import TextIO
@@ -65,7 +66,7 @@ def data_width() -> int | None:
     if _data is None or not _data.isatty():
         return None
     asked = os.environ.get("COLUMNS", "")
-    if asked.isdecimal() and int(asked) > 0:
+    if re.fullmatch("[1-9][0-9]{0,8}", asked):
         return int(asked)
     try:
         return os.get_terminal_size(_data.fileno()).columns or None
