@@ -22,9 +22,9 @@ from orchestrator.errors import InvalidInput
 from orchestrator.support.wording import printable
 
 if TYPE_CHECKING:
-    from orchestrator.sessions.submit_images import ImagesRequest
     from orchestrator.storage.run_folder import RunFolder
     from orchestrator.storage.study_folder import StudyFolder
+    from orchestrator.submission.images_to_predict import ImagesRequest
 
 LABELS = ("names", "numbers")
 
@@ -76,8 +76,8 @@ def submit(
     """
     from orchestrator.executors.devices import assign_devices
     from orchestrator.sessions import submit
-    from orchestrator.sessions.submit_images import ImagesRequest
     from orchestrator.storage.remembered_folders import data_folder_of
+    from orchestrator.submission.images_to_predict import ImagesRequest
 
     request = ImagesRequest(folder=images, **form)
     if file is not None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from orchestrator import plugins
 from orchestrator.contracts import DataSet, LeftOut
 from orchestrator.errors import MissingInput
-from orchestrator.sessions.submit_images import ImagesRequest, find_images, own_images
+from orchestrator.submission.images_to_predict import ImagesRequest, find_images, own_images
 from orchestrator.support.activity import doing
 from orchestrator.support.wording import several, shown
 

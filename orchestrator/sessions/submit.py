@@ -11,7 +11,11 @@ from orchestrator.data_identity import DataIdentity, Part, class_names, read_dat
 from orchestrator.errors import BadData, InvalidInput, MissingInput
 from orchestrator.record import RunRecord
 from orchestrator.sessions.fetch_data import left_out
-from orchestrator.sessions.submit_images import (
+from orchestrator.storage.commands import command
+from orchestrator.storage.run_folder import RunFolder
+from orchestrator.storage.study_file import StudyFile
+from orchestrator.storage.study_folder import StudyFolder
+from orchestrator.submission.images_to_predict import (
     ImagesRequest,
     ImagesToPredict,
     check_output,
@@ -20,10 +24,6 @@ from orchestrator.sessions.submit_images import (
     own_images,
     predict,
 )
-from orchestrator.storage.commands import command
-from orchestrator.storage.run_folder import RunFolder
-from orchestrator.storage.study_file import StudyFile
-from orchestrator.storage.study_folder import StudyFolder
 from orchestrator.submission.name_tables import check_name_tables, name_tables, numbered_names
 from orchestrator.submission.out_of_distribution import CHALLENGE, CheckedFiles, OutOfDistribution, check_files
 from orchestrator.submission.prediction_progress import PredictionProgress
