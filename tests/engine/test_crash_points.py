@@ -219,7 +219,7 @@ def test_every_point_is_crashed_at() -> None:
 
 
 def test_a_crash_that_no_point_has_is_refused_and_none_is_the_default(tmp_path: Path) -> None:
-    program = "from orchestrator.support.fault_injection import *; reached(CrashPoint.JOB_SENT); print('alive')"
+    program = "from orchestrator.support.fault_injection import *; check_variable(); reached(CrashPoint.JOB_SENT); print('alive')"
 
     def code(text: str) -> int:
         child = subprocess.run(

@@ -5,7 +5,7 @@ import json
 import shutil
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,7 @@ def wrong_arrays(draw: st.DrawFn) -> bytes:
             found[name] = (array % 10).astype(kind) if kind not in ("M8[s]",) else array.astype("int64").astype(kind)
         case 4:
             change = draw(st.sampled_from(("short", "empty", "flat", "last", "more", "scalar", "half", "reversed", "fortran")))
-            found[name] = {
+            otherwise: dict[str, Callable[[], Any]] = {
                 "short": lambda: array[:-1],
                 "empty": lambda: array[:0],
                 "flat": lambda: array.reshape(-1),
@@ -83,7 +83,8 @@ def wrong_arrays(draw: st.DrawFn) -> bytes:
                 "half": lambda: array[..., ::2],
                 "reversed": lambda: array[::-1],
                 "fortran": lambda: np.asfortranarray(array),
-            }[change]()
+            }
+            found[name] = otherwise[change]()
         case 5:
             altered = array.astype(draw(st.sampled_from(("int64", "float64"))))
             altered.reshape(-1)[draw(st.integers(0, 19))] = draw(st.sampled_from((-1, 10, 255, 256, 2**40, -(2**62))))

@@ -30,7 +30,7 @@ from orchestrator.storage.study_file import Search, StudyFile
 from orchestrator.storage.study_folder import StudyFolder
 from orchestrator.storage.study_options import StudyOptions
 from tests.helpers.in_process_cli import call, refused
-from tests.helpers.records import epochs_of, record_of
+from tests.helpers.records import PLAN_CONTENT, epochs_of, record_of
 
 CURVE = epochs_of((0.4, 0.6, 0.5))
 SPACE: dict[str, dict[str, Any]] = {"learning_rate": {}, "dropout": {}, "gone": {}}
@@ -40,7 +40,7 @@ OPTIONS = StudyOptions(dataset="digits", seed=0, epochs=6, pruner="median", samp
 def stored(folder: Path, record: RunRecord, epochs: Sequence[Epoch] = CURVE, *, searches: bool = True) -> StudyFolder:
     """The study `part2`, which holds this run."""
     study = RunsFolder(folder / "runs").study("part2")
-    search = Search(plan="part2", plan_content={"space": SPACE}, options=OPTIONS, trials=12) if searches else None
+    search = Search(plan="part2", plan_content={**PLAN_CONTENT, "space": SPACE}, options=OPTIONS, trials=12) if searches else None
     study.write(StudyFile(uuid="0" * 32, name="part2", created=1.0, search=search))
     study.folder(record).write(record)
     study.folder(record).replace_epochs(epochs)

@@ -22,7 +22,7 @@ from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_file import Search, StudyFile
 from orchestrator.storage.study_options import StudyOptions
 from tests.helpers.in_process_cli import call, content, refused
-from tests.helpers.records import epochs_of, record_of
+from tests.helpers.records import PLAN_CONTENT, epochs_of, record_of
 
 CURVE = epochs_of((0.4, 0.6))
 OPTIONS = StudyOptions(dataset="digits", seed=0, epochs=6, pruner="median", sampler="tpe")
@@ -39,7 +39,7 @@ def no_storage(monkeypatch: pytest.MonkeyPatch) -> None:
 def store(tmp_path: Path) -> RunsFolder:
     """A runs folder with the study `search`, of a plan's file, and the single runs of `train`, which was worked on last."""
     store = RunsFolder(tmp_path / "runs")
-    search = Search(plan="/plans/part2.py", plan_content={"space": {}}, options=OPTIONS, trials=12)
+    search = Search(plan="/plans/part2.py", plan_content={**PLAN_CONTENT, "space": {}}, options=OPTIONS, trials=12)
     runs: dict[str, tuple[Search | None, list[RunRecord]]] = {
         "search": (
             search,

@@ -82,6 +82,8 @@ class Decoder:
             self._printed = None
 
     def _square(self, content: bytes, size: int, orientation: int) -> Images:
+        if self._process is not None and self._process.poll() is not None:
+            self.close()  # it ended while it had nothing to do, so no image is to blame
         process = self._process or self._begin()
         try:
             assert process.stdin is not None
