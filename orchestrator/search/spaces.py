@@ -88,10 +88,9 @@ def _middle(distribution: Any) -> Any:
     if isinstance(distribution, CategoricalDistribution):
         return distribution.choices[len(distribution.choices) // 2]
     low, high = distribution.low, distribution.high
+    center = low if distribution.single() else math.sqrt(low * high) if distribution.log else (low + high) / 2
     axis = _axis(distribution)
-    return axis.value(
-        axis.coordinate(low if distribution.single() else math.sqrt(low * high) if distribution.log else (low + high) / 2)
-    )
+    return axis.value(axis.nearest(center) if isinstance(axis, Grid) else axis.coordinate(center))
 
 
 def describe(space: Mapping[str, Any]) -> dict[str, Any]:

@@ -89,11 +89,15 @@ class Grid:
 
     def coordinate(self, value: Any) -> float:
         """The number of steps above `low`, to the nearest one: 0.3 and 0.1 + 0.2 have the same coordinate. Raises ValueError."""
-        steps = round((_number(value) - self.low) / self.step)
-        nearest = self.value(min(max(steps, 0), self.count - 1))
+        steps = self.nearest(_number(value))
+        nearest = self.value(steps)
         if not math.isclose(nearest, value, rel_tol=1e-9, abs_tol=1e-12):
             raise ValueError(f"{value!r} is not on its grid of steps; the nearest value is {nearest}")
-        return float(steps)
+        return steps
+
+    def nearest(self, value: float) -> float:
+        """The number of steps above `low` of the grid's value that is nearest to this one."""
+        return float(min(max(round((value - self.low) / self.step), 0), self.count - 1))
 
     def value(self, coordinate: float) -> Any:
         """The value so many steps above `low`."""

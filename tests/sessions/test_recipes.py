@@ -65,6 +65,11 @@ def test_the_middle_of_a_space_is_in_it() -> None:
         "stepped": FloatDistribution(0.0, 1.0, step=0.25),
         "whole": IntDistribution(1, 64, log=True),
         "single": FloatDistribution(0.1, 0.1, log=True),
+        # whose middle lies between two values
+        "even": IntDistribution(1, 4),
+        "uneven": IntDistribution(16, 64, step=16),
+        "tenths": FloatDistribution(0.0, 0.3, step=0.1),
+        "ten": IntDistribution(1, 10, log=True),
     }
     found = middle(space)
     assert found == {
@@ -74,6 +79,10 @@ def test_the_middle_of_a_space_is_in_it() -> None:
         "stepped": 0.5,
         "whole": 8,
         "single": 0.1,
+        "even": 3,
+        "uneven": 48,
+        "tenths": pytest.approx(0.2),
+        "ten": 3,
     }
     assert isinstance(found["whole"], int)
     assert all(contains(distribution, found[name]) for name, distribution in space.items())

@@ -226,6 +226,16 @@ def test_a_decoder_that_was_idle_for_long_is_replaced(fake: None, tmp_path: Path
     assert plugins.dataset(f"folder:{root}").info(data).classes == 2
 
 
+def test_a_decoder_that_is_killed_while_it_idles_is_replaced(fake: None, tmp_path: Path, data: Path) -> None:
+    for name in ("photos", "others"):
+        root = folder_of(tmp_path / name, {"cat/03.png": told(8)})
+        assert plugins.dataset(f"folder:{root}").info(data).classes == 2
+        for decoder in _decoders._spare:
+            decoder.kill()  # as the system does where memory is short
+            if decoder._process is not None:
+                decoder._process.wait()
+
+
 def test_a_decoder_that_cannot_begin_says_why(fake: None, tmp_path: Path, data: Path) -> None:
     (tmp_path / "fake.py").write_text("import no_such_module")
     root = folder_of(tmp_path / "photos", {})
