@@ -23,7 +23,7 @@ def amounts(few: int, many: int) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("examples", [*every_day, pytest.param(many, id="many", marks=pytest.mark.slow)])
 
 
-def for_all(strategy: SearchStrategy[Any], check: Callable[[Any], None], examples: int) -> None:
+def for_all(strategy: SearchStrategy[Any], check: Callable[[Any], object], examples: int) -> None:
     """Call `check` with so many generated inputs. Of those that fail the smallest one is reported."""
 
     def checked(generated: Any) -> None:
