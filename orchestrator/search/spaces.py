@@ -39,8 +39,9 @@ def plain(distribution: object) -> BaseDistribution:
 
 def _check_range(distribution: FloatDistribution | IntDistribution) -> None:
     """Optuna takes ends that are not finite, and anything for `log`. Raises TypeError."""
-    if not isinstance(distribution.log, bool):
-        raise TypeError(f"has log={distribution.log!r}, where True or False is expected")
+    log: Any = distribution.log
+    if not isinstance(log, bool):
+        raise TypeError(f"has log={log!r}, where True or False is expected")
     try:
         parse(optuna.distributions.distribution_to_json(distribution))
     except (BadData, TypeError) as error:

@@ -61,20 +61,22 @@ def checked_plan(made: object, name: str, dataset: str) -> StudyPlan:
 
 def _check_types(made: StudyPlan, name: str) -> None:
     """That each field has its type: study.json and records are written as a plan has it, and read strictly. Raises BadData."""
-    kinds = {"recipe": Recipe, "metric": Metric, "space": Mapping, "baselines": Sequence}
+    space: Mapping[Any, Any] = made.space
+    baselines: Sequence[Any] = made.baselines
+    kinds: dict[str, type] = {"recipe": Recipe, "metric": Metric, "space": Mapping, "baselines": Sequence}
     for field, kind in kinds.items():
         if not isinstance(found := getattr(made, field), kind):
             raise _unusable(name, f"{field} is of type {type(found).__name__} where a {kind.__name__} is expected")
-    if wrong := [parameter for parameter in made.space if not isinstance(parameter, str)]:
+    if wrong := [parameter for parameter in space if not isinstance(parameter, str)]:
         raise _unusable(name, f"space names a hyperparameter {wrong[0]!r}, which is no text")
-    for baseline in made.baselines:
+    for baseline in baselines:
         if not isinstance(baseline, Baseline):
             raise _unusable(name, f"baselines holds a {type(baseline).__name__} where a Baseline is expected")
         if not isinstance(baseline.params, Mapping):
             raise _unusable(name, f"params of the baseline {baseline.system} are of type {type(baseline.params).__name__}")
     try:
-        baselines = tuple(replace(baseline, params={}) for baseline in made.baselines)
-        from_plain(StudyPlan, to_plain(replace(made, space={}, baselines=baselines)))
+        without_params = tuple(replace(baseline, params={}) for baseline in made.baselines)
+        from_plain(StudyPlan, to_plain(replace(made, space={}, baselines=without_params)))
     except BadData as error:
         raise _unusable(name, str(error)) from error
 

@@ -31,7 +31,7 @@ def csv_bytes(
     encoding: str = "utf-8",
 ) -> bytes:
     stream = io.StringIO()
-    csv.writer(stream, lineterminator=end, quoting=quoting, delimiter=between).writerows(rows)  # type: ignore[arg-type]  # a plain number
+    csv.writer(stream, lineterminator=end, quoting=quoting, delimiter=between).writerows(rows)
     return stream.getvalue().encode(encoding, "surrogatepass" if encoding.startswith("utf") else "replace")
 
 

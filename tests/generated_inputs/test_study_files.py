@@ -146,8 +146,8 @@ def test_a_damaged_lock_tells_less_and_nothing_else(examples: int, world: World,
     def check(generated: tuple[bytes, tuple[str, ...]]) -> None:
         content, words = generated
         with worked_on(world, content):
-            codes, names = ((75,), (f"study '{PLAN}' is being run by",)) if words == study else ((0,), ())
-            judged(capsys, world.folder, codes, *words, "--runs", world.runs, names=names)
+            names = [f"study '{PLAN}' is being run by"] if words == study else []
+            judged(capsys, world.folder, (75 if names else 0,), *words, "--runs", world.runs, names=names)
 
     for_all(st.tuples(changed_json(holder, indent=None), st.sampled_from((*LOOKING[:3], study))), check, examples)
 
