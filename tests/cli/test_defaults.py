@@ -43,6 +43,7 @@ def shown(default: str) -> str:
     return f"[default: {default}]".replace(" ", "")
 
 
+@pytest.mark.slow
 def test_commands_use_the_folders_of_the_file_until_an_option_names_others(
     here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -192,6 +193,7 @@ def test_the_database_of_a_file_is_that_of_new_studies(
     assert said.startswith("error: orchestrate.toml: storage must be a database URL such as sqlite:///FILE")
 
 
+@pytest.mark.slow
 def test_the_password_of_a_file_opens_the_database_of_its_study_and_is_shown_nowhere(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -214,6 +216,7 @@ def wandb_runs(here: Path) -> list[WandbRun]:
     return list(read_folder(here / "runs" / "curves").values())
 
 
+@pytest.mark.slow
 def test_project_and_tags_are_in_the_files_of_wandb(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,6 +26,7 @@ def published(runs: Path) -> dict[str, int]:
         storage.engine.dispose()
 
 
+@pytest.mark.slow
 def test_a_renamed_and_then_copied_study_goes_on_as_two(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study = ("study", "curves", "--runs", runs, "--trials", "3", *QUIET)
     assert call(capsys, *study).code == 0
@@ -44,6 +45,7 @@ def test_a_renamed_and_then_copied_study_goes_on_as_two(runs: Path, capsys: pyte
     assert store.study("kept").recorded().uuid != store.study("copy").recorded().uuid
 
 
+@pytest.mark.slow
 def test_a_study_is_renamed_with_its_copy_and_deleted_with_it(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     renamed = call(capsys, "studies", "rename", "curves", "kept", "--runs", runs)
     assert (renamed.code, renamed.output) == (0, ""), renamed.messages
@@ -90,6 +92,7 @@ def test_a_study_whose_copy_cannot_follow_keeps_its_name(
         assert [path.name for path in runs.iterdir() if not path.name.startswith("optuna.db")] == []
 
 
+@pytest.mark.slow
 def test_a_deleted_study_is_begun_again_by_the_same_command(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.rmtree(runs / "curves")
     begun = call(capsys, "study", "curves", "--runs", runs, "--trials", "1", *QUIET)

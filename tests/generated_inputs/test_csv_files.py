@@ -78,6 +78,7 @@ def is_right(content: bytes) -> bool:
     )
 
 
+@pytest.mark.slow
 @amounts(8, 120)
 def test_a_submission_is_accepted_exactly_where_it_is_right(
     examples: int, world: World, capsys: pytest.CaptureFixture[str]

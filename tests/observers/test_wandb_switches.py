@@ -174,6 +174,7 @@ def test_variables_of_the_runs_of_others_are_removed() -> None:
     assert environment == KEPT
 
 
+@pytest.mark.slow
 def test_what_a_sweep_or_launch_sets_does_not_reach_our_runs(
     mirror: Callable[..., SubprocessObserver], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -67,6 +67,7 @@ def test_little_work_is_not_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert slow.warning() is None
 
 
+@pytest.mark.slow
 def test_a_slow_trainer_is_timed(tmp_path: Path) -> None:
     """0.4 s for 32 images are 16 s for the 1,258 of the digits."""
     said = warning(tmp_path, work(seconds=0.4))
@@ -82,6 +83,7 @@ def test_a_trainer_that_cannot_be_timed_is_no_reason_to_wait_or_to_fail(
     assert warning(tmp_path, work(misbehaviour=misbehaviour, at_epoch=1)) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["study", pytest.param("train", marks=pytest.mark.slow)])
 def test_it_is_said_before_the_first_epoch(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

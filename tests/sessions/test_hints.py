@@ -75,6 +75,7 @@ def test_what_comes_next_after_a_search(place: Path, here: Path, capsys: pytest.
     assert call(capsys, *words, *QUIET).code == 0
 
 
+@pytest.mark.slow
 def test_an_enqueued_setting_of_an_idle_study_names_that_study(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     result = call(capsys, "enqueue", "other", "dropout=0.25", "--runs", "my runs")
     (resume,) = commands_in(result.messages)
@@ -106,6 +107,7 @@ def test_hints_of_commands_that_find_nothing(here: Path, capsys: pytest.CaptureF
         assert commands_in(said) == [["data", "fetch", name, "--data-dir", "my 'data'"]]
 
 
+@pytest.mark.slow
 def test_a_study_without_a_complete_trial_is_searched_on_by_its_own_plan(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "failing.py").write_text(PLAN.replace("seed=0)", 'seed=0, params={"misbehaviour": "diverge"})'))
     assert call(capsys, "study", "failing.py", "--trials", "1", "--runs", "my runs", *QUIET).code == 1

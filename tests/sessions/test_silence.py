@@ -81,6 +81,7 @@ def test_nothing_is_said_between_lines_that_come_often(
     assert capsys.readouterr().err.splitlines() == [f"line {number}" for number in range(8)]
 
 
+@pytest.mark.slow
 def test_a_trial_of_many_epochs_is_not_silent(capsys: pytest.CaptureFixture[str], impatient: None, tmp_path: Path) -> None:
     words = ("study", slow_plan(tmp_path), "--trials", "1", "--epochs", "2", "--runs", tmp_path / "runs", *QUIET)
     result = call(capsys, *words)

@@ -77,6 +77,7 @@ def surroundings() -> tuple[Any, ...]:
     return (dict(os.environ), *handlers, signal.getitimer(signal.ITIMER_REAL), Path.cwd(), sys.dont_write_bytecode, sys.stdout)
 
 
+@pytest.mark.slow
 def test_the_same_call_resumes_and_a_larger_number_extends_and_the_process_is_left_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -206,6 +207,7 @@ def test_plug_ins_are_read_as_they_are_now_and_where_the_process_is_now(tmp_path
     assert epochs(tmp_path / "other") == 5
 
 
+@pytest.mark.slow
 def test_an_interruption_is_said_and_raised_and_the_same_call_resumes(tmp_path: Path) -> None:
     said: list[str] = []
 

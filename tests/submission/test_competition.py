@@ -60,6 +60,7 @@ def entered(original: Competition, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     shutil.copytree(original.root.parent / "untouched", original.root)
 
 
+@pytest.mark.slow
 def test_a_retrain_predicts_the_flat_test_folder_and_measures_labelled_images(
     entered: Competition, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -171,6 +171,7 @@ def test_what_is_wrong_is_said_in_one_line_and_nothing_is_written(
         assert content(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_a_sound_one_of_unusual_types_is_trained_on(own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     changed = load(images="np.asfortranarray(images(n))", labels="labels(n).astype(np.uint8)") + "\n    "
     changed += info(mean="(np.float32(0.5),)", train_images="np.int64(60)", batch_sizes="[np.int64(4)]")

@@ -101,6 +101,7 @@ def test_a_smaller_number_that_is_met_already_leaves_nothing_running(capsys: pyt
     assert all(record.status.finished for record in folder.runs())
 
 
+@pytest.mark.slow
 def test_an_interruption_while_the_database_answers(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

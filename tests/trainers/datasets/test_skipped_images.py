@@ -34,6 +34,7 @@ def damaged(root: Path) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_a_study_without_the_damaged_images(damaged: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     where = ("--runs", tmp_path / "runs", "--data-dir", tmp_path / "data")
     search = ("study", "part1", *where, *QUIET, "--device", "cpu")
