@@ -70,7 +70,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> World:
     (world.folder / "trainers" / "datasets" / f"{DATASET}.py").write_text(DATASET_FILE)
     (world.folder / "search_spaces" / f"{PLAN}.py").write_text(PLAN_FILE)
     world.data.mkdir()
-    np.savez(world.data / "arrays.npz", **arrays())  # type: ignore[arg-type] - any of the names may be that of an option
+    np.savez(world.data / "arrays.npz", **arrays())  # type: ignore[arg-type]  # any name may be that of an option
     recipe = Recipe(plan="mine", trainer="curve", dataset=DATASET, epochs=2, seed=3, params={"learning_rate": 0.03})
     world.recipe.write_text(json.dumps(to_plain(recipe)))
     with pytest.MonkeyPatch.context() as patch:

@@ -5,6 +5,7 @@ import io
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import strategies as st
@@ -26,7 +27,7 @@ def csv_bytes(
     rows: Sequence[Sequence[str]],
     *,
     end: str = "\n",
-    quoting: int = csv.QUOTE_MINIMAL,
+    quoting: Literal[0, 1, 2, 3] = csv.QUOTE_MINIMAL,
     between: str = ",",
     encoding: str = "utf-8",
 ) -> bytes:
