@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -218,10 +219,12 @@ def test_the_command_ends_with_0_says_why_and_status_remembers(quick: Path, caps
 def test_a_real_session_leaves_real_time(tmp_path: Path) -> None:
     words = ("study", "slow_curves", "--trials", "1000", "--budget", "33s", "--mirror", "off", "--runs", tmp_path / "runs")
     _, messages = run(*words, "--data-dir", tmp_path)
-    assert "of the budget of 33 s is used" in messages
+    used = re.search(r"(\d+) s of the budget of 33 s is used; .* are reserved for the full retrain", messages)
+    assert used is not None, messages
+    assert 15 < int(used[1]) < 33  # on the budget's own clock, of which 9 s are reserved
     records = RunsFolder(tmp_path / "runs").known("slow_curves").runs(Kind.TRIAL)
     # By the session's own files, since on busy cores the interpreter takes long to start and to exit.
     began = min(record.provenance.started for record in records)
     last = max(file.stat().st_mtime for file in (tmp_path / "runs").rglob("record.json"))
-    assert 9 < last - began < 33  # of which 9 s are reserved
+    assert last - began < 33
     assert len(records) >= 5

@@ -84,11 +84,11 @@ def test_a_rate_that_fell_on_a_plateau_of_its_phase_has_fallen_after_a_resume_to
     }
     whole = begin("resnet", digits_data(), 9, **params)
     expected, states = [], {}
-    for done in range(1, 10):
-        expected += run(whole, 1)
+    for epochs in (1, 3, 3, 2):
+        expected += run(whole, epochs)
         file = io.BytesIO()
         torch.save(whole.state_dict(), file)
-        states[done] = file.getvalue()
+        states[len(expected)] = file.getvalue()
     assert expected[3].lr < expected[0].lr
     assert expected[-1].lr < expected[4].lr
     for done in (1, 4, 7):
