@@ -100,6 +100,7 @@ def test_a_study_continues_when_its_messages_are_not_read(tmp_path: Path) -> Non
     assert json.loads(result.stdout)["finished"] == 3
 
 
+@pytest.mark.slow
 def test_every_epoch_of_a_retrain_is_shown_once_though_several_come_together(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

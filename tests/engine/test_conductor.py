@@ -111,7 +111,7 @@ def test_exactly_as_many_trials_as_asked_each_recorded_once(tmp_path: Path) -> N
         assert record.seconds == pytest.approx(0.25 * record.epochs)
 
 
-@pytest.mark.parametrize("after", [1, 2, 9, 10, 11, 30, 51])
+@pytest.mark.parametrize("after", [1, 10, 51, *(pytest.param(after, marks=pytest.mark.slow) for after in (2, 9, 11, 30))])
 @pytest.mark.parametrize("checkpoint_share", [0.02, 1.0])
 def test_a_study_that_was_cut_off_and_resumed_ends_as_one_left_alone(tmp_path: Path, after: int, checkpoint_share: float) -> None:
     conduct(tmp_path / "alone", 10)

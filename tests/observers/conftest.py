@@ -1,10 +1,12 @@
 """Observers in processes of their own, and copies that a test left closed at its end."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 
 from orchestrator.observers.optuna import PublishedStudy, open_copy
@@ -12,9 +14,18 @@ from orchestrator.observers.subprocess_observer import SubprocessObserver
 from tests.helpers.published_copies import Copier, configuration
 
 
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database file of Optuna without a study: its tables take longer to make than a test to run."""
+    file = tmp_path_factory.mktemp("empty") / "optuna.db"
+    optuna.storages.RDBStorage(f"sqlite:///{file}").engine.dispose()
+    return file
+
+
 @pytest.fixture
-def copier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Copier]:
+def copier(empty_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Copier]:
     """Opens a copy in this process, which writes each change at once; connections that a test left are closed."""
+    shutil.copy(empty_database, tmp_path / "optuna.db")
     monkeypatch.setattr("orchestrator.observers.optuna._BETWEEN_WRITINGS", 0.0)
     opened = []
 

@@ -223,6 +223,7 @@ def test_a_killed_mirror_is_completed_from_the_records(mirror: Callable[..., Sub
     assert [run.summary["state"] for _, run in sorted(found.items())] == ["COMPLETE", "PRUNED", "FAILED", "COMPLETE"]
 
 
+@pytest.mark.slow
 def test_after_a_kill_of_everything_the_files_are_readable(mirror: Callable[..., SubprocessObserver], tmp_path: Path) -> None:
     observer = mirror()
     record, epochs = running(0), curve(3)

@@ -21,7 +21,7 @@ from tests.helpers.paths import ROOT
 from tests.helpers.records import PARAMS, epochs_of, record_of
 
 RECORDED = ROOT / "tests" / "storage" / "recorded_0_1" / "studies"
-WIDTHS = [*range(1, 20), 40, 59, 60, 61, 79, 80, 81, 100, 120, 160, 200, 300]
+OTHER_WIDTHS = [*range(2, 7), *range(8, 20), 61, 79, 81, 100, 160, 200]
 
 
 def records(study: str = "part1-digits") -> list[RunRecord]:
@@ -54,7 +54,9 @@ def columns_of(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("study", ["p", "part1-digits", "x" * 64])
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(
+    "width", [1, 7, 40, 59, 60, 80, 120, 300, *(pytest.param(width, marks=pytest.mark.slow) for width in OTHER_WIDTHS)]
+)
 def test_no_line_is_longer_than_the_terminal_and_every_run_is_there(study: str, width: int) -> None:
     found = fitted(table(study), width)
     lines = found.text.splitlines()

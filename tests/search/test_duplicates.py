@@ -75,8 +75,18 @@ def test_optuna_alone_repeats_itself_here(grid: StudyPlan) -> None:
     assert min(repeats) >= 4
 
 
-@pytest.mark.parametrize("workers", [1, 8])
-@pytest.mark.parametrize(("sampler", "pruner"), [("tpe", "none"), ("random", "none"), ("tpe", "hyperband")])
+@pytest.mark.parametrize(
+    ("sampler", "pruner", "workers"),
+    [
+        ("tpe", "hyperband", 8),
+        *(
+            pytest.param(*pair, workers, marks=pytest.mark.slow)
+            for pair in (("tpe", "none"), ("random", "none"), ("tpe", "hyperband"))
+            for workers in (1, 8)
+            if (*pair, workers) != ("tpe", "hyperband", 8)
+        ),
+    ],
+)
 def test_forty_trials_on_a_grid_are_forty_settings(grid: StudyPlan, workers: int, sampler: str, pruner: str) -> None:
     for seed in range(3):
         assert len(set(asked(grid, seed, workers, sampler=sampler, pruner=pruner))) == TRIALS
@@ -91,6 +101,7 @@ def folder(tmp_path: Path, name: str) -> StudyFolder:
     return RunsFolder(tmp_path / "runs").known(name)
 
 
+@pytest.mark.slow
 def test_a_study_on_a_grid_has_no_duplicates_and_goes_on_as_one_left_alone(quick: Path) -> None:
     records = conduct(quick / "alone", TRIALS, plan="grid")
     assert len({record.recipe.configuration() for record in records}) == TRIALS

@@ -65,6 +65,7 @@ def here(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_what_comes_next_after_a_search(place: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (said,) = re.findall(r"^next: (.*)$", (place / "messages").read_text(), re.MULTILINE)
     assert said == "orchestrate retrain-best other"  # the folder is the one that is remembered here

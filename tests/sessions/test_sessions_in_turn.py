@@ -122,7 +122,9 @@ class Counting:
 
 
 # At 117 epochs a trial is stopped at its very rung, and is among those that then deserve to be resumed.
-@pytest.mark.parametrize("epochs", [40, 80, 117, 118, 130, math.inf])
+@pytest.mark.parametrize(
+    "epochs", [80, *(pytest.param(epochs, marks=pytest.mark.slow) for epochs in (40, 117, 118, 130, math.inf))]
+)
 def test_what_was_put_by_is_run_on_by_a_session_that_begins_no_trial_any_more(epochs: float, tmp_path: Path) -> None:
     heard = Heard()
     counting = Counting(tmp_path, epochs)

@@ -63,7 +63,13 @@ def test_a_link_is_not_followed(
         refused(capsys, 66, "leaderboard", "--runs", runs, says=("there is no study",))
 
 
-@pytest.mark.parametrize("name", ["study.json.part", "trials/0004/record.json.part", "trials/0004/epochs.jsonl.part"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "trials/0004/record.json.part",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("study.json.part", "trials/0004/epochs.jsonl.part")),
+    ],
+)
 def test_nothing_is_written_through_a_link(name: str, runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     precious = tmp_path / "precious"
     precious.write_text("keep me")

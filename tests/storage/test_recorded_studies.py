@@ -84,6 +84,7 @@ def test_a_record_of_a_suspended_run_is_read_under_the_name_that_it_had(runs: Pa
     assert run.read() == record
 
 
+@pytest.mark.slow
 def test_a_killed_study_finds_what_it_would_have_found(capsys: pytest.CaptureFixture[str], runs: Path) -> None:
     assert found(resume(capsys, runs, "killed")) == UNINTERRUPTED["killed"]
 

@@ -131,6 +131,7 @@ def test_later_commands_find_the_study_and_its_data(here: Path, tmp_path: Path, 
     assert not (here / "runs").exists()
 
 
+@pytest.mark.slow
 def test_an_option_wins_and_a_study_in_the_default_folder_is_the_last_one_then(
     here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -87,6 +87,7 @@ def test_a_retrain_predicts_the_flat_test_folder_and_measures_labelled_images(
     assert "11 rows for the 11 images without classes" in entered.checked(capsys, entered.submission)
 
 
+@pytest.mark.slow
 def test_the_sample_submission_says_how_rows_are_written(entered: Competition, capsys: pytest.CaptureFixture[str]) -> None:
     expected = predicted(entered, entered.test)
     sample = entered.root / "sample_submission.csv"
@@ -118,6 +119,7 @@ def test_the_sample_submission_says_how_rows_are_written(entered: Competition, c
     assert content(entered.runs) == before
 
 
+@pytest.mark.slow
 def test_any_folder_of_images_is_predicted(
     entered: Competition, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,6 +152,7 @@ def test_any_folder_of_images_is_predicted(
     assert not list(tmp_path.glob("*.part"))
 
 
+@pytest.mark.slow
 def test_damaged_images_are_all_named_or_left_out(
     entered: Competition, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -194,6 +197,7 @@ def test_damaged_images_are_all_named_or_left_out(
     refused(capsys, 65, "submit", *words, *entered.where, says=("has no image that can be read, but 12 damaged files",))
 
 
+@pytest.mark.slow
 def test_verify_and_dry_run_say_what_becomes_of_images_without_classes(
     entered: Competition, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -216,6 +220,7 @@ def test_verify_and_dry_run_say_what_becomes_of_images_without_classes(
     assert planned["unlabelled"].startswith(text)
 
 
+@pytest.mark.slow
 def test_classes_that_were_renamed_are_refused_for_the_data_sets_own_images(
     entered: Competition, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -292,6 +297,7 @@ def test_options_that_do_not_fit_are_refused(
     assert content(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_names_that_are_no_utf8_cannot_be_ids(entered: Competition, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     folder = tmp_path / "images"
     write(folder / "a.png", digit_images(0, 1)[0])

@@ -25,6 +25,7 @@ from trainers.datasets._listing import listing
 QUIET = ("--mirror", "off", "--executor", "in-process")
 
 
+@pytest.mark.slow
 def test_from_a_folder_of_images_to_its_predictions(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
