@@ -139,7 +139,10 @@ class StudyStatus:
 
 def study_status(folder: StudyFolder, study: StudyFile | None = None) -> StudyStatus:
     """The state of a study; `study` is what study.json says or will say. Raises BadData for a damaged record."""
-    trials, retrains, singles = (tuple(folder.runs(kind)) for kind in (Kind.TRIAL, Kind.RETRAIN, Kind.SINGLE))
+    records = folder.runs()
+    trials, retrains, singles = (
+        tuple(record for record in records if record.kind is kind) for kind in (Kind.TRIAL, Kind.RETRAIN, Kind.SINGLE)
+    )
     holder = folder.holder()
     trained = [record for record in (*trials, *retrains, *singles) if record.status is Status.RUNNING]
     active = [record for record in trained if holder is not None and holder.trains(record)]

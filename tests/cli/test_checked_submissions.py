@@ -44,6 +44,7 @@ def test_a_right_submission(runs: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "179 rows" in result.output
 
 
+@pytest.mark.slow
 def test_a_submission_for_the_test_images_of_cifar100_is_checked_as_one(
     tmp_path: Path, cifar100_folder: Path, refuse: Refuse, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -54,6 +54,7 @@ def test_one_line_per_finished_trial_and_data_for_programs(capsys: pytest.Captur
     assert all(row["run"] in table for row in rows)
 
 
+@pytest.mark.slow
 def test_when_every_trial_fails_it_is_said_why(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     plan = (PLUGINS / "search_spaces" / "curves.py").read_text()
     (tmp_path / "mine.py").write_text(plan.replace("seed=0)", 'seed=0, params={"misbehaviour": "raise"})'))

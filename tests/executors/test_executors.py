@@ -35,11 +35,11 @@ class TestInProcess(ExecutorConformance):
         return InProcess(device="cpu", threads=1, data_folder=folder)
 
 
+@pytest.mark.slow
 class TestProcesses(ExecutorConformance):
     def make(self, folder: Path) -> Executor:
         return in_processes(folder)
 
-    @pytest.mark.slow
     def test_a_failure_names_the_log_that_has_its_traceback(self, executor: Executor, tmp_path: Path) -> None:
         assert isinstance(executor, Processes)
         executor.start(job(tmp_path, failure="raise"))

@@ -26,7 +26,7 @@ from tests.helpers.paths import PLUGINS
 from tests.helpers.simulated_gpus import EVERY_JOB, GIB, SimulatedGpus, busy
 
 
-@pytest.mark.parametrize("gpus", [1, 2, 3])
+@pytest.mark.parametrize("gpus", [1, pytest.param(2, marks=pytest.mark.slow), 3])
 @pytest.mark.parametrize(
     ("throughput", "kept"),
     [

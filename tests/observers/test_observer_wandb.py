@@ -68,6 +68,7 @@ def test_a_trial_becomes_a_run_with_its_curve_config_and_summary(
     assert run.exit_code == 0
 
 
+@pytest.mark.slow
 def test_a_record_of_others_deletes_no_folder_of_another_run(tmp_path: Path) -> None:
     others = ["run-20260101_120000-3f2a9c1b-t0000", "offline-run-20260101_120000-33f2a9c1b-t0000", "runs-1-3f2a9c1b-t0000"]
     for name in others:
@@ -101,6 +102,7 @@ def test_every_setting_of_the_documents_is_in_the_config_as_it_is_recorded(
     assert {name: run.config["params"] for name, run in complete(observer, tmp_path).items()} == expected
 
 
+@pytest.mark.slow
 def test_what_a_trainer_measured_besides_has_its_own_columns(mirror: Callable[..., SubprocessObserver], tmp_path: Path) -> None:
     observer = mirror()
     record = running(0)
@@ -151,6 +153,7 @@ def test_runs_at_the_same_time_stay_apart_and_every_state_is_told(
     assert (retrain.summary["test_loss"], retrain.summary["test_acc"]) == (0.2, 0.97)
 
 
+@pytest.mark.slow
 def test_a_run_opened_again_has_every_epoch_once(mirror: Callable[..., SubprocessObserver], tmp_path: Path) -> None:
     observer = mirror()
     record, epochs = running(5), curve(4)
@@ -280,6 +283,7 @@ def test_a_missing_or_broken_library_is_a_warning(
     assert problem.kind == "failed"
 
 
+@pytest.mark.slow
 def test_a_folder_named_wandb_in_the_working_directory_does_not_hide_the_library(
     mirror: Callable[..., SubprocessObserver], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

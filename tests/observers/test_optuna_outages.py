@@ -62,6 +62,7 @@ def test_a_file_that_is_no_database_is_unavailable_and_untouched(copier: Copier,
     assert (tmp_path / "optuna.db").read_text() == "my notes, " * 100
 
 
+@pytest.mark.slow
 def test_after_an_outage_the_process_completes_the_copy_without_being_told(tmp_path: Path) -> None:
     observer = in_process(tmp_path)
     assert observer.ready(30) is None

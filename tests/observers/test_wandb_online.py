@@ -81,6 +81,7 @@ def test_what_was_written_offline_is_uploaded_once_there_is_a_key(
     }
 
 
+@pytest.mark.slow
 def test_auto_is_offline_without_a_key(mirror: Callable[..., SubprocessObserver], tmp_path: Path) -> None:
     observer = mirror("auto")
     replay(observer, study_of(1))

@@ -53,6 +53,7 @@ def cells(file: Path, columns: int) -> list[list[np.ndarray]]:
     return [[pixels[98 * row : 98 * row + 96, left : left + 96] for left in lefts] for row in range(3)]
 
 
+@pytest.mark.slow
 def test_rows_are_training_images_and_columns_are_epochs(
     cifar100_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

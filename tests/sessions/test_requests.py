@@ -116,7 +116,9 @@ class After:
         return SessionEnd(reason="enough", suspend=True) if self._left < 0 else None
 
 
-@pytest.mark.parametrize("pruner", ["median", "asha", "promote", "none"])
+@pytest.mark.parametrize(
+    "pruner", ["promote", *(pytest.param(name, marks=pytest.mark.slow) for name in ("median", "asha", "none"))]
+)
 def test_a_study_that_was_stopped_at_any_moment_ends_as_one_left_alone(quick: Path, pruner: str) -> None:
     conduct(quick / "alone", 9, pruner=pruner)
     paused = 0

@@ -46,6 +46,7 @@ def test_its_parameters_are_the_commands_options() -> None:
     assert all(parameter.kind is parameter.KEYWORD_ONLY for name, parameter in parameters.items() if name != "plan")
 
 
+@pytest.mark.slow
 def test_it_finds_what_the_command_finds_and_says_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ("--trials", "5", "--runs", "RUNS", "--mirror", "off", "--executor", "in-process", "--seed", "3")
     typed = call(

@@ -18,6 +18,7 @@ from orchestrator import plugins
 from orchestrator.record import Kind, RunRecord, Status
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_folder import StudyFolder
+from tests.helpers.in_process_cli import call
 from tests.helpers.subprocess_cli import run
 from tests.helpers.wandb_files import read_folder
 
@@ -166,8 +167,11 @@ def test_the_submission_can_be_written_again(walked: Walked) -> None:
 
 
 @pytest.mark.parametrize("form", ["table", "csv", "json", "md"])
-def test_the_leaderboard_in_every_form_has_every_run_best_first(walked: Walked, form: str) -> None:
-    output, _ = run("leaderboard", "--format", form, folder=walked.folder)
+def test_the_leaderboard_in_every_form_has_every_run_best_first(
+    walked: Walked, form: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(walked.folder)
+    output = call(capsys, "leaderboard", "--format", form).output
     names = [record.run_id for record in walked.study.runs()]
     assert all(name in output for name in names)
     if form in ("csv", "json"):

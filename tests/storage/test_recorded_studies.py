@@ -89,6 +89,7 @@ def test_a_killed_study_finds_what_it_would_have_found(capsys: pytest.CaptureFix
     assert found(resume(capsys, runs, "killed")) == UNINTERRUPTED["killed"]
 
 
+@pytest.mark.slow
 def test_a_stopped_study_finds_what_it_would_have_found_and_tries_its_enqueued_setting_once(
     capsys: pytest.CaptureFixture[str], runs: Path
 ) -> None:

@@ -108,6 +108,7 @@ def test_a_state_folder_that_cannot_be_written_is_ignored(tmp_path: Path, state_
     assert remembered_runs_folder() is None
 
 
+@pytest.mark.slow
 def test_later_commands_find_the_study_and_its_data(here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data, runs = tmp_path / "data", tmp_path / "elsewhere"
     data.mkdir()

@@ -150,6 +150,7 @@ NAMED = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.slow
 @NAMED
 def test_outcomes_are_as_likely_as_with_torchvision(
     transform: Transform, reference: Callable[[torch.Tensor], Any], photographs: torch.Tensor

@@ -41,7 +41,7 @@ def test_every_phase_runs_through_the_schedule_at_its_own_rate() -> None:
     )
 
 
-@pytest.mark.parametrize("done", [1, 2])
+@pytest.mark.parametrize("done", [1, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "choice",
     [

@@ -34,6 +34,7 @@ SAID = [
 ]
 
 
+@pytest.mark.slow
 def test_a_gpu_computes_exactly_inside_and_as_the_user_has_it_outside() -> None:
     """In processes of their own: torch's older and newer switches do not mix. The switches need no GPU."""
     program = f"""
