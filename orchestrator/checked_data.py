@@ -241,7 +241,7 @@ def _problem_of_labels(labels: Any, images: int, classes: int, part: str) -> str
 def _problem_of_range(labels: "np.ndarray", classes: int, part: str) -> str:
     outside = (labels < 0) | (labels >= classes)
     if outside.any():
-        first = int(outside.argmax())
+        first = int(outside.nonzero()[0][0])
         return f"the label {labels[first]} of its {part} image {first} is none of 0 to {classes - 1}"
     return ""
 

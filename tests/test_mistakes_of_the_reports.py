@@ -243,7 +243,7 @@ def test_8_the_truly_best_setting_is_among_those_that_may_be_as_good() -> None:
     for _ in range(studies):
         truths = 0.55 + 0.01 * draw.random(40)
         runs = [measured(number, float(draw.binomial(images, truth)) / images, images) for number, truth in enumerate(truths)]
-        best, truly = min(runs, key=RunRecord.order), runs[int(truths.argmax())]
+        best, truly = min(runs, key=RunRecord.order), runs[int(np.argmax(truths))]
         overtaken += best is not truly
         named += truly in [best, *not_significantly_worse(best, runs)]
     assert overtaken > 0.5 * studies

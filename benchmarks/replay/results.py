@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, final
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmarks.replay.study import Outcome
 
@@ -54,10 +55,10 @@ def summed_up(outcomes: Mapping[str, Sequence[Outcome]]) -> Result:
     seeds = len(next(iter(outcomes.values())))
     resampled = np.random.default_rng(0).integers(seeds, size=(_RESAMPLES, seeds))
 
-    def values(name: str) -> np.ndarray:  # seeds × tasks
+    def values(name: str) -> npt.NDArray[np.float64]:  # seeds × tasks
         return np.array([[getattr(outcome, name) for outcome in task] for task in outcomes.values()], dtype=np.float64).T
 
-    def figure(of: np.ndarray, per: np.ndarray | None = None) -> Figure:
+    def figure(of: npt.NDArray[np.float64], per: npt.NDArray[np.float64] | None = None) -> Figure:
         sums, counts = of.sum(axis=1), (np.ones_like(of) if per is None else per).sum(axis=1)
         means = sums[resampled].sum(axis=1) / counts[resampled].sum(axis=1)
         low, high = np.quantile(means, [0.025, 0.975])

@@ -50,7 +50,7 @@ def _shares(total: int, sizes: Array) -> Array:
     largest = np.argsort(-remainders, kind="stable")[: total - int(shares.sum())]
     shares[largest] += 1
     for small in np.flatnonzero((shares == 0) & (sizes > 1)):
-        giver = int(shares.argmax())
+        giver = int(np.argmax(shares))
         if shares[giver] > 1:
             shares[giver] -= 1
             shares[small] = 1
