@@ -88,9 +88,16 @@ def class_names(run: str, *, runs_dir: str | Path | None = None) -> tuple[str, .
 
 
 def runs(directory: str | Path | None = None, *studies: str) -> "Frames":
-    """One row per run and one row per epoch, of these studies or of all. The runs folder is settled as for `load`."""
-    from orchestrator.sessions.tables import frames
+    """One row per run and one row per epoch, of these studies or of all. The runs folder is settled as for `load`.
 
+    Raises MissingInput where `directory` is not there, and what the commands raise for damaged files.
+    """
+    from orchestrator.errors import MissingInput
+    from orchestrator.sessions.tables import frames
+    from orchestrator.support.disk_lookups import is_folder
+
+    if directory is not None and not is_folder(Path(directory).expanduser()):
+        raise MissingInput(f"there is no runs folder {directory}")
     return frames(_runs_folder(directory), studies)
 
 

@@ -3,7 +3,7 @@
 import math
 import numbers
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, final
@@ -106,7 +106,10 @@ class CheckedDataSet:
         own = self._own_names().left_out
         assert own is not None
         with blame_plugin(self._what):
-            return own(folder)
+            found = own(folder)
+        self._refuse(_problem_of_kind(found, LeftOut, "its left_out is"))
+        self._refuse(_problem_of_left_out(found))
+        return found
 
     def _unlabelled(self, folder: Path) -> ImageFiles | None:
         own = self._own_names().unlabelled
@@ -147,6 +150,19 @@ class CheckedDataSet:
     def _refuse(self, problem: str) -> None:
         if problem:
             raise BadData(f"{self._what} cannot be used: {problem}")
+
+
+def _problem_of_left_out(found: LeftOut) -> str:
+    damaged, others = found.damaged, found.others
+    if not isinstance(damaged, Mapping) or not _are_texts([*damaged.keys(), *damaged.values()]):
+        return f"damaged in its left_out is {_shown(damaged)} where names of files and reasons are expected"
+    if not isinstance(others, tuple | list) or not _are_texts(others):
+        return f"others in its left_out is {_shown(others)} where a tuple of names is expected"
+    return ""
+
+
+def _are_texts(found: Sequence[object]) -> bool:
+    return all(isinstance(text, str) for text in found)
 
 
 def _problem_of_info(info: object) -> str:

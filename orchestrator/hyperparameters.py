@@ -91,6 +91,9 @@ def _annotations(kind: type) -> Mapping[str, Any]:
     return types.MappingProxyType(typing.get_type_hints(kind))
 
 
+_NONE = "none"  # a word for nothing, as None or null, where there may be nothing
+
+
 class _UnfitPartError(ValueError):
     """A part of a value is invalid, and the message names it."""
 
@@ -157,7 +160,7 @@ def _fit(annotation: Any, value: Any) -> Any:
 
 def _fit_union(choices: Sequence[Any], value: Any) -> Any:
     others = [choice for choice in choices if choice is not types.NoneType]
-    if value is None and len(others) < len(choices):
+    if (value is None or value == _NONE) and len(others) < len(choices):
         return None
     if all(dataclasses.is_dataclass(choice) for choice in others):
         return _fit_dataclass(others, value)
@@ -196,6 +199,8 @@ def _own_name(kind: type) -> str:
 
 
 def _fit_tuple(items: Sequence[Any], value: Any) -> tuple[Any, ...]:
+    if items[-1:] == (Ellipsis,):  # of any length: none, and one alone, may be written without brackets
+        value = () if value is None or value == _NONE else (value,) if isinstance(value, str | Mapping) else value
     if not isinstance(value, list | tuple):
         raise TypeError(f"it must be a sequence, not {type(value).__name__}")
     if items[-1:] == (Ellipsis,):

@@ -38,6 +38,8 @@ def _described(error: BaseException) -> str:
 
 def _where(error: BaseException) -> str:
     """The last line of a plug-in that the error came through, in brackets; "" where there is none."""
+    if isinstance(error, SyntaxError) and error.filename:  # its code never ran
+        return f" ({error.filename}, line {error.lineno})"
     ours = str(Path(__file__).parent)
     frames = traceback.extract_tb(error.__traceback__)
     theirs = [frame for frame in frames if not frame.filename.startswith((ours, "<")) and "site-packages" not in frame.filename]

@@ -243,6 +243,11 @@ class RunRecord:
                 raise ValueError(f"{name} is {getattr(self, name)}, which is below 0")
         check_duration("seconds", self.seconds)
 
+    def with_totals(self, epochs: Sequence[Epoch]) -> "RunRecord":
+        """The record with the totals of its epochs: how many, how long, and the objective value."""
+        seconds = sum(epoch.seconds for epoch in epochs)
+        return replace(self, best=self.metric.best(epochs), epochs=len(epochs), seconds=seconds)
+
     def order(self) -> tuple[float, float, float, int]:
         """A sort key, the best run first: the metric, then lower validation loss, then cheaper, then earlier."""
         if self.best is None:

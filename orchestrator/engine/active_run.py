@@ -1,7 +1,7 @@
 """A run that has a job now, and what the engine's parts tell each other about it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, final
 
 from orchestrator.jobs import Job
@@ -79,9 +79,3 @@ class ActiveRun:
         """
         decide = len(self.epochs) >= self.assignment.until_epoch
         return Update(record=self.record, epochs=self.epochs, measured=True, decide=decide, notes=notes)
-
-
-def with_totals(record: RunRecord, epochs: Sequence[Epoch]) -> RunRecord:
-    """The record with the totals of its epochs: how many, how long, and the objective value."""
-    seconds = sum(epoch.seconds for epoch in epochs)
-    return replace(record, best=record.metric.best(epochs), epochs=len(epochs), seconds=seconds)

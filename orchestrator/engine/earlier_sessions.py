@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from orchestrator.engine.active_run import with_totals
 from orchestrator.record import RunRecord, Status
 from orchestrator.storage.archive import StudyArchive
 
@@ -18,6 +17,6 @@ def suspend_interrupted(archive: StudyArchive, interrupted: Sequence[RunRecord])
     paused = []
     for record in interrupted:
         run = archive.folder(record)
-        paused.append(with_totals(replace(record, status=Status.PAUSED, suspended=True), run.epochs()))
+        paused.append(replace(record, status=Status.PAUSED, suspended=True).with_totals(run.epochs()))
         run.write(paused[-1])
     return paused

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import final
 
-from orchestrator.engine.active_run import ActiveRun, Assignment, Update, with_totals
+from orchestrator.engine.active_run import ActiveRun, Assignment, Update
 from orchestrator.jobs import Began
 from orchestrator.observers.base import Observer
 from orchestrator.record import Checkpoint, Epoch, Failure, RunRecord, Status
@@ -28,7 +28,7 @@ class Recorder:
         resume = folder.has_record()
         epochs = folder.epochs() if resume else []
         attempt = record.attempt + 1 if resume else 1
-        record = with_totals(replace(record, status=Status.RUNNING, suspended=False, failure=None, attempt=attempt), epochs)
+        record = replace(record, status=Status.RUNNING, suspended=False, failure=None, attempt=attempt).with_totals(epochs)
         folder.write(record)
         return ActiveRun(record=record, folder=folder, assignment=assignment, epochs=epochs, resume=resume)
 
@@ -52,7 +52,7 @@ class Recorder:
         if active.resume:  # else nothing was recorded that could have to be dropped
             active.folder.replace_epochs(active.epochs)
         # Written with the run's next change: a job that is begun again says it again.
-        active.record = with_totals(replace(active.record, provenance=provenance), active.epochs)
+        active.record = replace(active.record, provenance=provenance).with_totals(active.epochs)
         active.opened = True
         for observer in self._observers:
             observer.opened(active.record, active.epochs)
@@ -71,7 +71,7 @@ class Recorder:
         """A worker has measured an epoch."""
         active.folder.append(epoch)
         active.epochs.append(epoch)
-        active.record = with_totals(active.record, active.epochs)
+        active.record = active.record.with_totals(active.epochs)
         reached(CrashPoint.EPOCH_RECORDED)
         for observer in self._observers:
             observer.measured(active.record, epoch)

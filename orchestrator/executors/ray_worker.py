@@ -19,7 +19,7 @@ from orchestrator.executors import wire
 from orchestrator.executors.code_shipping import PLUGINS
 from orchestrator.executors.wire import Grant, Stop
 from orchestrator.jobs import Event, Failed, Finished, Job, Saved
-from orchestrator.record import FailureKind
+from orchestrator.record import FailureKind, SourceLine
 from orchestrator.storage.run_folder import RunFolder
 from orchestrator.support.environment import remove_switches
 from orchestrator.worker.runner import Runner
@@ -128,10 +128,25 @@ class RayWorker:
 
 
 def _located(event: Event) -> Event:
-    """A failure of disk or data names its machine: only there can it be repaired."""
-    if isinstance(event, Failed) and event.failure.kind in (FailureKind.DISK, FailureKind.DATA):
-        return replace(event, failure=replace(event.failure, message=f"on {socket.gethostname()}: {event.failure.message}"))
-    return event
+    """A failure of disk or data names its machine: only there can it be repaired.
+
+    Code that was shipped is named as it lies below the working directory of the command, or below the folder of our packages:
+    Ray deletes the copies.
+    """
+    if not isinstance(event, Failed):
+        return event
+    failure = replace(event.failure, source_lines=tuple(map(_unshipped, event.failure.source_lines)))
+    if failure.kind in (FailureKind.DISK, FailureKind.DATA):
+        failure = replace(failure, message=f"on {socket.gethostname()}: {failure.message}")
+    return replace(event, failure=failure)
+
+
+def _unshipped(at: SourceLine) -> SourceLine:
+    plugins = Path.cwd()
+    for shipped in (plugins, plugins.parent) if plugins.name == PLUGINS else ():
+        if Path(at.file).is_relative_to(shipped):
+            return replace(at, file=str(Path(at.file).relative_to(shipped)))
+    return at
 
 
 def _holds(file: Path, content: str) -> bool:

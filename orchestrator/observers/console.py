@@ -86,6 +86,8 @@ class Console:
         self._of_which_trained += max(record.seconds - trained, 0.0)
         self._costs[record.run_id] = self._costs.get(record.run_id, trained) + worked
         self._timed.add(record.run_id)
+        if record.suspended:  # it has not come to a rung: what it will take is not known
+            self._costs.pop(record.run_id)
         if record.status.finished:
             self._finished.add(record.run_id)
         if record.beats(self._leader):

@@ -3,6 +3,7 @@
 It is made for a process of its own (`orchestrator.observers.subprocess_observer`), because a database may be slow or unreachable.
 """
 
+import contextlib
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -91,17 +92,20 @@ class PublishedStudy:
         self._trouble = ""
         self._unreachable_since = math.inf
         where = f"the database {hide_passwords(configuration.url)}"
-        try:
-            self._storage = connect(configuration.url)
-            self._file = DatabaseFile(configuration.url)
-            self._file.opened()
-            study_id = self._claim()
-            self._remove_former(study_id)
-            self._remove_unrecorded(study_id)
-        except OrchestrateError:
-            raise
-        except Exception as error:
-            raise Unavailable(f"{where} cannot be used: {root_cause(error)}") from error
+        with contextlib.ExitStack() as undo:
+            try:
+                self._storage = connect(configuration.url)
+                undo.callback(self._storage.engine.dispose)
+                self._file = DatabaseFile(configuration.url)
+                self._file.opened()
+                study_id = self._claim()
+                self._remove_former(study_id)
+                self._remove_unrecorded(study_id)
+            except OrchestrateError:
+                raise
+            except Exception as error:
+                raise Unavailable(f"{where} cannot be used: {root_cause(error)}") from error
+            undo.pop_all()  # the copy is open
 
     def opened(self, record: RunRecord, epochs: Sequence[Epoch]) -> None:
         """Show the trial as RUNNING, with all that is recorded."""

@@ -25,7 +25,7 @@ def written_by(trainer: str) -> Written:
     kinds = functools.cache(lambda: plugins.trainer(trainer).hyperparameters)
 
     def written(name: str, value: Any) -> str:
-        if value is None or isinstance(value, bool | int | float):
+        if isinstance(value, bool | int | float):
             return as_it_stands(name, value)
         return as_it_stands(name, completed_value(kinds(), name, value))
 

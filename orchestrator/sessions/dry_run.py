@@ -24,7 +24,7 @@ from orchestrator.support.clock import Clock, SystemClock
 from orchestrator.support.disk_lookups import status
 from orchestrator.support.durations import format_duration
 from orchestrator.support.serialization import to_plain
-from orchestrator.support.wording import short
+from orchestrator.support.wording import several, short
 
 _SHOWN_SETTINGS = 5
 
@@ -74,8 +74,8 @@ class DryRun:
         options = search.options
         lines = [
             f"study      {file.name}, in {self.opened.folder.path}: {self.left} of {search.trials} trials are left",
-            f"plan       {search.plan} on {options.dataset}: {options.epochs} epochs a trial, sampler {options.sampler}, "
-            f"pruner {options.pruner}, seed {options.seed}",
+            f"plan       {search.plan} on {options.dataset}: {several(options.epochs, 'epoch')} a trial, "
+            f"sampler {options.sampler}, pruner {options.pruner}, seed {options.seed}",
             *([f"submission {self.unlabelled}"] if self.unlabelled else []),
             *(f"space      {name}: {distribution}" for name, distribution in self.opened.plan.space.items()),
             f"workers    {len(self.assignment.devices)} on {', '.join(dict.fromkeys(self.assignment.devices))}, "

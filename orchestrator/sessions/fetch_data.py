@@ -5,6 +5,7 @@ from pathlib import Path
 
 from orchestrator import plugins
 from orchestrator.contracts import DataSet, LeftOut
+from orchestrator.data_identity import read_data
 from orchestrator.errors import MissingInput
 from orchestrator.submission.images_to_predict import ImagesRequest, find_images, own_images
 from orchestrator.support.activity import doing
@@ -51,22 +52,27 @@ def report_missing_data_set(dataset: str, folder: Path, say: Callable[[str], Non
     _check_further(dataset, source, folder, say)
 
 
-def describe_data_set(dataset: str, folder: Path) -> Iterator[str]:
+def describe_data_set(dataset: str, folder: Path) -> list[str]:
     """Lines about a data set that was checked: what it has, images per class, and what was left out. Raises as its `load`.
 
     Its images without classes are read first, and matched with the sample submission.
     """
+    return list(_described(dataset, folder))  # whatever is wrong is said before any of them
+
+
+def _described(dataset: str, folder: Path) -> Iterator[str]:
     source = plugins.dataset(dataset)
     unlabelled = find_images(dataset, folder, ImagesRequest())
     damaged = unlabelled.check() if unlabelled is not None else {}
-    info = source.info(folder)
+    reading = read_data(dataset, folder, "train", "test")
+    info = reading.info
     train, test = ([0] * info.classes, [0] * info.classes)
-    for counts, part in ((train, source.load(folder, "train")), (test, source.load(folder, "test"))):
+    for counts, part in ((train, reading.parts["train"]), (test, reading.parts["test"])):
         for label in part.labels.tolist():
             counts[label] += 1
     images = f"{info.classes} classes, {info.train_images:,} training images of {info.size}×{info.size} pixels"
     yield f"{dataset} is complete and verified: {images}"
-    yield from _per_class(source.names.classes(folder) if source.names.classes is not None else None, train, test)
+    yield from _per_class(reading.identity.classes or None, train, test)
     if source.names.left_out is not None:
         yield from left_out(source.names.left_out(folder))
     if unlabelled is not None:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, final
 from orchestrator import plugins
 from orchestrator.contracts import Frames
 from orchestrator.plugin_errors import blame_plugin
+from orchestrator.record import Epoch, RunRecord, Status
 from orchestrator.storage.progress import shown_state
 from orchestrator.storage.runs import RunsFolder
+from orchestrator.storage.study_folder import StudyFolder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,8 +25,14 @@ def frames(store: RunsFolder, studies: Sequence[str]) -> Frames:
     runs = [(folder, record) for folder in folders for record in folder.runs()]
     searches = [search for folder in folders if (search := folder.read().search) is not None]
     searched = [name for search in searches for name in search.plan_content["space"]]
-    found = ((folder.name, record, folder.folder(record).epochs()) for folder, record in runs)
+    found = (_with_epochs(folder, record) for folder, record in runs)
     return frames_of(found, searched, [shown_state(record, holders[folder.name]) for folder, record in runs])
+
+
+def _with_epochs(folder: StudyFolder, record: RunRecord) -> tuple[str, RunRecord, list[Epoch]]:
+    """Of a run that is trained, or was interrupted, the epochs know more than its record."""
+    epochs = folder.folder(record).epochs()
+    return folder.name, record.with_totals(epochs) if record.status is Status.RUNNING else record, epochs
 
 
 @final

@@ -95,6 +95,7 @@ def train(request: TrainRequest, resources: Resources, say: Callable[[str], None
 def _settled(folder: StudyFolder, store: RunsFolder, now: float) -> tuple[StudyFile, str]:
     """What study.json is to say of this folder of single runs, and what to say of it; the caller holds its lock."""
     if not folder.has_begun():
+        folder.runs()  # raises where only study.json is missing
         return settled_in(folder, StudyFile(uuid=uuid.uuid4().hex, name=folder.name, created=now)), ""
     found = identity(folder, store)
     return found.file, found.note

@@ -45,8 +45,11 @@ def _with_password(search: Search, typed: str) -> str:
 
 
 def _finds(name: str, runs: Path) -> bool:
-    """Whether a command that is typed here takes this runs folder by itself; in doubt it does not."""
-    default: Path | None = None
+    """Whether a command that is typed here takes this runs folder by itself; in doubt it does not.
+
+    A folder that only is the last one in use counts for nothing: another study may come before the command is typed.
+    """
+    defaults: list[Path] = []
     with contextlib.suppress(DiskError, BadSettings):
-        default = new_runs_folder(None) if name in _BEGIN else last_runs_folder(None)
-    return default is not None and default.absolute() == runs.absolute()
+        defaults = [new_runs_folder(None), *([] if name in _BEGIN else [last_runs_folder(None)])]
+    return bool(defaults) and all(default.absolute() == runs.absolute() for default in defaults)

@@ -36,6 +36,11 @@ class RunFolder:
         """Whether there is a record. Raises DiskError."""
         return is_file(self.record_file)
 
+    def without_record(self) -> str:
+        """A file of a run whose record, the first to be written, is missing; "" where there is none. Raises DiskError."""
+        files = (self.epochs_file, self.last_checkpoint, self.best_checkpoint)
+        return next((file.name for file in files if is_file(file)), "")
+
     def write(self, record: RunRecord) -> None:
         """Replace the record. Raises DiskError."""
         with disk_errors(f"write {self.record_file}"):

@@ -53,13 +53,15 @@ class RunsFolder:
         )
 
     def find_run(self, run_id: str) -> tuple[StudyFolder, RunFolder]:
-        """The run that `run_id` names, `part2/trials/0007` or `part2/7`; or a study that has one run only.
+        """The run that `run_id` names: `part2/trials/0007`, `part2/7`, the path of its folder; or a study that has one run only.
 
         Raises UnknownName, with those that exist, BadData as `StudyFolder.runs` does, or DiskError.
         """
-        parts = run_id.strip("/").split("/")
-        if len(parts) == 2 and re.fullmatch("[0-9]{1,18}", parts[1]):
-            parts = [parts[0], FOLDERS[Kind.TRIAL], f"{int(parts[1]):04d}"]
+        parts = run_id.removeprefix(f"{self.runs}/").strip("/").split("/")
+        if len(parts) == 2:
+            parts = [parts[0], FOLDERS[Kind.TRIAL], parts[1]] if _is_number(parts[1]) else parts
+        if len(parts) == 3 and parts[1] == FOLDERS[Kind.TRIAL] and _is_number(parts[2]):
+            parts = [*parts[:2], f"{int(parts[2]):04d}"]
         study = self.known(parts[0])
         if len(parts) == 1 and len(runs := study.runs()) == 1:
             parts = runs[0].run_id.split("/")
@@ -73,6 +75,10 @@ class RunsFolder:
 
     def _worked_on(self, name: str) -> int:
         return self.study(name).worked_on()
+
+
+def _is_number(word: str) -> bool:
+    return re.fullmatch("[0-9]{1,18}", word) is not None
 
 
 def study_around(file: Path) -> Path | None:

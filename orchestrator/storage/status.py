@@ -14,6 +14,7 @@ from orchestrator.storage.study_file import StudyFile
 from orchestrator.storage.study_folder import StudyFolder
 from orchestrator.support.durations import format_duration
 from orchestrator.support.serialization import to_plain
+from orchestrator.support.wording import several
 
 
 @final
@@ -139,12 +140,16 @@ class StudyStatus:
 
 def study_status(folder: StudyFolder, study: StudyFile | None = None) -> StudyStatus:
     """The state of a study; `study` is what study.json says or will say. Raises BadData for a damaged record."""
-    records = folder.runs()
+    records = [
+        # Written when something happens to a run, not after each of its epochs.
+        record.with_totals(folder.folder(record).epochs()) if record.status is Status.RUNNING else record
+        for record in folder.runs()
+    ]
     trials, retrains, singles = (
         tuple(record for record in records if record.kind is kind) for kind in (Kind.TRIAL, Kind.RETRAIN, Kind.SINGLE)
     )
     holder = folder.holder()
-    trained = [record for record in (*trials, *retrains, *singles) if record.status is Status.RUNNING]
+    trained = [record for record in records if record.status is Status.RUNNING]
     active = [record for record in trained if holder is not None and holder.trains(record)]
     return StudyStatus(
         study=study or folder.read(),
@@ -180,11 +185,13 @@ def _lines(found: Mapping[str, Any]) -> list[str]:
         last = found["last_failures"][kind]
         lines.append(f"{number} failed as {kind}, the last {last['run']}: {last['message']}")
     if found["setbacks"]:
-        lines.append(f"{found['setbacks']} retries after a crash, a hang or the loss of a worker")
+        retries = "retry" if found["setbacks"] == 1 else "retries"
+        lines.append(f"{found['setbacks']} {retries} after a crash, a hang or the loss of a worker")
     if found["replicates"]:
-        lines.append(f"{found['replicates']} trials replicate another with a fresh seed")
+        replicate = "trial replicates" if found["replicates"] == 1 else "trials replicate"
+        lines.append(f"{found['replicates']} {replicate} another with a fresh seed")
     if found["enqueued"]:
-        lines.append(f"{found['enqueued']} enqueued settings waiting")
+        lines.append(f"{several(found['enqueued'], 'enqueued setting')} waiting")
     if (best := found["best"]) is not None:
         far = reached(best["epochs"], best["of_epochs"], best["epoch"])
         lines.append(f"best {best['metric']} {best[best['metric']]:.4f}: {best['run']}, {far}")

@@ -20,7 +20,7 @@ from orchestrator.support.atomic_files import disk_errors, replace
 from orchestrator.support.disk_lookups import content, folders_in, is_file, is_there, names_in, status
 from orchestrator.support.names import NAME, checked_name
 from orchestrator.support.serialization import shortened
-from orchestrator.support.wording import one_line
+from orchestrator.support.wording import one_line, several
 
 
 @final
@@ -78,9 +78,10 @@ class StudyFolder:
         """The records of all runs of these kinds (of all kinds when none is named), in the order of their names.
 
         A folder without a record is a run that never began; it is left out. Raises BadData for a damaged record, for one
-        that belongs to another folder or study, so that no copied folder counts as a run of its own, and for a link; DiskError.
+        that belongs to another folder or study, so that no copied folder counts as a run of its own, and for a link; for a
+        record, or study.json, that is missing where there is more of the run, or of the study; DiskError.
         """
-        found = []
+        found: list[RunRecord] = []
         uuids = self._uuids()
         for kind in kinds or tuple(Kind):
             for folder in folders_in(self.path / FOLDERS[kind]):
@@ -90,6 +91,11 @@ class StudyFolder:
                     record = run.recorded()
                     _refuse_foreign(record, kind, run, uuids)
                     found.append(run.named(record))
+                elif trained := run.without_record():
+                    raise BadData(f"{run.record_file} is missing beside {trained}; restore it, or move {folder} away")
+        if found and not uuids:
+            runs = several(len(found), "recorded run")
+            raise BadData(f"{self.study_file} is missing beside {runs}; restore it, or move {self.path} away")
         return found
 
     def refuse_foreign(self, kind: Kind, run: RunFolder) -> None:

@@ -1,5 +1,6 @@
 """Submissions for images without classes, as those of a competition of one's own: which images, which ids, which labels."""
 
+import csv
 import os
 import stat
 from collections.abc import Mapping, Sequence
@@ -17,11 +18,13 @@ from orchestrator.submission.predictions import ProgressCallback, Rows, damaged_
 from orchestrator.submission.sample_submission import Sample, files_by_id, label_texts, read_sample
 from orchestrator.submission.submission_file import SubmissionForm, ids_in
 from orchestrator.support.activity import bar_or, doing
+from orchestrator.support.atomic_files import disk_errors
 from orchestrator.support.disk_lookups import is_folder, is_link, status
 from orchestrator.support.names import is_text
 from orchestrator.support.wording import damage_refusal, first_of, several, shown
 
 _HEADER = ("id", "label")  # of the columns, where nobody says otherwise
+_LONGEST_HEADER = 4096  # bytes
 
 
 @final
@@ -183,6 +186,21 @@ def check_output(output: Path, images: ImagesToPredict) -> None:
         for path in inputs:
             if path.name == output.name and (other := status(path)) is not None and _same(other, found):
                 raise InvalidInput(f"{shown(output)} is read for this submission: give another --output")
+        if _is_called_a_sample(output) or _header_of(output) != images.header:
+            header = ",".join(images.header)
+            raise InvalidInput(f"{shown(output)} is no submission with the header {header}: remove it, or give another --output")
+
+
+def _is_called_a_sample(file: Path) -> bool:
+    """Whether a file is called as competitions call their sample, whose header may be that of a submission."""
+    return file.name.lower().replace("_", "") == "samplesubmission.csv"
+
+
+def _header_of(file: Path) -> tuple[str, ...]:
+    """The cells of a file's first line, whatever it is. Raises DiskError."""
+    with disk_errors(f"read {shown(file)}"), file.open("rb") as stream:
+        line = stream.read(_LONGEST_HEADER).split(b"\n")[0]
+    return tuple(next(csv.reader([line.decode("utf-8", "replace").rstrip("\r")]), []))
 
 
 def _same(one: os.stat_result, other: os.stat_result) -> bool:

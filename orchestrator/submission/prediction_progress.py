@@ -8,6 +8,7 @@ from typing import final
 from orchestrator.support.activity import on_terminal
 
 _SECONDS_BETWEEN_LINES = 10.0
+_WHOLE_RATES = 10.0  # images per second, from which on a rate is shown without decimals
 
 
 @final
@@ -24,12 +25,14 @@ class PredictionProgress:
         """So many images are predicted, of so many."""
         now = time.monotonic()
         rate = done / max(now - self._begun, 1e-9)
-        line = f"predicted {done:,} of {total:,} images, {rate:,.0f} images/s, {(total - done) / rate:.0f} s left"
+        pace = f"{rate:,.0f}" if rate >= _WHOLE_RATES else f"{rate:.2g}"
+        left = f", {(total - done) / rate:.0f} s left" if done < total else ""
+        line = f"predicted {done:,} of {total:,} images, {pace} images/s{left}"
         if on_terminal():
             sys.stderr.write(f"\r{line}\x1b[K")
             sys.stderr.flush()
             self._in_line = True
-        elif now - self._said >= _SECONDS_BETWEEN_LINES:
+        elif now - self._said >= _SECONDS_BETWEEN_LINES and done < total:
             self._said = now
             self._say(line)
 

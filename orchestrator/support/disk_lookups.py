@@ -31,6 +31,7 @@ def status(path: Path, *, follow_links: bool = True) -> os.stat_result | None:
         try:
             return path.stat(follow_symlinks=follow_links)
         except (FileNotFoundError, NotADirectoryError):  # also where a file stands in the place of a folder above it
+            _refuse_dangling_link(path if follow_links else path.parent)
             return None
 
 
@@ -71,9 +72,7 @@ def names_in(folder: Path) -> list[str]:
     with disk_errors(f"read {folder}"):
         try:
             return sorted(os.listdir(folder))  # noqa: PTH208 - Path.iterdir fails later, when its first name is taken
-        except FileNotFoundError:
-            return []
-        except NotADirectoryError:
+        except (FileNotFoundError, NotADirectoryError):
             if is_there(folder):
                 raise
             return []
@@ -111,4 +110,21 @@ def content(path: Path) -> bytes | None:
         try:
             return path.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
+            _refuse_dangling_link(path)
             return None
+
+
+def _refuse_dangling_link(path: Path) -> None:
+    """Raise OSError where nothing is found because a link on the way leads nowhere: its disk may not be mounted."""
+    for place in (path, *path.parents):
+        try:
+            found = place.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        if stat.S_ISLNK(found.st_mode):
+            target = place.resolve()
+            try:
+                target.lstat()
+            except (FileNotFoundError, NotADirectoryError):
+                raise OSError(errno.ENOENT, f"{place} is a link to {target}, where nothing is") from None
+        return

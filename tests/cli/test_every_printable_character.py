@@ -1,5 +1,6 @@
 """Whatever a user may name, with every printable character: folders, classes, images, databases; and hints that can be pasted."""
 
+import contextlib
 import csv
 import io
 import json
@@ -85,7 +86,7 @@ def test_a_study_in_folders_of_any_name(
     recipe = walked / f"{name}.json"
     recipe.write_text(call(capsys, "recipe", "s/0", "--runs", runs).output)
     assert call(capsys, "train", recipe, *words).code == 0
-    with sqlite3.connect(runs / "optuna.db") as copy:
+    with contextlib.closing(sqlite3.connect(runs / "optuna.db")) as copy:
         assert copy.execute("SELECT study_name FROM studies").fetchall() == [("s",)]
     assert {path.name for path in walked.iterdir()} == {"runs", "data", photos.name, "plan.py", recipe.name}
     assert {path.name for path in runs.iterdir()} - {"optuna.db-wal", "optuna.db-shm"} == {"s", "train", "optuna.db"}

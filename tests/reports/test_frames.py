@@ -11,6 +11,7 @@ import pandas as pd
 from orchestrator.record import Best, Epoch, Evaluation, Kind, Metric, RunRecord, Status
 from orchestrator.storage.progress import shown_state
 from orchestrator.storage.runs import RunsFolder
+from orchestrator.storage.study_file import StudyFile
 from reports.tables import frames as frames_module
 from reports.tables.frames import frames
 from tests.helpers.records import PARAMS, epochs_of, record_of
@@ -18,7 +19,7 @@ from tests.helpers.records import PARAMS, epochs_of, record_of
 
 def test_what_is_stored_is_what_the_frames_say(tmp_path: Path) -> None:
     study = RunsFolder(tmp_path).study("part2")
-    study.path.mkdir()
+    study.write(StudyFile(uuid=record_of(0, []).provenance.study, name="part2", created=1.0))
     curves = {0: [0.5, 0.75, 0.625], 1: [0.25], 2: []}
     for number, curve in curves.items():
         epochs = epochs_of(curve, seconds=1.5)

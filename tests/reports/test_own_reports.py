@@ -156,6 +156,13 @@ def test_what_cannot_be_printed_is_refused_in_one_line(what: str, own: Path, giv
     assert "\n" not in str(refusal.value)
 
 
+def test_a_report_that_is_no_python_names_its_own_line(own: Path, given: Frames) -> None:
+    name = write(own, "def report(frames) return\n")
+    with pytest.raises(BadData) as refusal:
+        reported(name, given, "csv")
+    assert re.search(rf"SyntaxError: .* \({own}/{name}\.py, line \d+\)$", str(refusal.value)), refusal.value
+
+
 def test_a_report_is_a_function(own: Path, given: Frames) -> None:
     name = write(own, "report = 3\n")
     with pytest.raises(BadData, match="`report` is a int where a function is expected"):

@@ -36,8 +36,8 @@ def test_the_runs_folder_is_named_where_a_command_would_take_another(tmp_path: P
     assert command(Path("runs"), "retrain-best", "x") == "orchestrate retrain-best x"
     assert command(tmp_path / "runs", "retrain-best", "x") == "orchestrate retrain-best x"
     assert command(other, "retrain-best", "x") == f"orchestrate retrain-best x --runs '{other}'"
-    remember_runs_folder(other)
-    assert command(other, "retrain-best", "x") == "orchestrate retrain-best x"
+    remember_runs_folder(other)  # until another study comes, here or in another shell
+    assert command(other, "retrain-best", "x") == f"orchestrate retrain-best x --runs '{other}'"
     assert command(Path("runs"), "retrain-best", "x") == "orchestrate retrain-best x --runs runs"
     for begins in ("study", "train"):  # these never take the folder that was used before
         assert command(Path("runs"), begins, "x") == f"orchestrate {begins} x"

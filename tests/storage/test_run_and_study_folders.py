@@ -71,6 +71,36 @@ def test_a_study_and_its_runs_are_read_back(folder: StudyFolder) -> None:
     assert folder.folder(one).path == folder.path / "trials" / "0007"
 
 
+@pytest.mark.parametrize("left", ["epochs.jsonl", "last.pt", "best.pt"])
+def test_a_run_without_its_record_is_no_run_that_never_began(folder: StudyFolder, left: str) -> None:
+    """It would be trained again, and its epochs be appended to those that are there."""
+    run = folder.folder(record(folder))
+    run.write(record(folder))
+    (run.path / left).touch()
+    run.record_file.unlink()
+    with pytest.raises(BadData, match=f"record.json is missing beside {left}; restore it, or move .*0007 away"):
+        folder.runs()
+    (run.path / left).unlink()
+    assert folder.runs() == []  # a kill came before the first record
+
+
+def test_runs_without_their_study_belong_to_no_new_one(folder: StudyFolder) -> None:
+    folder.folder(record(folder)).write(record(folder))
+    folder.study_file.unlink()
+    with pytest.raises(BadData, match=r"study\.json is missing beside 1 recorded run; restore it, or move .*s away"):
+        folder.runs()
+
+
+@pytest.mark.parametrize("place", ["trials", "trials/0007", "trials/0007/record.json"])
+def test_a_link_whose_disk_is_gone_is_no_empty_place(folder: StudyFolder, tmp_path: Path, place: str) -> None:
+    folder.folder(record(folder)).write(record(folder))
+    (folder.path / place).rename(tmp_path / "elsewhere")
+    (folder.path / place).symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere").rename(tmp_path / "gone")
+    with pytest.raises((DiskError, BadData), match="is a link to"):
+        folder.runs()
+
+
 def test_a_line_torn_at_every_byte_costs_that_line_only(folder: StudyFolder) -> None:
     run = folder.folder(record(folder))
     run.write(record(folder))

@@ -248,6 +248,9 @@ REFUSED = {
     "a folder that is missing": ("missing/out.csv", 66, "there is no folder"),
     "an image": ("images/01.png", 2, "is read for this submission"),
     "the sample": ("sample.csv", 2, "is read for this submission"),
+    "another sample": ("sample_submission.csv", 2, "is no submission with the header id,label"),
+    "an image of the data set": ("other.png", 2, "is no submission with the header id,label"),
+    "a table with other columns": ("table.csv", 2, "is no submission with the header id,label"),
 }
 
 
@@ -258,6 +261,9 @@ def test_a_file_that_is_not_ones_own_is_never_replaced(
     name, code, says = REFUSED[what]
     write(tmp_path / "images" / "01.png", digit_images(0, 1)[0])
     (tmp_path / "sample.csv").write_text("id,label\n01,one\n")
+    (tmp_path / "sample_submission.csv").write_text("id,label\n02,one\n")
+    (tmp_path / "table.csv").write_text("id,label,note\n")
+    write(tmp_path / "other.png", digit_images(1, 1)[0])
     (tmp_path / "folder").mkdir()
     (tmp_path / "link.csv").symlink_to("sample.csv")
     (tmp_path / "linked").symlink_to(entered.runs / "train")

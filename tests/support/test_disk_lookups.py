@@ -46,6 +46,19 @@ def test_an_error_is_no_answer(
     assert str(raised.value).count(str(place)) == 1
 
 
+@pytest.mark.parametrize(
+    "lookup", [one for one in LOOKUPS if one is not disk_lookups.is_link], ids=lambda lookup: lookup.__name__
+)
+@pytest.mark.parametrize("name", ["link", "link/below", "link/below/that", "second"])
+def test_a_link_that_leads_nowhere_is_no_answer(lookup: Callable[[Path], Any], name: str, tmp_path: Path) -> None:
+    """Its disk may not be mounted, and what lies there would be written again."""
+    (tmp_path / "link").symlink_to("/nowhere/at/all")
+    (tmp_path / "second").symlink_to("link")
+    with pytest.raises(DiskError, match=" is a link to /nowhere/at/all, where nothing is"):
+        lookup(tmp_path / name)
+    assert disk_lookups.is_link(tmp_path / "link")
+
+
 @LOOKUP
 def test_a_circle_of_links_is_an_error(lookup: Callable[[Path], Any], tmp_path: Path) -> None:
     (tmp_path / "one").symlink_to("other")
@@ -57,11 +70,13 @@ def test_a_circle_of_links_is_an_error(lookup: Callable[[Path], Any], tmp_path: 
 def test_what_is_there_is_told_apart(tmp_path: Path) -> None:
     (tmp_path / "b folder").mkdir()
     (tmp_path / "a file").write_bytes(b"content")
-    (tmp_path / "c link").symlink_to("nowhere")
+    (tmp_path / "b folder" / "file").touch()
+    (tmp_path / "c link").symlink_to("b folder")
     assert disk_lookups.names_in(tmp_path) == ["a file", "b folder", "c link"]
     assert disk_lookups.folders_in(tmp_path) == [tmp_path / "b folder", tmp_path / "c link"]
     assert [disk_lookups.is_file(path) for path in sorted(tmp_path.iterdir())] == [True, False, False]
-    assert [disk_lookups.is_folder(path) for path in sorted(tmp_path.iterdir())] == [False, True, False]
+    assert [disk_lookups.is_folder(path) for path in sorted(tmp_path.iterdir())] == [False, True, True]
+    assert disk_lookups.names_in(tmp_path / "c link") == ["file"]
     assert [disk_lookups.is_link(path) for path in sorted(tmp_path.iterdir())] == [False, False, True]
     assert disk_lookups.content(tmp_path / "a file") == b"content"
     with pytest.raises(DiskError, match="cannot read"):

@@ -14,7 +14,7 @@ from tests.helpers.in_process_cli import call, content, refused
 SOURCE = """
 from dataclasses import replace
 import numpy as np
-from orchestrator.contracts import DataSetInfo, DataSetNames, ImageFiles, Labelled, ReadImages
+from orchestrator.contracts import DataSetInfo, DataSetNames, ImageFiles, Labelled, LeftOut, ReadImages
 
 INFO = DataSetInfo(
     classes=3, channels=1, size=8, mean=(0.5,), std=(0.25,), padding=1, flip=False, train_images=60, validation_images=6,
@@ -117,6 +117,14 @@ WRONG = {
         load("images(n)[: n if part == 'train' else 0]", "labels(n)[: n if part == 'train' else 0]"),
         USED + "it has no test images",
     ),
+    "nothing left out": (
+        "names = DataSetNames(left_out=lambda folder: None)",
+        USED + "its left_out is None where an orchestrator.contracts.LeftOut is expected",
+    ),
+    "left out without reasons": (
+        "names = DataSetNames(left_out=lambda folder: LeftOut(damaged=['a.png']))",
+        USED + "damaged in its left_out is .* where names of files and reasons are expected",
+    ),
     "two means": (info(mean="(0.5, 0.5)"), USED + "mean in its info has 2 numbers for 1 channel"),
     "no mean": (info(mean="0.5"), USED + "mean in its info is 0.5 where a tuple of finite numbers is expected"),
     "NaN as mean": (info(mean="(float('nan'),)"), USED + r"mean in its info is \(nan,\) where a tuple of finite numbers"),
@@ -164,6 +172,8 @@ def test_what_is_wrong_is_said_in_one_line_and_nothing_is_written(
     ]
     if "train" not in says and what not in ("fewer images", "an error in check"):
         commands.append(("submit", "--check", "submission.csv", "--dataset", name))
+    if "left_out" in says:  # which only `data verify` looks at
+        commands = commands[1:2]
     for words in commands:
         message = refused(capsys, 65, *words)
         assert re.search(f"^error: data set '{name}'.* {says}", message, re.MULTILINE), message

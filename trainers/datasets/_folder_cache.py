@@ -173,26 +173,10 @@ class FolderCache:
         return place
 
     def _fill(self, folder: Path, listed: Listing) -> None:
-        sha256, statistics = {}, {}
-        damaged: dict[str, str] = {}
-        parts = {"train": listed.train, "test": listed.test}
-        with decoding(self._size, len(listed.train) + len(listed.test)) as decode:
-            for part, files in parts.items():
-                statistics[part] = _Statistics()
-                with (folder / f"{part}.npy").open("x+b") as stream:
-                    stream.write(_header(len(files), self._size))
-                    for first in self._blocks(part, len(files)):
-                        names = {self._root / image.name: image.name for image in files[first : first + _BLOCK]}
-                        block = decode(list(names))
-                        damaged |= {names[file]: why for file, why in block.damaged.items()}
-                        stream.write(block.images.data)
-                        statistics[part].add(block.images)
-                    stream.seek(0)
-                    stream.write(_header(statistics[part].images, self._size))  # as long as the first one
-                    stream.seek(0)
-                    sha256[part] = hashlib.file_digest(stream, "sha256").hexdigest()
-                    _sync(stream)
-        self._check_damage(listed, damaged)
+        sha256, statistics, damaged = self._decode(folder, listed)
+        kept = self._check_damage(listed, damaged)
+        if {"train": len(kept.train), "test": len(kept.test)} != {part: found.images for part, found in statistics.items()}:
+            sha256, statistics, _ = self._decode(folder, kept)  # an image of a class that had none left is for the test now
         mean, std = statistics["train"].mean_and_std()
         facts = Facts(
             format=_FORMAT,
@@ -210,12 +194,36 @@ class FolderCache:
             stream.write((json.dumps(to_plain(facts), indent=1) + "\n").encode())  # ASCII: a name may be no UTF-8
             _sync(stream)
 
-    def _check_damage(self, listed: Listing, damaged: Mapping[str, str]) -> None:
-        """Refuse damaged files, or where they are left out, what is left of a class. Raises BadData."""
+    def _decode(self, folder: Path, listed: Listing) -> "tuple[dict[str, str], dict[str, _Statistics], dict[str, str]]":
+        """Write the images of both parts. Returns of each its sha256 and its statistics; and what is damaged, and why."""
+        sha256: dict[str, str] = {}
+        statistics: dict[str, _Statistics] = {}
+        damaged: dict[str, str] = {}
+        parts = {"train": listed.train, "test": listed.test}
+        with decoding(self._size, len(listed.train) + len(listed.test)) as decode:
+            for part, files in parts.items():
+                statistics[part] = _Statistics()
+                with (folder / f"{part}.npy").open("w+b") as stream:
+                    stream.write(_header(len(files), self._size))
+                    for first in self._blocks(part, len(files)):
+                        names = {self._root / image.name: image.name for image in files[first : first + _BLOCK]}
+                        block = decode(list(names))
+                        damaged |= {names[file]: why for file, why in block.damaged.items()}
+                        stream.write(block.images.data)
+                        statistics[part].add(block.images)
+                    stream.seek(0)
+                    stream.write(_header(statistics[part].images, self._size))  # as long as the first one
+                    stream.seek(0)
+                    sha256[part] = hashlib.file_digest(stream, "sha256").hexdigest()
+                    _sync(stream)
+        return sha256, statistics, damaged
+
+    def _check_damage(self, listed: Listing, damaged: Mapping[str, str]) -> Listing:
+        """What is left without damaged files. Raises BadData where they are not left out, or leave too little of a class."""
         if not self._skip and (found := {**listed.unreadable, **damaged}):
             raise damage_refusal(self._root, found)
         try:
-            listed.without(damaged)
+            return listed.without(damaged)
         except BadData as error:
             raise BadData(f"{error}; {several(len(damaged), 'damaged file')} left out:", items=listed_damage(damaged)) from None
 

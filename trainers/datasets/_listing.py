@@ -68,6 +68,7 @@ class Listing:
     unreadable: Mapping[str, str]  # name of an image that is never decoded -> why: a sentence without its subject
     others: tuple[str, ...] = field(compare=False)  # names of hidden files and of files that are no images
     unlabelled: Path | None = field(default=None, compare=False)  # the folder of images without classes, which are not listed
+    divided: bool = False  # whether the test images are a part of each class, which `listing` has chosen
 
     @property
     def digest(self) -> str:
@@ -79,8 +80,14 @@ class Listing:
         return digest.hexdigest()
 
     def without(self, names: Container[str]) -> "Listing":
-        """The same without the images of these names. Raises BadData where too few are left of a class."""
+        """The same without the images of these names. Raises BadData where too few are left of a class.
+
+        A class of which no test image is left gets another one, where the test images were chosen here.
+        """
         train, test = (tuple(image for image in part if image.name not in names) for part in (self.train, self.test))
+        if self.divided and (chosen := _to_test(train, {image.label for image in test})):
+            train = tuple(image for image in train if image not in chosen)
+            test = tuple(sorted([*test, *chosen], key=_place))
         for label, name in enumerate(self.classes):
             _check_class(self.root, name, *(sum(image.label == label for image in part) for part in (train, test)))
         return replace(self, train=train, test=test)
@@ -137,9 +144,11 @@ def listing(root: Path) -> Listing:
     found = _Found(root)
     top = {entry.name: entry for entry in found.entries(root) if entry.is_folder}
     unlabelled = top[_TEST].path if _TEST in top and found.is_flat(top[_TEST].path) else None
+    divided = True
     if {_TRAIN, _TEST} <= top.keys() and any(entry.is_folder for entry in found.entries(top[_TRAIN].path)):
         train = found.by_class(top[_TRAIN].path)
-        train, test = _divided(train) if unlabelled is not None else (train, found.by_class(top[_TEST].path))
+        divided = unlabelled is not None
+        train, test = _divided(train) if divided else (train, found.by_class(top[_TEST].path))
         if different := sorted(train.keys() ^ test.keys()):
             raise BadData(
                 f"{shown(root)}: train/ and test/ have different classes; only one of them has {_quoted(different)}. "
@@ -162,6 +171,7 @@ def listing(root: Path) -> Listing:
         unreadable=found.unreadable,
         others=tuple(sorted(name for name in found.others if unlabelled is None or not name.startswith(f"{_TEST}/"))),
         unlabelled=unlabelled,
+        divided=divided,
     )
 
 
@@ -296,7 +306,27 @@ def _divided(classes: Mapping[str, list[_Entry]]) -> tuple[dict[str, list[_Entry
 
 def _hash(image: _Entry) -> bytes:
     """What decides whether an image is for the test: the same on every system."""
-    return hashlib.sha256(os.fsencode(composed(f"{image.path.parent.name}/{image.name}"))).digest()
+    return _hash_of(f"{image.path.parent.name}/{image.name}")
+
+
+def _hash_of(name: str) -> bytes:
+    """Of a class and a file in it."""
+    return hashlib.sha256(os.fsencode(composed(name))).digest()
+
+
+def _to_test(train: Sequence[ImageFile], have: Container[int]) -> set[ImageFile]:
+    """Of each class that has no test image, the training image that `_divided` would take first."""
+    first: dict[int, ImageFile] = {}
+    for image in sorted(train, key=lambda image: _hash_of("/".join(image.name.split("/")[-2:]))):
+        if image.label not in have:
+            first.setdefault(image.label, image)
+    return set(first.values())
+
+
+def _place(image: ImageFile) -> tuple[int, bytes, bytes]:
+    """Where an image stands in its part."""
+    name = image.name.rpartition("/")[2]
+    return image.label, os.fsencode(composed(name)), os.fsencode(name)
 
 
 def _check_class(root: Path, name: str, train: int, test: int) -> None:

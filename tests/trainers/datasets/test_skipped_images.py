@@ -14,6 +14,7 @@ from orchestrator.sessions.find_recipe import find_recipe
 from orchestrator.sessions.tables import frames
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.support.serialization import to_plain
+from tests.helpers.image_folders import pictures
 from tests.helpers.in_process_cli import call, refused
 from trainers.datasets._listing import listing
 
@@ -141,3 +142,31 @@ def test_settings_of_a_folder_have_one_order(argument: str, settled: str) -> Non
 def test_other_settings_are_refused(argument: str, says: str) -> None:
     with pytest.raises(InvalidInput, match=says):
         plugins.settled_dataset(f"folder:{argument}")
+
+
+def images_by_name(dataset: str, data: Path) -> dict[str, dict[str, np.ndarray]]:
+    """Of each part the images by the names of their files, in the part's order."""
+    source = plugins.dataset(dataset)
+    assert source.names.images is not None
+    found: dict[str, dict[str, np.ndarray]] = {}
+    for part in ("train", "test"):
+        read = source.load(data, part)
+        found[part] = dict(zip(source.names.images(data, part), read.images, strict=True))
+        assert len(found[part]) == len(read.labels)
+    return found
+
+
+def test_another_image_is_for_the_test_where_the_chosen_one_is_damaged(tmp_path: Path) -> None:
+    root, data = pictures(tmp_path / "photos", images=8), tmp_path / "data"
+    whole = images_by_name(f"folder:{root}", data)
+    (chosen,) = [name for name in whole["test"] if name.startswith("one/")]
+    (root / chosen).write_bytes(b"no image")
+    found = images_by_name(f"folder:{root}?damaged=skip", data)
+    (test,) = [name for name in found["test"] if name.startswith("one/")]
+    assert test in whole["train"]
+    assert {*found["train"], *found["test"]} == {*whole["train"], *whole["test"]} - {chosen}
+    assert not {*found["train"]} & {*found["test"]}
+    everything = {**whole["train"], **whole["test"]}
+    for name, image in (*found["train"].items(), *found["test"].items()):
+        assert np.array_equal(image, everything[name]), name
+    assert images_by_name(f"folder:{root}?damaged=skip", data).keys() == found.keys()  # read again, not decoded again
