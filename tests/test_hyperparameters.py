@@ -102,7 +102,7 @@ def test_an_unknown_name_lists_the_known_ones_nearest_first() -> None:
         ("schedule", "cosin", "'cosine', 'step'"),
         ("channels", 3, "sequence, not int"),
         ("channels", [3, "4"], "int, not str"),
-        ("channels", "34", "sequence, not str"),
+        ("channels", "34", "int, not str"),
         ("kernel", [3], "2 values, not 1"),
         ("weights", 5, "str, not int"),
     ],

@@ -186,9 +186,8 @@ def check_output(output: Path, images: ImagesToPredict) -> None:
         for path in inputs:
             if path.name == output.name and (other := status(path)) is not None and _same(other, found):
                 raise InvalidInput(f"{shown(output)} is read for this submission: give another --output")
-        if _is_called_a_sample(output) or _header_of(output) != images.header:
-            header = ",".join(images.header)
-            raise InvalidInput(f"{shown(output)} is no submission with the header {header}: remove it, or give another --output")
+        if _is_called_a_sample(output) or len(_header_of(output)) != len(images.header):
+            raise InvalidInput(f"{shown(output)} is no submission, so it is not replaced: remove it, or give another --output")
 
 
 def _is_called_a_sample(file: Path) -> bool:

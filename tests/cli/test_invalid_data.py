@@ -51,6 +51,7 @@ def test_a_data_file_that_is_another_one(refuse: Refuse, tmp_path: Path) -> None
     refuse(65, "data", "verify", "cifar100", "--data-dir", tmp_path / "data", says=says)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["truncated", "altered"])
 def test_the_real_data_with_one_byte_wrong(
     damage: str, cifar100_folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path

@@ -60,6 +60,7 @@ def test_a_study_is_renamed_with_its_copy_and_deleted_with_it(runs: Path, capsys
     assert [path.name for path in runs.iterdir() if not path.name.startswith("optuna.db")] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("trouble", "code", "says"),
     [("broken", 69, "Nothing was begun"), ("taken", 78, "has another study 'kept', of an unknown folder")],

@@ -96,16 +96,16 @@ def test_a_study_that_was_published_under_another_host_name_leaves_no_second_cop
     ("deleted", "uuid", "owns", "noted", "left"),
     [
         ("part2", UUID, True, "", []),
-        ("part2", UUID, False, "", []),
-        ("part2", UUID, True, "far.example", []),
+        pytest.param("part2", UUID, False, "", [], marks=pytest.mark.slow),
+        pytest.param("part2", UUID, True, "far.example", [], marks=pytest.mark.slow),
         ("part2", UUID, False, "far.example", ["part2"]),  # perhaps of a copy on that machine
-        ("part2", OTHER, True, "", []),  # of an earlier study of that name
-        ("part2", "", True, "", []),  # study.json is damaged
+        pytest.param("part2", OTHER, True, "", [], marks=pytest.mark.slow),  # of an earlier study of that name
+        pytest.param("part2", "", True, "", [], marks=pytest.mark.slow),  # study.json is damaged
         ("part2", OTHER, False, "", ["part2"]),  # a colleague's
         ("copy", UUID, True, "", ["part2"]),  # a copied folder that never went on
-        ("copy", UUID, False, "", ["part2"]),
+        pytest.param("copy", UUID, False, "", ["part2"], marks=pytest.mark.slow),
         ("kept", UUID, True, "", []),  # renamed by hand before
-        ("kept", UUID, False, "", []),
+        pytest.param("kept", UUID, False, "", [], marks=pytest.mark.slow),
     ],
 )
 def test_what_was_published_of_a_deleted_study_is_removed_and_nothing_else(

@@ -48,7 +48,13 @@ def test_stock_optuna_sees_the_study(copier: Copier, tmp_path: Path) -> None:
     assert found[2].user_attrs["failure"] == "crashed: ValueError: broken"
 
 
-@pytest.mark.parametrize("kind", FailureKind)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=() if kind in (FailureKind.DIVERGED, FailureKind.LOST) else pytest.mark.slow)
+        for kind in FailureKind
+    ],
+)
 def test_stock_optuna_sees_why_a_setting_is_infeasible(copier: Copier, tmp_path: Path, kind: FailureKind) -> None:
     """However it came to the copy: while the trial ran, or all at once."""
     copy = copier()

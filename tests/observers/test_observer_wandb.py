@@ -172,6 +172,7 @@ def test_a_run_opened_again_has_every_epoch_once(mirror: Callable[..., Subproces
     assert runs["3f2a9c1b-t0005"].summary["state"] == "COMPLETE"
 
 
+@pytest.mark.slow
 def test_a_diverged_epoch_is_mirrored_as_it_is(mirror: Callable[..., SubprocessObserver], tmp_path: Path) -> None:
     observer = mirror()
     record = running(0)

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.usefixtures("no_wandb_account")
 KEY = "0123456789abcdef0123456789abcdef01234567"  # the shape of one
 
 
+@pytest.mark.slow
 def test_online_without_a_key_writes_files_and_says_so(mirror: Callable[..., SubprocessObserver], tmp_path: Path) -> None:
     observer = mirror("online")
     replay(observer, study_of(2))

@@ -101,8 +101,19 @@ def ways(search: SearchedSetting) -> Iterator[tuple[int, str]]:
         yield from ((number, text) for text in search.texts.get(number, ()))
 
 
+def searches() -> Iterator[Any]:
+    """Of numbers and words, which are written as they are kept, one each is quick to be seen; lists and mappings all are."""
+    seen: set[type] = set()
+    for search in EVERY:
+        if search.begins:
+            kinds = {type(choice) for choice in search.choices}
+            alike = kinds <= {int, float, str} and bool(kinds & seen)
+            seen |= kinds
+            yield pytest.param(search, id=search.name, marks=pytest.mark.slow if alike else ())
+
+
 @pytest.mark.usefixtures("epochs_take_no_time")
-@pytest.mark.parametrize("search", [search for search in EVERY if search.begins], ids=lambda search: search.name)
+@pytest.mark.parametrize("search", searches())
 def test_a_setting_can_be_searched_in_every_way_it_is_written(
     search: SearchedSetting, quick: Path, storage: optuna.storages.RDBStorage, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -68,12 +68,9 @@ def here(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.slow
 def test_what_comes_next_after_a_search(place: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (said,) = re.findall(r"^next: (.*)$", (place / "messages").read_text(), re.MULTILINE)
-    assert said == "orchestrate retrain-best other"  # the folder is the one that is remembered here
+    assert said == "orchestrate retrain-best other --runs 'my runs'"
     (words,) = commands_in(said)
-    refused(capsys, 2, *words, *QUIET, says=("unknown study 'other'",))  # nothing is remembered in the copy
-    result = call(capsys, "study", "myplan.py", "--study", "other", "--runs", "my runs", *QUIET)
-    assert f"next: {said}" in result.messages
-    assert call(capsys, *words, *QUIET).code == 0
+    assert call(capsys, *words, *QUIET).code == 0  # nothing is remembered in the copy
 
 
 @pytest.mark.slow

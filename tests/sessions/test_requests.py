@@ -151,14 +151,14 @@ def finished(tmp_path: Path) -> int:
 
 @pytest.mark.slow
 def test_a_running_study_takes_a_setting_and_stops_when_it_is_asked_to(tmp_path: Path) -> None:
-    conductor = start(*words(tmp_path, 8))
+    conductor = start(*words(tmp_path, 16))
     wait_for(lambda: finished(tmp_path) >= 1, "the first trial")
     run("enqueue", "slow_curves", *WORDS, "--runs", tmp_path / "runs")
     study = folder(tmp_path, "slow_curves")
     wait_for(lambda: any(record.enqueued for record in study.runs(Kind.TRIAL)), "the enqueued trial")
     conductor.kill()
     conductor.communicate()
-    conductor = start(*words(tmp_path, 8))
+    conductor = start(*words(tmp_path, 16))
     wait_for(lambda: finished(tmp_path) >= 4, "the fourth trial")
     asked = time.monotonic()
     _, messages = run("stop", "slow_curves", "--runs", tmp_path / "runs")
@@ -176,9 +176,9 @@ def test_a_running_study_takes_a_setting_and_stops_when_it_is_asked_to(tmp_path:
     _, messages = run("stop", "slow_curves", "--runs", tmp_path / "runs")
     assert "slow_curves is not running" in messages
     study.request_stop()  # a request that came too late for its session
-    run(*words(tmp_path, 8))
+    run(*words(tmp_path, 16))
     records = study.runs(Kind.TRIAL)
-    assert [record.status.finished for record in records] == [True] * 8
+    assert [record.status.finished for record in records] == [True] * 16
     assert sum(setting(record) == SETTING for record in records) == 1
     output, _ = run("status", "slow_curves", "--runs", tmp_path / "runs")
     assert "ended early" not in output

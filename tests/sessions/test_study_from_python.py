@@ -96,6 +96,7 @@ def test_the_same_call_resumes_and_a_larger_number_extends_and_the_process_is_le
         assert "NVIDIA_TF32_OVERRIDE" not in environment  # it would make the record untrue
 
 
+@pytest.mark.slow
 def test_an_early_end_in_a_thread_has_its_reason_and_no_message_a_password(tmp_path: Path) -> None:
     said: list[str] = []
     found: list[StudyOutcome] = []
@@ -217,11 +218,16 @@ def test_an_interruption_is_said_and_raised_and_the_same_call_resumes(tmp_path: 
         if "] trial 0001 " in line:
             os.kill(os.getpid(), signal.SIGINT)
 
+    # A shell lets its background processes, and all that they start, ignore Ctrl-C.
+    as_started = signal.signal(signal.SIGINT, signal.default_int_handler)
     before = surroundings()
-    with pytest.raises(KeyboardInterrupt):
-        orchestrator.study("curves", trials=4, runs=tmp_path, say=press, **QUIET)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            orchestrator.study("curves", trials=4, runs=tmp_path, say=press, **QUIET)
+        assert surroundings() == before
+    finally:
+        signal.signal(signal.SIGINT, as_started)
     assert said[-1] == "interrupted; progress is saved; the same call resumes the study"
-    assert surroundings() == before
     folder = RunsFolder(tmp_path).known("curves")
     assert 2 <= sum(record.status.finished for record in folder.runs()) < 4
     assert orchestrator.study("curves", trials=4, runs=tmp_path, say=said.append, **QUIET).finished == 4

@@ -127,6 +127,7 @@ def test_a_budget_that_is_too_small_says_so_after_the_first_measured_epoch(quick
     assert [(record.status, record.epochs) for record in again] == [(Status.PAUSED, 1)]
 
 
+@pytest.mark.slow
 def test_sessions_with_budgets_of_their_own_add_up_to_one_left_alone(quick: Path) -> None:
     for seconds in (15.3, 12.6, 28.3):
         records, _, _ = session(quick / "parts", seconds)

@@ -131,7 +131,7 @@ def test_any_folder_of_images_is_predicted(
     before = content(entered.runs)
     monkeypatch.setattr(_image_files, "_MOST_BYTES", 4 * 3 * 32**2)  # read in three parts
     output = tmp_path / "out.csv"
-    output.write_text("an earlier one")
+    output.write_text("id,label\nearlier.png,one\n")
     said = entered.submit(capsys, entered.retrain, "--images", folder, "--output", output).messages
     assert rows(output) == [["id", "label"], *([name, expected[name]] for name in NAMES)]
     assert "left out: 1 file without the ending of an image: notes.txt\n" in said
@@ -162,7 +162,7 @@ def test_damaged_images_are_all_named_or_left_out(
     (entered.test / "x.bmp").write_bytes(b"BM")
     damaged = {"01.png", "a,b.png", "x.bmp"}
     output = tmp_path / "out.csv"
-    output.write_text("an earlier one")
+    output.write_text("id,label\nearlier.png,one\n")
     images = ("--images", entered.test)
     says = (f"3 files of {entered.test} cannot be used", *(f"\n  {name} is " for name in damaged), "--skip-damaged")
     before = content(entered.runs)
@@ -176,7 +176,7 @@ def test_damaged_images_are_all_named_or_left_out(
     assert again.code == 65
     assert all(text in again.messages for text in says)
     assert content(entered.runs) == before
-    assert output.read_text() == "an earlier one"
+    assert output.read_text() == "id,label\nearlier.png,one\n"
     sound = [name for name in NAMES if name not in damaged]
     said = entered.submit(capsys, *images, "--output", output, "--skip-damaged").messages
     assert rows(output)[1:] == [[name, expected[name]] for name in sound]
@@ -248,9 +248,9 @@ REFUSED = {
     "a folder that is missing": ("missing/out.csv", 66, "there is no folder"),
     "an image": ("images/01.png", 2, "is read for this submission"),
     "the sample": ("sample.csv", 2, "is read for this submission"),
-    "another sample": ("sample_submission.csv", 2, "is no submission with the header id,label"),
-    "an image of the data set": ("other.png", 2, "is no submission with the header id,label"),
-    "a table with other columns": ("table.csv", 2, "is no submission with the header id,label"),
+    "another sample": ("sample_submission.csv", 2, "is no submission, so it is not replaced"),
+    "an image of the data set": ("other.png", 2, "is no submission, so it is not replaced"),
+    "a table with other columns": ("table.csv", 2, "is no submission, so it is not replaced"),
 }
 
 

@@ -178,7 +178,10 @@ SMALLEST = [
 ]
 
 
-@pytest.mark.parametrize(("trainer", "params"), SMALLEST)
+@pytest.mark.parametrize(
+    ("trainer", "params"),
+    [pytest.param(*one, marks=() if one[0] in ("cnn", "resnet") else pytest.mark.slow) for one in SMALLEST],
+)
 def test_gradients_reach_every_parameter_and_the_layout_changes_no_number(trainer: str, params: dict[str, Any]) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

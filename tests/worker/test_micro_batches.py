@@ -118,6 +118,7 @@ def test_an_epoch_that_died_half_way_leaves_no_trace(tmp_path: Path) -> None:
     assert epochs(short) == epochs(events)
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_in_the_smallest_parts_fails(tmp_path: Path) -> None:
     events = carried_out(tmp_path, job(tmp_path, "divergence_reason", fits=1))
     assert [event.micro_batch for event in events if isinstance(event, Reduced)] == [32, 16, 8, 4, 2]

@@ -22,6 +22,7 @@ class TestDigits(DataSetConformance):
     shares = (0.7, 0.1, 0.1)
 
 
+@pytest.mark.slow
 class TestCifar100(DataSetConformance):
     dataset = "cifar100"
     shares = (4 / 6, 0.5 / 6, 0.5 / 6)
@@ -77,6 +78,7 @@ def test_digits_are_what_scikit_learn_reads(tmp_path: Path) -> None:
         assert ours == [pair for pair in theirs if pair in set(ours)]
 
 
+@pytest.mark.slow
 def test_cifar100_is_what_torchvision_reads(cifar100_folder: Path) -> None:
     import torchvision
 

@@ -319,7 +319,10 @@ FAMILIES = [
 ]
 
 
-@pytest.mark.parametrize(("module", "architecture", "params", "new"), FAMILIES)
+@pytest.mark.parametrize(
+    ("module", "architecture", "params", "new"),
+    [pytest.param(*one, marks=() if one[1] in ("resnext50_32x4d", "efficientnet_b0") else pytest.mark.slow) for one in FAMILIES],
+)
 def test_networks_of_every_family_begin_at_their_weights(
     module: ModuleType, architecture: str, params: dict[str, Any], new: tuple[str, ...], tmp_path: Path
 ) -> None:
