@@ -113,7 +113,7 @@ def searches() -> Iterator[Any]:
 
 
 @pytest.mark.usefixtures("epochs_take_no_time")
-@pytest.mark.parametrize("search", searches())
+@pytest.mark.parametrize("search", list(searches()))
 def test_a_setting_can_be_searched_in_every_way_it_is_written(
     search: SearchedSetting, quick: Path, storage: optuna.storages.RDBStorage, capsys: pytest.CaptureFixture[str]
 ) -> None:
