@@ -6,7 +6,6 @@ import sqlite3
 import time
 from pathlib import Path
 
-import optuna
 import psutil
 import pytest
 
@@ -14,6 +13,7 @@ from orchestrator.record import Kind, Status
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_folder import StudyFolder
 from tests.helpers.in_process_study import results
+from tests.helpers.study_invariants import published
 from tests.helpers.subprocess_cli import ended, run, start, wait_for, workers_of
 from tests.helpers.wandb_files import read_folder
 
@@ -47,12 +47,13 @@ def assert_whole(tmp_path: Path, trials: int = TRIALS) -> None:
     for record in records:
         numbers = [epoch.number for epoch in folder.folder(record).epochs()]
         assert numbers == list(range(1, record.epochs + 1))
-    copy = optuna.load_study(study_name=PLAN, storage=f"sqlite:///{tmp_path / 'runs' / 'optuna.db'}")
+    with published(PLAN, f"sqlite:///{tmp_path / 'runs' / 'optuna.db'}") as copy:
+        trials_there = copy.trials
     states = {Status.COMPLETE: "COMPLETE", Status.PRUNED: "PRUNED", Status.FAILED: "FAIL"}
-    assert [trial.state.name for trial in copy.trials] == [states[record.status] for record in records]
-    for trial, record in zip(copy.trials, records, strict=True):
+    assert [trial.state.name for trial in trials_there] == [states[record.status] for record in records]
+    for trial, record in zip(trials_there, records, strict=True):
         assert sorted(trial.intermediate_values) == list(range(1, record.epochs + 1))
-        assert trial.params == {name: record.recipe.params[name] for name in copy.trials[0].distributions}
+        assert trial.params == {name: record.recipe.params[name] for name in trials_there[0].distributions}
 
 
 @pytest.fixture(scope="module")

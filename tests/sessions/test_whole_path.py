@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import optuna
 import pytest
 import torch
 
@@ -19,6 +18,7 @@ from orchestrator.record import Kind, RunRecord, Status
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_folder import StudyFolder
 from tests.helpers.in_process_cli import call
+from tests.helpers.study_invariants import published
 from tests.helpers.subprocess_cli import run
 from tests.helpers.wandb_files import read_folder
 
@@ -91,17 +91,17 @@ def test_one_line_for_each_finished_trial_when_piped(walked: Walked) -> None:
 
 
 def test_stock_optuna_reads_the_published_study(walked: Walked) -> None:
-    copy = optuna.load_study(study_name=STUDY, storage=f"sqlite:///{walked.folder / 'runs' / 'optuna.db'}")
-    records = walked.study.runs(Kind.TRIAL)
-    assert [trial.number for trial in copy.trials] == [record.number for record in records]
-    for trial, record in zip(copy.trials, records, strict=True):
-        assert trial.params == {name: record.recipe.params[name] for name in SAMPLED}
-        epochs = walked.study.folder(record).epochs()
-        best_so_far = [max(epoch.val_acc for epoch in epochs[: index + 1]) for index in range(len(epochs))]
-        assert list(trial.intermediate_values.values()) == best_so_far
-        assert trial.value == best_so_far[-1]
-    best = min((record for record in records if record.status is Status.COMPLETE), key=RunRecord.order)
-    assert copy.best_value == best.best.value if best.best else None
+    with published(STUDY, f"sqlite:///{walked.folder / 'runs' / 'optuna.db'}") as copy:
+        records = walked.study.runs(Kind.TRIAL)
+        assert [trial.number for trial in copy.trials] == [record.number for record in records]
+        for trial, record in zip(copy.trials, records, strict=True):
+            assert trial.params == {name: record.recipe.params[name] for name in SAMPLED}
+            epochs = walked.study.folder(record).epochs()
+            best_so_far = [max(epoch.val_acc for epoch in epochs[: index + 1]) for index in range(len(epochs))]
+            assert list(trial.intermediate_values.values()) == best_so_far
+            assert trial.value == best_so_far[-1]
+        best = min((record for record in records if record.status is Status.COMPLETE), key=RunRecord.order)
+        assert copy.best_value == best.best.value if best.best else None
 
 
 def test_the_mirror_holds_every_run_as_it_was_recorded(walked: Walked) -> None:
