@@ -58,8 +58,11 @@ def test_a_wrong_recipe_file_is_refused_by_name(examples: int, world: World, cap
 
     def check(content: bytes) -> None:
         with holding(file, content):
-            printed = judged(capsys, world.folder, (0, DATA), "recipe", file, names=(str(file),))
-            named = (str(file),) if printed.code else ()
+            printed = judged(capsys, world.folder, (0, DATA, USAGE), "recipe", file)
+            if printed.code == USAGE:  # of a data set that nobody knows
+                assert printed.messages.startswith("error: unknown ")
+            named = (str(file),) if printed.code == DATA else ()
+            assert all(name in printed.messages for name in named)
             checked = judged(capsys, world.folder, (USAGE, DATA, MISSING), *train(world, file), names=named)
             assert " failed: " not in checked.messages  # no trainer of ours meets what it did not expect
             if printed.code == 0:
