@@ -59,7 +59,7 @@ def test_a_wrong_recipe_file_is_refused_by_name(examples: int, world: World, cap
     def check(content: bytes) -> None:
         with holding(file, content):
             printed = judged(capsys, world.folder, (0, DATA, USAGE), "recipe", file)
-            if printed.code == USAGE:  # of a data set that nobody knows
+            if printed.code == USAGE:  # of a data set that is not there
                 assert printed.messages.startswith("error: unknown ")
             named = (str(file),) if printed.code == DATA else ()
             assert all(name in printed.messages for name in named)
