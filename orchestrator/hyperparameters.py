@@ -5,6 +5,7 @@ each has a field `name: Literal["cosine"] = "cosine"` by which the recipe choose
 dataclass of that name with its defaults.
 """
 
+import contextlib
 import dataclasses
 import functools
 import math
@@ -91,9 +92,6 @@ def _annotations(kind: type) -> Mapping[str, Any]:
     return types.MappingProxyType(typing.get_type_hints(kind))
 
 
-_NONE = "none"  # a word for nothing, as None or null, where there may be nothing
-
-
 class _UnfitPartError(ValueError):
     """A part of a value is invalid, and the message names it."""
 
@@ -160,13 +158,24 @@ def _fit(annotation: Any, value: Any) -> Any:
 
 def _fit_union(choices: Sequence[Any], value: Any) -> Any:
     others = [choice for choice in choices if choice is not types.NoneType]
-    if (value is None or value == _NONE) and len(others) < len(choices):
+    if len(others) < len(choices) and _is_nothing(value, others):
         return None
     if all(dataclasses.is_dataclass(choice) for choice in others):
         return _fit_dataclass(others, value)
     if len(others) != 1:
         raise TypeError("a hyperparameter has one type, or one type and None")
     return _fit(others[0], value)
+
+
+def _is_nothing(value: Any, kinds: Sequence[Any]) -> bool:
+    """Whether a value means nothing: None, or the word "none" where none of these types takes that for something."""
+    if value != "none":
+        return value is None
+    for kind in kinds:
+        with contextlib.suppress(TypeError, ValueError):
+            _fit(kind, value)
+            return False
+    return True
 
 
 def _fit_dataclass(kinds: Sequence[type], value: Any) -> Any:
@@ -199,8 +208,11 @@ def _own_name(kind: type) -> str:
 
 
 def _fit_tuple(items: Sequence[Any], value: Any) -> tuple[Any, ...]:
-    if items[-1:] == (Ellipsis,):  # of any length: none, and one alone, may be written without brackets
-        value = () if value is None or value == _NONE else (value,) if isinstance(value, str | Mapping) else value
+    if items[-1:] == (Ellipsis,):  # of any length
+        if _is_nothing(value, items[:1]):
+            return ()
+        if isinstance(value, str | Mapping):  # one alone, without brackets
+            return (_fit(items[0], value),)
     if not isinstance(value, list | tuple):
         raise TypeError(f"it must be a sequence, not {type(value).__name__}")
     if items[-1:] == (Ellipsis,):

@@ -198,3 +198,40 @@ def test_nested_settings_are_completed_to_plain_data_that_reads_back() -> None:
 def test_what_is_wrong_inside_is_said_with_its_place(params: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidInput, match=f"^hyperparameter {message}"):
         complete((Nested,), params)
+
+
+@dataclass(frozen=True)
+class Off:
+    name: Literal["none"] = "none"
+
+
+@dataclass(frozen=True)
+class Blur:
+    name: Literal["blur"] = "blur"
+
+
+@dataclass(frozen=True)
+class Choices:
+    several: tuple[Blur, ...] = (Blur(),)
+    words: tuple[str, ...] = ()
+    maybe: Blur | None = Blur()
+    own: Blur | Off | None = None
+    word: str | None = None
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("several", "none", []),
+        ("several", None, []),
+        ("several", "blur", [{"name": "blur"}]),
+        ("several", {"name": "blur"}, [{"name": "blur"}]),
+        ("maybe", "none", None),
+        ("own", "none", {"name": "none"}),  # a name of its own is no word for nothing
+        ("own", None, None),
+        ("word", "none", "none"),
+        ("words", "none", ["none"]),
+    ],
+)
+def test_none_and_one_alone_are_written_without_brackets(name: str, value: object, expected: object) -> None:
+    assert parse(canonical(complete((Choices,), {name: value})[name])) == expected

@@ -7,7 +7,7 @@ from typing import Any
 
 from orchestrator.errors import BadData
 from orchestrator.record import Epoch, Failure, Metric, Provenance, RunRecord, Status
-from orchestrator.storage.progress import shown_state
+from orchestrator.storage.progress import shown_state, so_far
 from orchestrator.storage.run_folder import RunFolder
 from orchestrator.storage.study_folder import StudyFolder
 from orchestrator.support.disk_lookups import status
@@ -65,14 +65,14 @@ def _searched(study: StudyFolder) -> Iterable[str]:
 
 
 def _progress(record: RunRecord, epochs: Sequence[Epoch]) -> dict[str, Any]:
-    """How far it came. A record is written when something happens to a run, not after each of its epochs: those know more."""
-    finished = record.status.finished
-    best = record.best if finished else record.metric.best(epochs)
+    """How far it came."""
+    record = so_far(record, epochs)
+    best = record.best
     known = next((epoch for epoch in epochs if best is not None and epoch.number == best.epoch), None)
     return {
-        "epochs": record.epochs if finished else len(epochs),
+        "epochs": record.epochs,
         "of_epochs": record.recipe.epochs,
-        "seconds": to_plain(record.seconds if finished else sum(epoch.seconds for epoch in epochs)),
+        "seconds": to_plain(record.seconds),
         "best": {
             **to_plain(best),
             "val_acc": to_plain(known.val_acc) if known is not None else None,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, final
 from orchestrator import plugins
 from orchestrator.contracts import Frames
 from orchestrator.plugin_errors import blame_plugin
-from orchestrator.record import Epoch, RunRecord, Status
-from orchestrator.storage.progress import shown_state
+from orchestrator.record import Epoch, RunRecord
+from orchestrator.storage.progress import shown_state, so_far
 from orchestrator.storage.runs import RunsFolder
 from orchestrator.storage.study_folder import StudyFolder
 
@@ -30,9 +30,8 @@ def frames(store: RunsFolder, studies: Sequence[str]) -> Frames:
 
 
 def _with_epochs(folder: StudyFolder, record: RunRecord) -> tuple[str, RunRecord, list[Epoch]]:
-    """Of a run that is trained, or was interrupted, the epochs know more than its record."""
     epochs = folder.folder(record).epochs()
-    return folder.name, record.with_totals(epochs) if record.status is Status.RUNNING else record, epochs
+    return folder.name, so_far(record, epochs), epochs
 
 
 @final

@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Sequence
 
-from orchestrator.record import INTERRUPTED, RunRecord, Status
+from orchestrator.record import INTERRUPTED, Epoch, RunRecord, Status
 from orchestrator.storage.lock import Holder
 
 
@@ -11,6 +11,11 @@ def shown_state(record: RunRecord, holder: Holder | None) -> str:
     """The state of a run as a user is told it; `holder` is who works on its study now."""
     trained = holder is not None and holder.trains(record)
     return INTERRUPTED if record.status is Status.RUNNING and not trained else record.status.value
+
+
+def so_far(record: RunRecord, epochs: Sequence[Epoch]) -> RunRecord:
+    """The record with all that its epochs know: one that is not finished is written when something happens, not after each."""
+    return record if record.status.finished else record.with_totals(epochs)
 
 
 def reached(epochs: int, total: int, best: int | None) -> str:

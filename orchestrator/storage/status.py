@@ -8,7 +8,7 @@ from orchestrator.record import INTERRUPTED, FailureKind, Kind, RunRecord, Statu
 from orchestrator.storage.in_progress import RunInProgress, in_progress, run_seconds_left, search_seconds_left
 from orchestrator.storage.in_progress import lines as in_progress_lines
 from orchestrator.storage.lock import COPIES, FOLDER, TRIALS, Holder
-from orchestrator.storage.progress import reached, shown_state
+from orchestrator.storage.progress import reached, shown_state, so_far
 from orchestrator.storage.queue import SettingQueue
 from orchestrator.storage.study_file import StudyFile
 from orchestrator.storage.study_folder import StudyFolder
@@ -141,9 +141,7 @@ class StudyStatus:
 def study_status(folder: StudyFolder, study: StudyFile | None = None) -> StudyStatus:
     """The state of a study; `study` is what study.json says or will say. Raises BadData for a damaged record."""
     records = [
-        # Written when something happens to a run, not after each of its epochs.
-        record.with_totals(folder.folder(record).epochs()) if record.status is Status.RUNNING else record
-        for record in folder.runs()
+        so_far(record, folder.folder(record).epochs()) if record.status is Status.RUNNING else record for record in folder.runs()
     ]
     trials, retrains, singles = (
         tuple(record for record in records if record.kind is kind) for kind in (Kind.TRIAL, Kind.RETRAIN, Kind.SINGLE)

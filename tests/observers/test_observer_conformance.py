@@ -62,7 +62,7 @@ def test_every_observer_of_the_package_is_tried_here() -> None:
 
 
 class TestObservers(ObserverConformance):
-    # Those that are processes take seconds; the published copy is quick to be seen all the same.
+    # W&B's process takes seconds for each test.
     @pytest.fixture(params=[pytest.param(name, marks=pytest.mark.slow if name == "wandb" else ()) for name in OBSERVERS])
     def observer(self, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Observer]:
         monkeypatch.setenv("PYTHONPATH", str(ROOT))

@@ -46,6 +46,13 @@ class Screen:
         return self.lines[-1]
 
 
+def test_the_time_left_does_not_take_a_suspended_trial_for_a_paid_one() -> None:
+    screen = Screen(total=3)
+    suspended = replace(ended(running(0), curve(2), Status.PAUSED), suspended=True)
+    assert "left" not in screen.run(suspended, 10.0)
+    assert screen.run(ended(running(1), curve(4)), 60.0).endswith("about 2 min left")  # two trials, of which one has begun
+
+
 def test_a_line_says_what_a_trial_was_worth_the_best_so_far_and_the_time_left() -> None:
     before = [record for record, _ in study_of(9)]  # the best COMPLETE one is trial 6, .36
     screen = Screen(before=[*before, running(9), ended(running(3, Kind.RETRAIN), curve(9))])

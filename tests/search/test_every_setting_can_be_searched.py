@@ -102,7 +102,7 @@ def ways(search: SearchedSetting) -> Iterator[tuple[int, str]]:
 
 
 def searches() -> Iterator[Any]:
-    """Of numbers and words, which are written as they are kept, one each is quick to be seen; lists and mappings all are."""
+    """Every setting. Numbers and words are recorded as they are written, so after one of each type the others are slow tests."""
     seen: set[type] = set()
     for search in EVERY:
         if search.begins:

@@ -12,8 +12,10 @@ import pytest
 
 import orchestrator
 from orchestrator.record import Evaluation, Failure, FailureKind, Kind, RunRecord, Status
+from orchestrator.sessions.show import run_details
 from orchestrator.sessions.single_run import result_line
 from orchestrator.sessions.study import _announce, _summarise
+from orchestrator.sessions.tables import frames
 from orchestrator.storage.lock import COPIES, TRIALS, work_on
 from orchestrator.storage.progress import reached_by
 from orchestrator.storage.runs import RunsFolder
@@ -98,6 +100,21 @@ def test_the_holder_of_a_damaged_lock_may_be_training(tmp_path: Path) -> None:
         assert study_status(folder).plain()["trials"]["RUNNING"] == 1
         folder.lock_file.write_text('{"process": 1, "host": "here", "since": "2026-01-01 00:00:00"}')  # of version 0.1
         assert study_status(folder).plain()["trials"]["RUNNING"] == 1
+
+
+@pytest.mark.parametrize("kind", [Kind.TRIAL, Kind.RETRAIN, Kind.SINGLE])
+def test_an_interrupted_run_has_the_same_epochs_wherever_it_is_shown(tmp_path: Path, kind: Kind) -> None:
+    """Its record was written when it began, and knows none of them."""
+    run = replace(record_of(3, [], kind=kind, status=Status.RUNNING), best=None)
+    folder = stored(tmp_path, run)
+    folder.folder(run).replace_epochs(CURVE)
+    shown = run_details(folder, folder.folder(run))
+    assert (shown["state"], shown["epochs"], shown["best"]["value"]) == ("INTERRUPTED", 3, 0.6)
+    (row,) = frames(RunsFolder(tmp_path / "runs"), ["part2"]).runs.to_dict("records")
+    assert (row["status"], row["epochs"], row["best_value"], row["seconds"]) == ("INTERRUPTED", 3, 0.6, shown["seconds"])
+    if kind is not Kind.TRIAL:
+        told = study_status(folder).plain()["runs"][run.run_id]
+        assert (told["state"], told["epochs"], told["best"], told["best_epoch"]) == ("INTERRUPTED", 3, 0.6, 2)
 
 
 @pytest.mark.parametrize("kind", [Kind.RETRAIN, Kind.SINGLE])

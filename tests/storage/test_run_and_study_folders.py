@@ -224,7 +224,8 @@ def test_runs_are_found_by_their_ids(folder: StudyFolder) -> None:
     one = record(folder)
     folder.folder(one).write(one)
     store = RunsFolder(folder.path.parent)
-    for name in ("s/trials/0007", "s/7", "s/0007", "s/trials/0007/", "s", "s/"):  # the study alone, while it has one run
+    path = str(folder.folder(one).path)
+    for name in ("s/trials/0007", "s/trials/7", path, "s/7", "s/0007", "s/trials/0007/", "s", "s/"):  # "s": it has one run
         assert store.find_run(name)[1].path == folder.folder(one).path
     folder.run(Kind.RETRAIN, "0007").write(replace(one, run_id="s/retrain/0007", kind=Kind.RETRAIN))
     for name in ("s/8", "s/trials/../trials/0007", "s/trials", "s"):
